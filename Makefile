@@ -1,0 +1,96 @@
+# Everything that a newcomer, a maintainer and CI run. `make` alone lists it.
+#
+#   PYTHON=python3.13 make test      another interpreter (after `make clean`)
+#   make test ARGS="-k ledger -x"    more options for pytest
+
+PYTHON ?= python3
+ARGS   ?=
+
+VENV  := .venv
+BENCH := .venv-bench
+BIN   := $(VENV)/bin
+PIP   := -m pip --disable-pip-version-check --quiet --quiet
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help venv dev demo test coverage lint format types docs check matrix bench clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# -- The two commands of the README --------------------------------------------------------------------------------
+
+demo: $(VENV) ## Show the whole idea on a small shop, with real receivers on loopback
+	$(BIN)/python docs/demo/run.py
+
+test: $(VENV) ## Run the suite and the snippets of README.md and docs/
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# -- Checks --------------------------------------------------------------------------------------------------------
+
+check: lint types docs test ## lint, types, docs and test: all that a change must pass
+
+lint: $(VENV)/.with-lint ## Rules and formatting (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.with-lint ## Apply the formatting and the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.with-types ## Two strict type checkers
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+docs: $(VENV)/.with-docs ## Build the documentation; any warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# Coverage starts before pytest loads the plugin and, through it, the package. That is why pytest-cov is not used.
+coverage: $(VENV) ## Run the suite under coverage; floors 0 to 4 must be covered branch by branch
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	-$(BIN)/coverage report --include='sideeffects/*' --omit= --fail-under=0 --skip-covered
+	$(BIN)/coverage report
+
+matrix: ## Run the suite on every Python here, with every Django that it supports
+	.ci/matrix $(ARGS)
+
+bench: $(BENCH)/.installed ## Measure against bare calls, mocks and the peers from PyPI
+	$(BENCH)/bin/python tests/bench/run.py $(ARGS)
+
+clean: ## Remove the environments and everything generated
+	rm -rf .venv .venv-* docs/_build build dist .coverage .coverage.* htmlcov
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find sideeffects tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- Environments: plain venv and pip. A stamp makes them install again only when pyproject.toml has changed ---------
+
+venv: $(VENV)
+dev: $(VENV)/.with-lint $(VENV)/.with-types $(VENV)/.with-docs ## Install every tool now, rather than when first used
+
+.PHONY: $(VENV)
+$(VENV): $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "sideeffects needs Python 3.11 or newer: PYTHON=/path/to/python3.11 make ..." >&2; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP) install --upgrade "pip>=25.1"
+	@$(BIN)/python $(PIP) install --editable . --group test
+	@touch $@
+
+$(VENV)/.with-%: $(VENV)/.installed
+	@echo "Adding the tools for $* to $(VENV) ..."
+	@$(BIN)/python $(PIP) install --group $*
+	@touch $@
+
+$(BENCH)/.installed: pyproject.toml
+	@echo "Setting up $(BENCH) ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python $(PIP) install --upgrade "pip>=25.1"
+	@$(BENCH)/bin/python $(PIP) install --editable . --group bench
+	@touch $@
