@@ -1,0 +1,93 @@
+"""How Sphinx builds these pages: `make docs`, in which every warning is an error."""
+
+import importlib
+import importlib.metadata
+import logging
+from typing import Any
+
+import django
+from django.conf import settings
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+# The reference is read off the docstrings of the imported package, parts of which import Django models.
+settings.configure(
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "sideeffects"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    SECRET_KEY="docs",  # noqa: S106 - nothing is signed here
+    USE_TZ=True,
+)
+django.setup()
+
+project = "sideeffects"
+author = "sideeffects contributors"
+project_copyright = "2026, sideeffects contributors"
+release = importlib.metadata.version(project)
+version = release
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "demo"]
+source_suffix = {".md": "markdown"}
+nitpicky = True
+default_role = "code"  # in docstrings too, `name` is code
+
+html_theme = "furo"
+html_title = f"sideeffects {release}"
+html_copy_source = False
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+# A kind of page may have none yet. (`suppress_warnings` cannot say so: in Sphinx 9.0 the warning has no type.)
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(
+    lambda record: getattr(record, "subtype", None) != "empty_glob"
+)
+
+# No inventory of Python's or Django's documentation is fetched: the build works without a network. Their
+# names are shown as plain text; only names of this package must resolve.
+nitpick_ignore_regex = [(r"py:.*", r"(?!sideeffects).*")]
+
+
+def resolve_internal(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.TextElement
+) -> nodes.Node | None:
+    """Lead an annotation to where its class is documented.
+
+    Annotations name a class by where it is defined, `sideeffects._calls.Call`; the page has it under the door
+    that it is imported from, `sideeffects.Call`. What no door has (a `TypeVar`, say) is shown without a link.
+    A name that does not exist stays unresolved, and is a warning.
+    """
+    module, _, name = node.get("reftarget", "").rpartition(".")
+    if not module.startswith("sideeffects"):
+        return None
+    try:
+        target: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return None
+    python = env.get_domain("py")
+    for door in ("sideeffects", "sideeffects.testing", "sideeffects.probes"):
+        found = python.resolve_xref(
+            env, node["refdoc"], app.builder, node["reftype"], f"{door}.{name}", node, contnode
+        )
+        if found is not None and getattr(importlib.import_module(door), name, None) is target:
+            return found
+    return contnode
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the above."""
+    app.connect("missing-reference", resolve_internal)
