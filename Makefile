@@ -31,9 +31,10 @@ test: $(VENV) ## Run the suite and the snippets of README.md and docs/
 
 check: lint types docs test ## lint, types, docs and test: all that a change must pass
 
-lint: $(VENV)/.with-lint ## Rules and formatting (ruff)
+lint: $(VENV)/.with-lint ## Rules and formatting (ruff), and the scripts (shellcheck)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck .ci/run .ci/matrix
 
 format: $(VENV)/.with-lint ## Apply the formatting and the safe fixes
 	$(BIN)/ruff check --fix .

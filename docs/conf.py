@@ -52,7 +52,7 @@ autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
-# A kind of page may have none yet. (`suppress_warnings` cannot say so: in Sphinx 9.0 the warning has no type.)
+# A kind of page may have none yet. `suppress_warnings` cannot say so: Sphinx 9.0 gives the warning no type.
 logging.getLogger("sphinx.sphinx.directives.other").addFilter(
     lambda record: getattr(record, "subtype", None) != "empty_glob"
 )
