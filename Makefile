@@ -53,7 +53,7 @@ coverage: $(VENV) ## Run the suite under coverage; floors 0 to 4 must be covered
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
-	-$(BIN)/coverage report --include='sideeffects/*' --omit= --fail-under=0 --skip-covered
+	$(BIN)/coverage report --include='sideeffects/*' --omit= --fail-under=0 --skip-covered
 	$(BIN)/coverage report
 
 matrix: ## Run the suite on every Python here, with every Django that it supports
@@ -70,7 +70,7 @@ clean: ## Remove the environments and everything generated
 # -- Environments: plain venv and pip. A stamp makes them install again only when pyproject.toml has changed ---------
 
 venv: $(VENV)
-dev: $(VENV)/.with-lint $(VENV)/.with-types $(VENV)/.with-docs ## Install every tool now, rather than when first used
+dev: $(VENV)/.with-dev ## Install every tool now, and those for the pre-commit hooks
 
 .PHONY: $(VENV)
 $(VENV): $(VENV)/.installed
