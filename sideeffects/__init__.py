@@ -1,0 +1,51 @@
+"""Code that reaches the outside world, made safe by default.
+
+Declare each dangerous function once with `@side_effect` and go on calling it normally. In a test run nothing executes
+that no test names; in production everything does, unless a policy says otherwise.
+"""
+
+from sideeffects import _runtime, _test_run, conf
+from sideeffects._calls import Call, Decision, Mode, SideEffect
+from sideeffects._capturing import capture, observe
+from sideeffects._declare import declare
+from sideeffects._decorator import explain, side_effect
+from sideeffects._overrides import forbid, force_run, record, stub
+from sideeffects._reading import Calls
+from sideeffects._registry import registry
+from sideeffects.engines import threads
+from sideeffects.errors import (
+    AsyncNotAllowed,
+    DuplicateSideEffect,
+    SideEffectBlocked,
+    SideEffectError,
+    UnknownSideEffect,
+)
+from sideeffects.transactions import DjangoTransactions
+
+__all__ = [
+    "AsyncNotAllowed",
+    "Call",
+    "Calls",
+    "Decision",
+    "DuplicateSideEffect",
+    "Mode",
+    "SideEffect",
+    "SideEffectBlocked",
+    "SideEffectError",
+    "UnknownSideEffect",
+    "capture",
+    "declare",
+    "explain",
+    "forbid",
+    "force_run",
+    "observe",
+    "record",
+    "registry",
+    "side_effect",
+    "stub",
+]
+
+_runtime.plugs.deferral = DjangoTransactions()
+_runtime.plugs.engine = threads.engine
+_test_run.install()
+conf.install()

@@ -1,0 +1,498 @@
+"""The frozen values that travel: modes, decisions, declared effects and calls."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import inspect
+import itertools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import CodeType, MappingProxyType
+from typing import Any, NamedTuple
+
+from sideeffects import _values
+
+
+class Mode(enum.Enum):
+    """What happens to a call, in order of strictness: `EXECUTE` < `RECORD` < `RAISE`."""
+
+    EXECUTE = "execute"
+    RECORD = "record"
+    RAISE = "raise"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Mode | None:
+        if type(value) is str:
+            return cls.__members__.get(value.upper())
+        return None
+
+    def __lt__(self, other: object) -> bool:
+        if type(other) is not Mode:
+            return NotImplemented
+        return _STRICTNESS[self] < _STRICTNESS[other]
+
+    def __le__(self, other: object) -> bool:
+        return self is other or self < other  # type: ignore[operator]
+
+    def __gt__(self, other: object) -> bool:
+        if type(other) is not Mode:
+            return NotImplemented
+        return _STRICTNESS[self] > _STRICTNESS[other]
+
+    def __ge__(self, other: object) -> bool:
+        return self is other or self > other  # type: ignore[operator]
+
+
+_STRICTNESS = {Mode.EXECUTE: 0, Mode.RECORD: 1, Mode.RAISE: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A mode plus the reason for it.
+
+    Attributes:
+        mode: what happens to the call. Where a rule depends on the call's arguments and there are none (`explain`),
+            the strictest mode that it might give.
+        reason: why, in words, naming the override or setting that decided.
+        origin: where that stands: `file:line` of the override, or the settings key.
+        conditional: whether the rule decides anew for each call, from its arguments.
+    """
+
+    mode: Mode
+    reason: str
+    origin: str = ""
+    conditional: bool = False
+
+    def __str__(self) -> str:
+        where = f" [{self.origin}]" if self.origin else ""
+        per_call = " (decided per call)" if self.conditional else ""
+        return f"{self.mode.name}{per_call}: {self.reason}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class SideEffect:
+    """A declared effect.
+
+    Attributes:
+        name: its unique dotted name.
+        dotted_path: `module:qualified.name` of the function.
+        kind: `function`, `coroutine function`, `generator`, `async generator`, `context manager`,
+            `async context manager`, `classmethod`, `staticmethod` or `callable object`.
+        file: absolute path of the source file, empty when there is none.
+        line: line of the definition (1-based; 0 when unknown).
+        signature: the function's signature, `None` when Python cannot tell.
+        doc: first line of the docstring.
+        docstring: the whole docstring, cleaned of indentation.
+        async_ok: whether it may run in the background.
+        on_commit: whether an executing call waits for the commit: `True`, a database alias, or `False`.
+        in_transaction: `True` when it is meant to run inside a transaction.
+        raises: the exceptions that it is known to raise.
+        sensitive: parameters whose values are redacted.
+        tags: free labels, matched by `tag:x` policies and `side_effects --tag`.
+        owner: who answers for it.
+        short_name: the function's `__name__`.
+    """
+
+    name: str
+    dotted_path: str
+    kind: str
+    file: str
+    line: int
+    signature: inspect.Signature | None
+    doc: str
+    docstring: str = ""
+    async_ok: bool = False
+    on_commit: bool | str = False
+    in_transaction: bool | None = None
+    raises: tuple[type[BaseException], ...] = ()
+    sensitive: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    owner: str = ""
+    short_name: str = ""
+
+    @property
+    def location(self) -> str:
+        """Where it is defined, as `file:line`."""
+        return f"{self.file or self.dotted_path}:{self.line}"
+
+
+class Outcome(NamedTuple):
+    """What came of a call: `result`, `error` (`None` when there was none) and `duration` in seconds."""
+
+    result: Any
+    error: BaseException | None
+    duration: float
+
+
+NO_RESULT = Outcome(None, None, 0.0)
+
+_serials = itertools.count(1)
+_process = (os.getpid(), os.urandom(4).hex())
+
+
+def _after_fork_in_child() -> None:
+    global _process
+    _process = (os.getpid(), os.urandom(4).hex())
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def process_id() -> int:
+    """`os.getpid()` without the system call."""
+    return _process[0]
+
+
+class Call:
+    """One call of an effect, as written down at the moment of its decision.
+
+    It cannot be changed; its `outcome` is added once. What it shows is redacted: sensitive values read
+    `[redacted]` in `arguments`, `args`, `kwargs` and `outcome`. Assertions compare the true values, in the process in
+    which the call was made; these are never shown, stored or pickled.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_args",
+        "_at",
+        "_bound",
+        "_by_reference",
+        "_code",
+        "_decision",
+        "_effect",
+        "_instance",
+        "_is_async",
+        "_is_foreign",
+        "_is_read",
+        "_kwargs",
+        "_line",
+        "_names",
+        "_outcome",
+        "_process",
+        "_run_id",
+        "_serial",
+    )
+
+    def __init__(
+        self,
+        effect: SideEffect,
+        decision: Decision,
+        bound: dict[str, Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        instance: Any,
+        by_reference: tuple[str, ...],
+        code: CodeType | str,
+        line: int,
+        at: float,
+        names: frozenset[str],
+        is_async: bool = False,
+        run_id: str | None = None,
+    ) -> None:
+        self._effect = effect
+        self._decision = decision
+        self._bound = bound
+        self._args = args
+        self._kwargs = kwargs
+        self._instance = instance
+        self._by_reference = by_reference
+        self._code = code
+        self._line = line
+        self._at = at
+        self._names = names
+        self._is_async = is_async
+        self._run_id = run_id
+        self._serial = next(_serials)
+        self._process = _process
+        self._outcome: Outcome | None = None
+        self._is_read = False
+        self._is_foreign = False
+
+    # -- what was called
+
+    @property
+    def name(self) -> str:
+        """The effect's name."""
+        return self._effect.name
+
+    @property
+    def effect(self) -> SideEffect:
+        """The declared effect."""
+        return self._effect
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments by parameter, defaults applied, redacted."""
+        return MappingProxyType(
+            {
+                name: _values.REDACTED if self._hides(name) else self._clean(value)
+                for name, value in self._bound.items()
+            }
+        )
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The positional arguments as given, redacted."""
+        hidden = self._hidden_positions()
+        return tuple(
+            _values.REDACTED if position in hidden else self._clean(value)
+            for position, value in enumerate(self._args)
+        )
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The keyword arguments as given, redacted."""
+        return MappingProxyType(
+            {
+                name: _values.REDACTED if self._hides(name) else self._clean(value)
+                for name, value in self._kwargs.items()
+            }
+        )
+
+    @property
+    def instance(self) -> Any:
+        """The object that the effect was called on, the class for class methods, `None` for functions."""
+        return self._instance
+
+    @property
+    def by_reference(self) -> tuple[str, ...]:
+        """Paths of the arguments that could not be copied, so that they show what they are now."""
+        return self._by_reference
+
+    # -- what was decided
+
+    @property
+    def mode(self) -> Mode:
+        """What was decided."""
+        return self._decision.mode
+
+    @property
+    def reason(self) -> str:
+        """Why it was decided so."""
+        return self._decision.reason
+
+    @property
+    def decision(self) -> Decision:
+        """The decision, with its origin."""
+        return self._decision
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the call was handed to the background."""
+        return self._is_async
+
+    # -- when and where
+
+    @property
+    def caller(self) -> str:
+        """Where it was called, as `file:line`."""
+        code = self._code
+        return f"{code if isinstance(code, str) else code.co_filename}:{self._line}"
+
+    @property
+    def run_id(self) -> str | None:
+        """The run list that it belongs to, if any."""
+        return self._run_id
+
+    @property
+    def pid(self) -> int:
+        """The process in which it was decided."""
+        return self._process[0]
+
+    @property
+    def id(self) -> str:
+        """Unique among all processes of a test run."""
+        return f"{self._process[0]}-{self._process[1]}-{self._serial}"
+
+    @property
+    def at(self) -> datetime.datetime:
+        """When it was decided (UTC)."""
+        return datetime.datetime.fromtimestamp(self._at, datetime.UTC)
+
+    # -- what came of it
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What came of it, redacted; `None` while it is running, waiting for a commit, or in the background."""
+        outcome = self._outcome
+        if outcome is None or outcome.result is None:
+            return outcome
+        return outcome._replace(result=self._clean(outcome.result))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Add the outcome. It can be added once."""
+        if self._outcome is not None:
+            raise RuntimeError(f"call {self.id} of {self.name!r} has its outcome already")
+        self._outcome = outcome
+
+    # -- reading
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it was made in another process, so that its values are JSON-safe stand-ins."""
+        return self._is_foreign
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody looked at this call through `Calls`."""
+        return self._is_read
+
+    def mark_read(self) -> None:
+        """Note that somebody looked at this call."""
+        self._is_read = True
+
+    def true_argument(self, name: str) -> Any:
+        """The unredacted value, for comparing in assertions; `KeyError` when there is none of that name."""
+        if name in self._bound:
+            return self._bound[name]
+        return self._bound[self._extra_keywords()][name]
+
+    def has_argument(self, name: str) -> bool:
+        """Whether `true_argument(name)` would find one."""
+        return name in self._bound or name in self._bound.get(self._extra_keywords(), ())
+
+    def hides(self, name: str) -> bool:
+        """Whether the value of that parameter is sensitive."""
+        return self._hides(name)
+
+    def as_data(self) -> dict[str, Any]:
+        """The call as JSON-safe data without what changes from run to run, redacted."""
+        outcome = self.outcome
+        return {
+            "name": self.name,
+            "arguments": {name: _values.jsonable(value) for name, value in self.arguments.items()},
+            "mode": self.mode.value,
+            "is_async": self.is_async,
+            "run_id": self.run_id,
+            "result": None if outcome is None else _values.jsonable(outcome.result),
+            "error": None if outcome is None or outcome.error is None else type(outcome.error).__name__,
+        }
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_values.describe(value)}" for name, value in self.arguments.items())
+        return f"<Call {self.name}({shown}) {self.mode.name} at {self.caller}>"
+
+    def to_record(self) -> dict[str, Any]:
+        """The call as JSON-safe, redacted data, from which `from_record` makes an equal-looking call elsewhere."""
+        outcome = self.outcome
+        return {
+            "name": self.name,
+            "mode": self.mode.value,
+            "reason": self.reason,
+            "origin": self._decision.origin,
+            "arguments": {name: _values.jsonable(value) for name, value in self.arguments.items()},
+            "args": [_values.jsonable(value) for value in self.args],
+            "kwargs": {name: _values.jsonable(value) for name, value in self.kwargs.items()},
+            "instance": None if self._instance is None else _values.describe(self._instance),
+            "by_reference": list(self._by_reference),
+            "caller": self.caller,
+            "is_async": self._is_async,
+            "run_id": self._run_id,
+            "at": self._at,
+            "serial": self._serial,
+            "process": list(self._process),
+            "sensitive": [name for name in self._bound if self._hides(name)],
+            "outcome": None if outcome is None else outcome_to_record(outcome),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Call:
+        """The call that another process wrote down with `to_record`."""
+        effect = SideEffect(
+            name=record["name"],
+            dotted_path="",
+            kind="elsewhere",
+            file="",
+            line=0,
+            signature=None,
+            doc="",
+            sensitive=tuple(record["sensitive"]),
+        )
+        path, _, line = record["caller"].rpartition(":")
+        call = cls(
+            effect,
+            Decision(Mode(record["mode"]), record["reason"], record["origin"]),
+            dict(record["arguments"]),
+            tuple(record["args"]),
+            dict(record["kwargs"]),
+            record["instance"],
+            tuple(record["by_reference"]),
+            path,
+            int(line or 0),
+            record["at"],
+            frozenset(),
+            record["is_async"],
+            record["run_id"],
+        )
+        call._serial = record["serial"]
+        call._process = record["process"][0], record["process"][1]
+        call._is_foreign = True
+        if record["outcome"] is not None:
+            call.finish(outcome_from_record(record["outcome"]))
+        return call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Call.from_record, (self.to_record(),)
+
+    def _hides(self, name: str) -> bool:
+        return name in self._effect.sensitive or _values.is_sensitive(name, self._names)
+
+    def _clean(self, value: Any) -> Any:
+        return _values.redact(value, self._names)
+
+    def _extra_keywords(self) -> str:
+        signature = self._effect.signature
+        if signature is not None:
+            for parameter in signature.parameters.values():
+                if parameter.kind is parameter.VAR_KEYWORD:
+                    return parameter.name
+        return "kwargs"
+
+    def _hidden_positions(self) -> frozenset[int]:
+        """Positions in `args` that hold sensitive parameters: `bound` has them in the signature's order."""
+        signature = self._effect.signature
+        if signature is None:
+            return frozenset()
+        names = [name for name in signature.parameters if name in self._bound]
+        hidden = set()
+        for position, name in enumerate(names):
+            kind = signature.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                if self._hides(name):
+                    hidden.update(range(position, len(self._args)))
+                break
+            if self._hides(name):
+                hidden.add(position)
+        return frozenset(hidden)
+
+
+class RemoteError(Exception):
+    """Stands for an exception that was raised in another process: its type's name and its text."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(kind, text)
+        self.kind = kind
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON-safe data."""
+    error = outcome.error
+    return {
+        "result": _values.jsonable(outcome.result),
+        "error": None if error is None else [type(error).__name__, _values.text_of(error)],
+        "duration": outcome.duration,
+    }
+
+
+def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
+    """The outcome that another process wrote down with `outcome_to_record`."""
+    error = record["error"]
+    return Outcome(
+        record["result"], None if error is None else RemoteError(error[0], error[1]), record["duration"]
+    )

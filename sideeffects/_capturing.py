@@ -1,0 +1,73 @@
+"""`capture` and `observe`: seeing calls as they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from sideeffects import _propagation
+from sideeffects._calls import Call
+from sideeffects._ledger import Ledger
+from sideeffects._reading import Calls
+from sideeffects._state import Observer, state
+
+
+class Window:
+    """A stretch of the process's ledger: what a test run has written since the window was opened."""
+
+    def __init__(self) -> None:
+        state.sync()
+        self._start = state.ledger.end
+        self._stop: int | None = None
+
+    def close(self) -> None:
+        """Let it show no later calls."""
+        state.sync()
+        self._stop = state.ledger.end
+
+    def read(self) -> tuple[Sequence[Call], int]:
+        """The calls in it, and how many were dropped."""
+        if self._stop is None:
+            state.sync()
+        return state.ledger.read(self._start, self._stop)
+
+
+@contextmanager
+def capture() -> Iterator[Calls]:
+    """See the calls that are decided inside the block.
+
+    In a test run: all of the process and of its children. Otherwise: those of this context (its tasks, and threads
+    and executors that it hands work to), which makes it safe on a live system.
+
+    Yields:
+        a live `Calls`; it keeps what it has seen after the block.
+    """
+    if state.in_test_run(state.rules_source()):
+        window = Window()
+        try:
+            yield Calls(window.read)
+        finally:
+            window.close()
+        return
+    _propagation.install()
+    ledger = Ledger(state.rules_source().max_calls)
+    stop = state.watch(ledger)
+    try:
+        yield Calls(lambda: ledger.read(0))
+    finally:
+        stop()
+
+
+def observe(function: Observer) -> Callable[[], None]:
+    """Call `function` with each finished `Call` of this process.
+
+    It never changes a decision or a result: what it raises is logged and swallowed. Calls that it makes itself are
+    not shown to it.
+
+    Args:
+        function: takes a `Call`.
+
+    Returns:
+        its remover, which may be called more than once.
+    """
+    return state.add_observer(function)

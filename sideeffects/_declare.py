@@ -1,0 +1,105 @@
+"""`declare`: making effects of functions that somebody else wrote."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+from sideeffects import _decorator, _import_hooks, _registry
+from sideeffects.errors import DeclarationError
+
+_MISSING: Final = object()
+
+
+def declare(target: str, name: str | None = None, **options: Any) -> None:
+    """Declare a function that you don't own, when its module is imported; at once if it already is.
+
+    Args:
+        target: `package.module:function` or `package.module:Class.method`.
+        name: as for `side_effect`.
+        **options: as for `side_effect`.
+
+    Raises:
+        ValueError: the target or the name is malformed.
+        DeclarationError: there is no such target (raised when its module is imported), or a module had already
+            imported the undeclared function under its own name.
+        DuplicateSideEffect: another function has the name.
+    """
+    module, separator, path = target.partition(":")
+    if not separator or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        raise ValueError(f"{target!r} is no target: write 'package.module:function' or 'package.module:Class.method'")
+    if name is not None:
+        _registry.check_name(name)
+    unknown = options.keys() - _decorator.OPTIONS
+    if unknown:
+        raise TypeError(f"declare() has no option {min(unknown)!r}")
+    _import_hooks.after_import(module, functools.partial(_apply, path=path, name=name, options=options))
+
+
+def _apply(module: ModuleType, *, path: str, name: str | None, options: dict[str, Any]) -> None:
+    owner, attribute, raw = _find(module, path)
+    if isinstance(raw, _decorator.EffectFunction):
+        known = raw.effect.name
+        if name is None or known == name:
+            return
+        raise DeclarationError(f"{module.__name__}:{path} is a side effect already, named {known!r}")
+    effect_name = name or f"{module.__name__}.{path}"
+    _refuse_aliases(module, path, owner, raw, effect_name)
+    function = _decorator._decorate(raw, effect_name, options.get("returns"), _without_returns(options))
+    setattr(owner, attribute, function)
+
+
+def _without_returns(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "returns"}
+
+
+def _find(module: ModuleType, path: str) -> tuple[Any, str, Any]:
+    """The object that holds the target, the attribute's name, and the attribute as it stands there, unbound."""
+    owner: Any = module
+    *above, attribute = path.split(".")
+    for part in above:
+        found = getattr(owner, part, _MISSING)
+        if found is _MISSING:
+            raise _no_such(module, path, owner, part)
+        owner = found
+    raw = inspect.getattr_static(owner, attribute, _MISSING)
+    if raw is _MISSING:
+        raise _no_such(module, path, owner, attribute)
+    return owner, attribute, raw
+
+
+def _no_such(module: ModuleType, path: str, owner: Any, part: str) -> DeclarationError:
+    names = [name for name in dir(owner) if not name.startswith("__")]
+    close = difflib.get_close_matches(part, names, n=1, cutoff=0.3)
+    prefix = path.rpartition(part)[0]
+    nearest = f"; the nearest is {module.__name__}:{prefix}{close[0]}" if close else ""
+    return DeclarationError(f"there is no {module.__name__}:{path} to declare: no {part!r} in it{nearest}")
+
+
+def _refuse_aliases(module: ModuleType, path: str, owner: Any, raw: Any, name: str) -> None:
+    """A module that did `from smtplib import send` before would go on calling the undeclared function."""
+    if not callable(raw) or owner is not module:
+        return
+    for holder, attribute in _import_hooks.holders_of(raw):
+        if holder is module and attribute == path:
+            continue
+        raise DeclarationError(
+            f"{holder.__name__}.{attribute} is {module.__name__}:{path}, imported before it was declared as {name!r}: "
+            f"calls through it would escape. Declare it before that import (in SIDE_EFFECTS['DECLARE'], or at the top "
+            f"of the settings), or declare '{holder.__name__}:{attribute}' instead"
+        )
+
+
+def holders(function: Callable[..., Any]) -> list[str]:
+    """The modules that hold a function under some name, as `module.attribute`."""
+    return [f"{holder.__name__}.{attribute}" for holder, attribute in _import_hooks.holders_of(function)]
+
+
+def is_imported(target: str) -> bool:
+    """Whether the module of a target has been imported."""
+    return target.partition(":")[0] in sys.modules

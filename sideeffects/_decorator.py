@@ -1,0 +1,427 @@
+"""`side_effect`: from a function to an effect, on wrapt's proxies."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import inspect
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterable
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+import wrapt
+
+from sideeffects import _registry
+from sideeffects._calls import Decision, SideEffect
+from sideeffects._handles import Handle
+from sideeffects._reading import check_known, pattern_of
+from sideeffects._runtime import Declared, enqueue, explain_declared, perform
+from sideeffects._signatures import signature_of
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+
+    class Effect(Protocol[P, R_co]):
+        """A declared function: what `side_effect` makes of a function. It is called as before."""
+
+        __name__: str
+        __qualname__: str
+        __doc__: str | None
+
+        @property
+        def __wrapped__(self) -> Callable[P, R_co]:
+            """The function itself: the one way around a decision."""
+            ...
+
+        @property
+        def effect(self) -> SideEffect:
+            """The declared effect."""
+            ...
+
+        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle:
+            """Run it in the background; needs `async_ok=True`."""
+            ...
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+        @overload
+        def __get__(self, instance: None, owner: type[Any], /) -> Effect[P, R_co]: ...
+        @overload
+        def __get__(
+            self: Effect[Concatenate[S, Q], R_co], instance: S, owner: type[Any] | None = None, /
+        ) -> Effect[Q, R_co]: ...
+
+    class StaticEffect(Protocol[P, R_co]):
+        """A declared static method, or class method: its class is bound already."""
+
+        @property
+        def effect(self) -> SideEffect:
+            """The declared effect."""
+            ...
+
+        def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Effect[P, R_co]: ...
+
+    class SideEffectDecorator(Protocol):
+        """What `side_effect(...)` returns."""
+
+        @overload
+        def __call__(self, function: staticmethod[P, R]) -> StaticEffect[P, R]: ...
+        @overload
+        def __call__(self, function: classmethod[T, P, R]) -> StaticEffect[P, R]: ...
+        @overload
+        def __call__(self, function: Callable[P, R]) -> Effect[P, R]: ...
+
+
+class BoundEffectFunction(wrapt.BoundFunctionWrapper):  # type: ignore[misc]
+    """A declared method, bound to its instance or class."""
+
+    @property
+    def effect(self) -> SideEffect:
+        """The declared effect."""
+        return self._self_declared.effect
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
+        """Run it in the background; needs `async_ok=True`."""
+        return enqueue(self._self_declared, self.__wrapped__, self._self_instance, args, kwargs)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        owner = _bound_to(self)
+        return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
+
+    def __reduce__(self) -> Any:
+        owner = _bound_to(self)
+        if owner is None:
+            return _referred(self)
+        return getattr, (owner, self.__name__)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__reduce__()
+
+
+def _bound_to(function: Any) -> Any:
+    return getattr(function.__wrapped__, "__self__", None)
+
+
+class EffectFunction(wrapt.FunctionWrapper):  # type: ignore[misc]
+    """A declared function. It is called as before; `__wrapped__` is the one way around a decision."""
+
+    __bound_function_wrapper__ = BoundEffectFunction
+
+    def __init__(self, wrapped: Any, declared: Declared) -> None:
+        super().__init__(wrapped, functools.partial(perform, declared), declared.switch)
+        self._self_declared = declared
+
+    @property
+    def effect(self) -> SideEffect:
+        """The declared effect."""
+        return self._self_declared.effect
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
+        """Run it in the background; needs `async_ok=True`."""
+        return enqueue(self._self_declared, self.__wrapped__, None, args, kwargs)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+    def __reduce__(self) -> Any:
+        return _referred(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__reduce__()
+
+
+def _referred(function: Any) -> Any:
+    module, qualname = function.__module__, function.__qualname__
+    if "<locals>" in qualname:
+        raise pickle.PicklingError(f"cannot pickle the local side effect {qualname!r}: define it in its module")
+    return _refer, (module, qualname)
+
+
+def _refer(module: str, qualname: str) -> Any:
+    """Unpickling: effects travel by reference, as functions do."""
+    found: Any = importlib.import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    return found
+
+
+# -- describing what is decorated
+
+
+def _kind_of(function: Any) -> str:
+    """The kind of a function; see `SideEffect.kind`."""
+    if isinstance(function, classmethod | staticmethod):
+        below = _kind_of(function.__func__)
+        return type(function).__name__ if below == "function" else below
+    inner = getattr(function, "__wrapped__", None)
+    if _is_made_by_contextlib(function):
+        return "async context manager" if inspect.isasyncgenfunction(inner) else "context manager"
+    subject = function
+    if not isinstance(function, FunctionType | MethodType) and not inspect.isbuiltin(function):
+        subject = function.func if isinstance(function, functools.partial) else type(function).__call__
+    if inspect.iscoroutinefunction(subject):
+        return "coroutine function"
+    if inspect.isasyncgenfunction(subject):
+        return "async generator"
+    if inspect.isgeneratorfunction(subject):
+        return "generator"
+    return "function" if inspect.isroutine(function) else "callable object"
+
+
+def _is_made_by_contextlib(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    return isinstance(code, CodeType) and code.co_filename == _CONTEXTLIB and inspect.isfunction(
+        getattr(function, "__wrapped__", None)
+    )
+
+
+_CONTEXTLIB: Final = cast(Any, importlib.import_module("contextlib").contextmanager).__code__.co_filename
+
+_STREAMS: Final = frozenset(("generator", "async generator", "context manager", "async context manager"))
+
+
+def _refuse(function: Any) -> None:
+    """Say what to decorate instead of what cannot be."""
+    if isinstance(function, type):
+        raise TypeError(
+            f"@side_effect cannot decorate the class {function.__qualname__}: decorate the method that reaches the "
+            f"outside world"
+        )
+    if isinstance(function, property | functools.cached_property):
+        getter = function.fget if isinstance(function, property) else function.func
+        name = getattr(getter, "__qualname__", "?")
+        raise TypeError(
+            f"@side_effect cannot decorate the property {name}: move what reaches the outside world into a method, "
+            f"decorate that, and call it from the property"
+        )
+    if isinstance(function, EffectFunction | BoundEffectFunction):
+        raise TypeError(f"{function.__qualname__} is a side effect already, named {function.effect.name!r}")
+    if not callable(function) and not isinstance(function, classmethod | staticmethod):
+        raise TypeError(f"@side_effect decorates functions and methods, not {function!r}")
+
+
+def _innermost(function: Any) -> Any:
+    """The plain function below class methods, partials, bound methods and wrappers, where its code is."""
+    seen = function
+    while True:
+        if isinstance(seen, classmethod | staticmethod | MethodType):
+            seen = seen.__func__
+        elif isinstance(seen, functools.partial):
+            seen = seen.func
+        elif isinstance(seen, FunctionType) and hasattr(seen, "__wrapped__"):
+            seen = seen.__wrapped__
+        elif not isinstance(seen, FunctionType) and isinstance(getattr(type(seen), "__call__", None), FunctionType):
+            seen = type(seen).__call__
+        else:
+            return seen
+
+
+def describe_function(
+    function: Any,
+    name: str | None,
+    *,
+    async_ok: bool = False,
+    on_commit: bool | str = False,
+    in_transaction: bool | None = None,
+    raises: Iterable[type[BaseException]] = (),
+    sensitive: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    owner: str = "",
+) -> SideEffect:
+    """The frozen description of a function as an effect.
+
+    Raises:
+        TypeError, ValueError: an option does not fit, named with its rule.
+    """
+    subject = function.__func__ if isinstance(function, classmethod | staticmethod) else function
+    short_name = getattr(subject, "__name__", None)
+    qualname = getattr(subject, "__qualname__", None)
+    module = getattr(subject, "__module__", None) or getattr(type(subject), "__module__", "")
+    if name is None:
+        if qualname is None:
+            raise ValueError(f"{function!r} has no name of its own: give one, as in @side_effect(name='sms.send')")
+        if "<" in qualname:
+            qualname_ok = qualname.replace("<locals>.", "").replace("<lambda>", "lambda")
+        else:
+            qualname_ok = qualname
+        name = f"{module}.{qualname_ok}"
+    _registry.check_name(name)
+    kind = _kind_of(function)
+    if kind in _STREAMS and on_commit is not False:
+        raise TypeError(f"{name}: a {kind} cannot wait for a commit; leave out on_commit")
+    if kind in _STREAMS and async_ok:
+        raise TypeError(f"{name}: a {kind} cannot run in the background; leave out async_ok")
+    if not isinstance(on_commit, bool | str):
+        raise TypeError(f"{name}: on_commit is True, False or a database alias, not {on_commit!r}")
+    signature = signature_of(subject)
+    plain = _innermost(function)
+    code = getattr(plain, "__code__", None)
+    docstring = inspect.getdoc(subject) or "" if isinstance(subject, FunctionType) else (
+        inspect.getdoc(subject) or ""
+    )
+    return SideEffect(
+        name=name,
+        dotted_path=f"{module}:{qualname or type(subject).__qualname__}",
+        kind=kind,
+        file=os.path.abspath(code.co_filename) if isinstance(code, CodeType) else "",
+        line=code.co_firstlineno if isinstance(code, CodeType) else 0,
+        signature=signature,
+        doc=docstring.partition("\n")[0],
+        docstring=docstring,
+        async_ok=_flag("async_ok", async_ok),
+        on_commit=on_commit,
+        in_transaction=in_transaction,
+        raises=_exceptions(name, raises),
+        sensitive=_parameters(name, sensitive, signature),
+        tags=_texts("tags", tags),
+        owner=owner,
+        short_name=short_name or type(subject).__name__,
+    )
+
+
+def _flag(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{option} is True or False, not {value!r}")
+    return value
+
+
+def _texts(option: str, values: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"{option} takes a list, not the text {values!r}")
+    texts = tuple(values)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{option} takes texts, not {text!r}")
+    return texts
+
+
+def _exceptions(name: str, raises: Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:
+    listed = (raises,) if isinstance(raises, type) else tuple(raises)
+    for kind in listed:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"{name}: raises takes exception classes, not {kind!r}")
+    return listed
+
+
+def _parameters(name: str, sensitive: Iterable[str], signature: inspect.Signature | None) -> tuple[str, ...]:
+    names = _texts("sensitive", sensitive)
+    if signature is not None and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        for wanted in names:
+            if wanted not in signature.parameters:
+                has = ", ".join(signature.parameters) or "none"
+                raise ValueError(f"{name} has no parameter {wanted!r} to be sensitive; it has {has}")
+    return names
+
+
+def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
+    """The decorated function, entered into the registry."""
+    subject = function.__func__ if isinstance(function, classmethod | staticmethod) else function
+    qualname = getattr(subject, "__qualname__", None) or effect.short_name
+    wrapper = EffectFunction(function, Declared(effect, returns, qualname))
+    _registry.add(effect, wrapper)
+    return wrapper
+
+
+@overload
+def side_effect(name: staticmethod[P, R], /) -> StaticEffect[P, R]: ...
+@overload
+def side_effect(name: classmethod[T, P, R], /) -> StaticEffect[P, R]: ...
+@overload
+def side_effect(name: Callable[P, R], /) -> Effect[P, R]: ...
+@overload
+def side_effect(
+    name: str | None = None,
+    *,
+    async_ok: bool = False,
+    on_commit: bool | str = False,
+    in_transaction: bool | None = None,
+    returns: Any = None,
+    raises: Iterable[type[BaseException]] = (),
+    sensitive: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    owner: str = "",
+) -> SideEffectDecorator: ...
+def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any:
+    """Declare that a function reaches the outside world. It goes on being called as before.
+
+    In a test run nothing executes that the test does not name; otherwise everything does, unless a policy, a dry run
+    or a probe says otherwise.
+
+    Args:
+        name: unique dotted name (letters, digits, `_`, `-`); `module.qualname` when left out.
+        async_ok: whether `.enqueue(...)` may run it in the background.
+        on_commit: run an executing call when the outermost transaction commits: `True`, or a database alias.
+        in_transaction: `True` when it is meant to run inside a transaction.
+        returns: what a recorded call returns: a value (containers are copied for each call), or a callable that is
+            given the call's arguments.
+        raises: exceptions that it is known to raise.
+        sensitive: parameters whose values are redacted wherever they would show.
+        tags: free labels.
+        owner: who answers for it.
+
+    Returns:
+        the function, decorated; or a decorator.
+
+    Raises:
+        ValueError: the name is not valid, or a sensitive parameter does not exist.
+        TypeError: a class, a property or something that cannot be called was decorated, or an option does not fit.
+        DuplicateSideEffect: another function has the name.
+    """
+    unknown = options.keys() - OPTIONS
+    if unknown:
+        raise TypeError(f"side_effect() has no option {min(unknown)!r}; it has {', '.join(sorted(OPTIONS))}")
+    if name is not None and not isinstance(name, str):
+        if options or returns is not None:
+            raise TypeError("give the options in @side_effect(name=..., ...), above the function")
+        return _decorate(name, None, None, {})
+    if name is not None:
+        _registry.check_name(name)
+
+    def decorator(function: Any) -> Any:
+        return _decorate(function, name, returns, options)
+
+    return decorator
+
+
+OPTIONS: Final = frozenset(
+    ("name", "async_ok", "on_commit", "in_transaction", "returns", "raises", "sensitive", "tags", "owner")
+)
+
+
+def _decorate(function: Any, name: str | None, returns: Any, options: dict[str, Any]) -> Any:
+    _refuse(function)
+    return wrap(function, describe_function(function, name, **options), returns)
+
+
+def explain(name: object) -> Decision:
+    """The decision now in force for an effect, in this context, and why.
+
+    Args:
+        name: the effect's name, or the effect itself.
+
+    Returns:
+        the decision. Where a rule asks for the call's arguments it is `conditional`, with the strictest mode.
+
+    Raises:
+        UnknownSideEffect: no effect has that name.
+    """
+    pattern = pattern_of(name)
+    if pattern not in _registry.registry:
+        check_known(pattern)
+    return explain_declared(_registry.function_of(pattern)._self_declared)

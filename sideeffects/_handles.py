@@ -1,0 +1,58 @@
+"""What `.enqueue(...)` gives back."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+
+class Handle:
+    """An enqueued call.
+
+    Attributes:
+        id: unique among all processes.
+        name: the effect's name.
+    """
+
+    __slots__ = ("_future", "id", "name")
+
+    def __init__(self, id: str, name: str, future: Future[Any]) -> None:
+        self.id = id
+        self.name = name
+        self._future = future
+
+    @classmethod
+    def finished(cls, id: str, name: str, result: Any) -> Handle:
+        """A handle of a call that was answered instead of run."""
+        future: Future[Any] = Future()
+        future.set_result(result)
+        return cls(id, name, future)
+
+    @classmethod
+    def waiting(cls, id: str, name: str) -> Handle:
+        """A handle of a call that is still to run."""
+        return cls(id, name, Future())
+
+    @property
+    def future(self) -> Future[Any]:
+        """The future behind it, for engines."""
+        return self._future
+
+    def done(self) -> bool:
+        """Whether the call has finished, with a result or an error."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The result; waits for it.
+
+        Args:
+            timeout: seconds to wait at most; `None` waits for good.
+
+        Raises:
+            TimeoutError: it was not there in time.
+            BaseException: what the call raised.
+        """
+        return self._future.result(timeout)
+
+    def __repr__(self) -> str:
+        return f"<Handle of {self.name}: {'done' if self.done() else 'waiting'}>"

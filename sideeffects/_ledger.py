@@ -1,0 +1,148 @@
+"""Where calls are written: in memory, bounded, and as lines of a file that the children of a test share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sideeffects._calls import Call, outcome_from_record
+
+DEFAULT_BOUND: Final = 10_000
+
+
+class Ledger:
+    """Calls in the order in which they were written; the oldest are dropped, and counted, past the bound.
+
+    Positions count from the first call ever written, so that a view keeps its place when calls are dropped.
+    """
+
+    def __init__(self, bound: int = DEFAULT_BOUND) -> None:
+        self.bound = bound
+        self._calls: list[Call] = []
+        self._trimmed = 0
+        self._lock = threading.RLock()
+
+    @property
+    def end(self) -> int:
+        """How many calls have ever been written."""
+        return self._trimmed + len(self._calls)
+
+    @property
+    def dropped(self) -> int:
+        """How many of them are no longer kept."""
+        return max(self._trimmed, self.end - self.bound)
+
+    def append(self, call: Call) -> None:
+        """Write a call down."""
+        with self._lock:
+            calls = self._calls
+            calls.append(call)
+            # Trimmed a quarter at a time: dropping the first of a list costs as much as the list is long.
+            if len(calls) > self.bound + (self.bound >> 2) + 16:
+                surplus = len(calls) - self.bound
+                del calls[:surplus]
+                self._trimmed += surplus
+
+    def read(self, start: int, stop: int | None = None) -> tuple[list[Call], int]:
+        """The calls from position `start` up to `stop`, and how many of that range were dropped."""
+        with self._lock:
+            end = self.end if stop is None else min(stop, self.end)
+            first = max(start, self.dropped)
+            kept = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
+            return kept, max(0, min(first, end) - start)
+
+    def clear(self) -> None:
+        """Forget the calls; positions go on."""
+        with self._lock:
+            self._trimmed += len(self._calls)
+            self._calls.clear()
+
+    def after_fork(self) -> None:
+        """A lock that another thread held at the fork would stay locked for good."""
+        self._lock = threading.RLock()
+
+
+class Journal:
+    """An append-only file of calls, one JSON line each, that several processes write and one reads.
+
+    A line is one `write` on a descriptor opened with `O_APPEND`, under an advisory lock where the platform has
+    one, so that lines of several processes never mix.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._offset = 0
+        self._rest = b""
+        self._seen: dict[tuple[Any, ...], Call] = {}
+
+    def write_call(self, call: Call) -> None:
+        """Write a call down."""
+        self._write({"call": call.to_record()})
+
+    def write_outcome(self, call: Call) -> None:
+        """Add the outcome of a call that was written before."""
+        record = call.to_record()
+        self._write({key: record[key] for key in ("process", "serial", "outcome")})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record, ensure_ascii=True).encode() + b"\n"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with _locked(descriptor):
+                written = os.write(descriptor, line)
+                while written < len(line):  # pragma: no cover - a disk that fills up half-way
+                    written += os.write(descriptor, line[written:])
+        finally:
+            os.close(descriptor)
+
+    def read_new(self) -> list[Call]:
+        """The calls written since the last time; outcomes are added to the calls that they belong to."""
+        with self._lock:
+            try:
+                if os.stat(self.path).st_size == self._offset:
+                    return []
+                with open(self.path, "rb") as file:
+                    file.seek(self._offset)
+                    data = file.read()
+            except FileNotFoundError:
+                return []
+            self._offset += len(data)
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            return [call for call in map(self._take, lines) if call is not None]
+
+    def _take(self, line: bytes) -> Call | None:
+        record = json.loads(line)
+        if "call" in record:
+            call = Call.from_record(record["call"])
+            if call.outcome is None:
+                key = (*record["call"]["process"], record["call"]["serial"])
+                self._seen[key] = call
+            return call
+        known = self._seen.pop((*record["process"], record["serial"]), None)
+        if known is not None:
+            known.finish(outcome_from_record(record["outcome"]))
+        return None
+
+    def remove(self) -> None:
+        """Delete the file."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover - Windows appends without it
+        yield
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,71 @@
+"""Carrying a context's overrides and captures into threads and executors.
+
+A `ContextVar` is seen by tasks and `asyncio.to_thread`, but not by `Thread`, `ThreadPoolExecutor` and what is built on
+them. `Thread.start` and `ThreadPoolExecutor.submit` are therefore patched, once, when the first override or capture is
+entered, and hand the scope on. Not reached: own queue workers, `_thread.start_new_thread` and processes.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from sideeffects._state import EMPTY, Scope, scope, state
+
+_patched: list[bool] = []
+
+
+def install() -> None:
+    """Patch, if that has not been done."""
+    if _patched:
+        return
+    with state.lock:
+        if not _patched:
+            _patched.append(True)
+            threading.Thread.start = _start(threading.Thread.start)  # type: ignore[method-assign]
+            ThreadPoolExecutor.submit = _submit(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
+
+
+def carried(function: Callable[..., Any], own: Scope) -> Callable[..., Any]:
+    """`function`, run under the scope `own`, whatever the thread had before and gets back afterwards."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        before = scope.get()
+        scope.set(own)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            scope.set(before)
+
+    return run
+
+
+def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+    @functools.wraps(original)
+    def start(self: threading.Thread) -> None:
+        own = scope.get()
+        if own is not EMPTY and own != EMPTY:
+            self.run = carried(self.run, own)  # type: ignore[method-assign]
+        original(self)
+
+    return start
+
+
+def _submit(original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+    @functools.wraps(original)
+    def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        own = scope.get()
+        if own == EMPTY:
+            return original(self, fn, *args, **kwargs)
+        # A worker thread that this submission starts outlives the block: it must not keep the scope for other jobs.
+        scope.set(EMPTY)
+        try:
+            return original(self, carried(fn, own), *args, **kwargs)
+        finally:
+            scope.set(own)
+
+    return submit

@@ -1,0 +1,356 @@
+"""`Calls`: reading back what was called, and assertions whose failures explain themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, overload
+
+from sideeffects import _registry, _values
+from sideeffects._calls import Call, SideEffect
+from sideeffects.errors import UnknownSideEffect
+
+Source = Callable[[], tuple[Sequence[Call], int]]
+
+
+def pattern_of(effect: object) -> str:
+    """The name or glob that `effect` stands for.
+
+    Args:
+        effect: a decorated function, a bound one, a `SideEffect`, a name, a glob or `"__all__"`.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if isinstance(effect, str):
+        return effect
+    if isinstance(effect, SideEffect):
+        return effect.name
+    declared = getattr(effect, "effect", None)
+    if isinstance(declared, SideEffect):
+        return declared.name
+    raise TypeError(
+        f"{effect!r} is no side effect: give a function decorated with @side_effect, its name, or a glob such as 'sms.*'"
+    )
+
+
+class Calls(Sequence[Call]):
+    """A live sequence of calls, in the order in which they were decided."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    # -- a sequence
+
+    @overload
+    def __getitem__(self, index: int) -> Call: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Call]: ...
+    def __getitem__(self, index: int | slice) -> Call | list[Call]:
+        if isinstance(index, slice):
+            return _read(self._calls()[index])
+        return _read([self._calls()[index]])[0]
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(_read(self._calls()))
+
+    def __len__(self) -> int:
+        return len(self._calls())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Calls, list, tuple)):
+            return list(self) == list(other)
+        return NotImplemented
+
+    def __repr__(self) -> str:
+        calls = self._calls()
+        return f"<Calls: {', '.join(map(repr, calls))}>" if calls else "<Calls: none>"
+
+    @property
+    def dropped(self) -> int:
+        """How many calls of this view the bounded ledger no longer holds."""
+        return self._source()[1]
+
+    # -- reading
+
+    def named(self, effect: object) -> Calls:
+        """The calls of one effect, or of all that a glob means; live as well."""
+        pattern = self._known(effect)
+
+        def source() -> tuple[Sequence[Call], int]:
+            calls, dropped = self._source()
+            return [call for call in calls if _registry.matches(pattern, call.name)], dropped
+
+        return Calls(source)
+
+    def count(self, effect: object) -> int:
+        """How many calls of that effect there are.
+
+        Raises:
+            UnknownSideEffect: no declared effect has that name.
+            AssertionError: calls were dropped, so that nobody can tell.
+        """
+        __tracebackhide__ = True
+        self._complete()
+        return len(_read(self._matching(effect)))
+
+    def one(self, effect: object) -> Call:
+        """The only call of that effect.
+
+        Raises:
+            AssertionError: there is none, or more than one.
+        """
+        __tracebackhide__ = True
+        self._complete()
+        calls = _read(self._matching(effect))
+        if len(calls) != 1:
+            self._fail(f"expected one call of {pattern_of(effect)}, got {len(calls)}")
+        return calls[0]
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """All calls as JSON-safe data, redacted, without what changes from run to run; for snapshot tests."""
+        return [call.as_data() for call in self]
+
+    # -- asserting
+
+    def assert_called(
+        self,
+        effect: object,
+        /,
+        *,
+        times: int | None = None,
+        where: Callable[[Call], object] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        **more_arguments: Any,
+    ) -> None:
+        """Assert that the effect was called with these arguments; those not given are not compared.
+
+        Args:
+            effect: the effect, its name or a glob.
+            times: how often exactly; at least once when left out.
+            where: a condition on the call.
+            arguments: expected arguments by parameter name (for names that this method uses itself).
+            **more_arguments: expected arguments by parameter name.
+
+        Raises:
+            AssertionError: it was not; the message shows the nearest call and all calls.
+            TypeError: the effect has no such parameter.
+            UnknownSideEffect: no declared effect has that name.
+        """
+        __tracebackhide__ = True
+        expected = {**(arguments or {}), **more_arguments}
+        self._check_parameters(effect, expected)
+        self._complete()
+        named = self._matching(effect)
+        found = [call for call in named if _agrees(call, expected, where)]
+        _read(found)
+        if (len(found) >= 1) if times is None else (len(found) == times):
+            return
+        wanted = _shown_expectation(pattern_of(effect), expected, where, named)
+        often = "" if times is None else f" {times} time{'' if times == 1 else 's'}, but it was called {len(found)}"
+        lines = [f"expected call{often}: {wanted}" if times is None else f"expected{often}: {wanted}"]
+        if not found and named and (expected or where):
+            lines += _nearest(named, expected)
+        self._fail(*lines)
+
+    def assert_not_called(
+        self,
+        effect: object,
+        /,
+        *,
+        where: Callable[[Call], object] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        **more_arguments: Any,
+    ) -> None:
+        """Assert that the effect was not called, or not with these arguments.
+
+        Args and raises: as `assert_called`.
+        """
+        __tracebackhide__ = True
+        expected = {**(arguments or {}), **more_arguments}
+        self._check_parameters(effect, expected)
+        self._complete()
+        named = self._matching(effect)
+        found = [call for call in named if _agrees(call, expected, where)]
+        if found:
+            wanted = _shown_expectation(pattern_of(effect), expected, where, named)
+            self._fail(f"expected no call of {wanted}, got {len(found)}")
+
+    def assert_only(self, *effects: object) -> None:
+        """Assert that no other effects than these were called (these need not have been).
+
+        Without effects: that none was called at all.
+        """
+        __tracebackhide__ = True
+        patterns = [self._known(effect) for effect in effects]
+        self._complete()
+        calls = _read(self._calls())
+        others = [call for call in calls if not any(_registry.matches(pattern, call.name) for pattern in patterns)]
+        if others:
+            allowed = f"only {', '.join(patterns)}" if patterns else "no effects"
+            self._fail(f"expected {allowed} to be called, but also: {', '.join(sorted({c.name for c in others}))}")
+
+    def assert_order(self, *effects: object) -> None:
+        """Assert that these effects were called in this order; other calls may lie between them."""
+        __tracebackhide__ = True
+        patterns = [self._known(effect) for effect in effects]
+        self._complete()
+        calls = self._calls()
+        position = 0
+        matched: list[str] = []
+        for pattern in patterns:
+            while position < len(calls) and not _registry.matches(pattern, calls[position].name):
+                position += 1
+            if position == len(calls):
+                after = f" after {' → '.join(matched)}" if matched else ""
+                self._fail(f"expected the order {' → '.join(patterns)}", f"no call of {pattern}{after}")
+            _read([calls[position]])
+            matched.append(pattern)
+            position += 1
+
+    # -- inside
+
+    def _calls(self) -> Sequence[Call]:
+        return self._source()[0]
+
+    def _matching(self, effect: object) -> list[Call]:
+        pattern = self._known(effect)
+        return [call for call in self._calls() if _registry.matches(pattern, call.name)]
+
+    def _known(self, effect: object) -> str:
+        """A misspelt name must not make `assert_not_called` pass."""
+        pattern = pattern_of(effect)
+        if pattern == _registry.EVERYTHING or any(
+            _registry.matches(pattern, call.name) for call in self._calls()
+        ):
+            return pattern
+        check_known(pattern)
+        return pattern
+
+    def _check_parameters(self, effect: object, expected: Mapping[str, Any]) -> None:
+        pattern = pattern_of(effect)
+        declared = _registry.registry.match(pattern)
+        if not expected or len(declared) != 1 or declared[0].signature is None:
+            return
+        parameters = declared[0].signature.parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return
+        for name in expected:
+            if name not in parameters:
+                raise TypeError(f"{pattern} has no parameter {name!r}; it has {', '.join(parameters) or 'none'}")
+
+    def _complete(self) -> None:
+        __tracebackhide__ = True
+        if self.dropped:
+            raise AssertionError(
+                f"{self.dropped} calls were dropped from the ledger, so nobody can tell: raise "
+                f'SIDE_EFFECTS["LEDGER"]["MAX_CALLS"], or capture a smaller block'
+            )
+
+    def _fail(self, *lines: str) -> Any:
+        __tracebackhide__ = True
+        calls = self._calls()
+        listing = [f"  {index}. {_line(call)}" for index, call in enumerate(calls[:50], 1)]
+        if len(calls) > 50:
+            listing.append(f"  … and {len(calls) - 50} more")
+        everything = ["all calls:", *listing] if calls else ["no effect was called."]
+        raise AssertionError("\n".join([*lines, *everything]))
+
+
+def discover_nothing() -> None:
+    """What finding further effects means until Django is there."""
+
+
+#: Imports the project's modules that declare effects; replaced once by `_state` users that know how.
+_discover: list[Callable[[], None]] = [discover_nothing]
+
+
+def set_discovery(discover: Callable[[], None]) -> Callable[[], None]:
+    """Set how effects in modules not yet imported are found. Returns its restorer."""
+    before = _discover[0]
+    _discover[0] = discover
+
+    def restore() -> None:
+        _discover[0] = before
+
+    return restore
+
+
+def check_known(pattern: str) -> None:
+    """Refuse a name or glob that means no declared effect, after looking for those not yet imported.
+
+    Raises:
+        UnknownSideEffect: with close matches.
+    """
+    if pattern == _registry.EVERYTHING or _registry.registry.match(pattern):
+        return
+    _discover[0]()
+    if not _registry.registry.match(pattern):
+        raise UnknownSideEffect(pattern, _registry.registry.close_to(pattern))
+
+
+def _read(calls: Sequence[Call]) -> list[Call]:
+    for call in calls:
+        call.mark_read()
+    return list(calls)
+
+
+def _agrees(call: Call, expected: Mapping[str, Any], where: Callable[[Call], object] | None) -> bool:
+    return all(_same(call, name, value) for name, value in expected.items()) and (where is None or bool(where(call)))
+
+
+def _same(call: Call, name: str, value: Any) -> bool:
+    """Compare with the true value; with what travelled, for calls of other processes."""
+    if not call.has_argument(name):
+        return False
+    actual = call.true_argument(name)
+    if call.is_foreign:
+        return bool(actual == _values.jsonable(_values.redact(value, frozenset())))
+    return actual is value or bool(actual == value)
+
+
+def _shown(call: Call, name: str, value: Any) -> str:
+    return _values.REDACTED if call.hides(name) else _values.describe(_values.redact(value, frozenset()))
+
+
+def _shown_expectation(
+    pattern: str, expected: Mapping[str, Any], where: Callable[[Call], object] | None, named: Sequence[Call]
+) -> str:
+    effects = _registry.registry.match(pattern)
+    hidden = {name for effect in effects for name in effect.sensitive} | {n for c in named for n in c.effect.sensitive}
+    parts = [
+        f"{name}={_values.REDACTED}"
+        if name in hidden or _values.is_sensitive(name, frozenset())
+        else f"{name}={_values.describe(_values.redact(value, frozenset()))}"
+        for name, value in expected.items()
+    ]
+    condition = f" where {getattr(where, '__name__', where)!s}" if where is not None else ""
+    return f"{pattern}({', '.join(parts)}){condition}"
+
+
+def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
+    """The call that agrees in the most arguments, those that differ marked."""
+    nearest = max(named, key=lambda call: sum(_same(call, name, value) for name, value in expected.items()))
+    lines = [f"nearest call: {_line(nearest)}"]
+    for name, value in expected.items():
+        if _same(nearest, name, value):
+            continue
+        lines.append(f"    {name}: expected {_shown(nearest, name, value)}")
+        if nearest.has_argument(name):
+            hides = nearest.hides(name)
+            actual = "another value" if hides else _values.describe(nearest.arguments.get(name, nearest.kwargs.get(name)))
+            lines.append(f"    {' ' * len(name)}       got {actual}   <--")
+        else:
+            lines.append(f"    {' ' * len(name)}       got no such argument   <--")
+    return lines
+
+
+def _line(call: Call) -> str:
+    shown = ", ".join(
+        f"{name}={_values.describe(value, 200)}" + (" (by reference)" if name in call.by_reference else "")
+        for name, value in call.arguments.items()
+    )
+    error = call.outcome.error if call.outcome is not None else None
+    what = call.mode.name if error is None else f"{call.mode.name}, {type(error).__name__}"
+    return f"{call.name}({shown})  [{what}]  {call.caller}"

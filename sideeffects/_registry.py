@@ -1,0 +1,151 @@
+"""name -> declared effect. One per process, swapped as a whole by `isolated_registry`."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import functools
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sideeffects._calls import SideEffect
+from sideeffects.errors import DuplicateSideEffect, UnknownSideEffect
+
+EVERYTHING = "__all__"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
+
+
+def check_name(name: object) -> str:
+    """`name`, if it is a valid effect name; `ValueError` with the rule otherwise."""
+    if isinstance(name, str) and _NAME.match(name) and name != EVERYTHING:
+        return name
+    raise ValueError(
+        f"{name!r} is no side effect name: use letters, digits, '_' and '-', in segments separated by single dots, "
+        f"such as 'sms.send'"
+    )
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether `pattern` can match more than one name."""
+    return pattern == EVERYTHING or any(letter in pattern for letter in "*?[")
+
+
+@functools.lru_cache(maxsize=4096)
+def glob_matcher(pattern: str) -> Callable[[str], object]:
+    """A function that tells whether a name matches: case-sensitive, `*` crosses dots, `__all__` matches all."""
+    if pattern == EVERYTHING:
+        return lambda name: True
+    return re.compile(fnmatch.translate(pattern)).match
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether the name, glob or `__all__` in `pattern` means the effect `name`."""
+    return pattern == name or (is_glob(pattern) and glob_matcher(pattern)(name) is not None)
+
+
+class Registry(Mapping[str, SideEffect]):
+    """All declared effects by name, sorted; read-only.
+
+    `registry["smss.send"]` raises `UnknownSideEffect` with close matches; `registry.match("sms.*")` lists.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._effects: dict[str, SideEffect] = {}
+        self._functions: dict[str, Any] = {}
+        self._sorted: tuple[str, ...] | None = ()
+
+    def __getitem__(self, name: str) -> SideEffect:
+        effect = self._effects.get(name) if isinstance(name, str) else None
+        if effect is None:
+            raise UnknownSideEffect(str(name), self.close_to(str(name)))
+        return effect
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._effects)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._effects
+
+    def __repr__(self) -> str:
+        return f"<registry of {len(self)} side effect{'' if len(self) == 1 else 's'}>"
+
+    def match(self, pattern: str) -> tuple[SideEffect, ...]:
+        """The effects that a name, a glob (`sms.*`; `*` crosses dots) or `__all__` means, sorted by name."""
+        return tuple(self._effects[name] for name in self._names() if matches(pattern, name))
+
+    def close_to(self, name: str) -> tuple[str, ...]:
+        """Up to three declared names that look like `name`, best first."""
+        names = self._names()
+        return tuple(
+            difflib.get_close_matches(name, names, n=3)
+            or [known for known in names if name and (known.endswith(f".{name}") or known.startswith(f"{name}."))][:3]
+        )
+
+    def _names(self) -> tuple[str, ...]:
+        with self._lock:
+            if self._sorted is None:
+                self._sorted = tuple(sorted(self._effects))
+            return self._sorted
+
+
+registry = Registry()
+
+
+def add(effect: SideEffect, function: Any) -> None:
+    """Enter `effect`, with the decorated function that performs it.
+
+    Raises:
+        DuplicateSideEffect: another function has the name. The same function, imported again, reloaded or run as
+            `__main__` (same file and line, or same module and qualified name), replaces itself.
+    """
+    with registry._lock:
+        known = registry._effects.get(effect.name)
+        if known is not None and not _is_same_function(known, effect):
+            raise DuplicateSideEffect(effect.name, known.location, effect.location)
+        if known is None:
+            registry._sorted = None
+        registry._effects[effect.name] = effect
+        registry._functions[effect.name] = function
+
+
+def function_of(name: str) -> Any:
+    """The decorated function of an effect.
+
+    Raises:
+        UnknownSideEffect: no effect has that name.
+    """
+    effect = registry[name]
+    return registry._functions[effect.name]
+
+
+def _is_same_function(one: SideEffect, other: SideEffect) -> bool:
+    if one.file and one.file == other.file and one.line == other.line:
+        return True
+    return one.dotted_path == other.dotted_path
+
+
+@contextmanager
+def isolated_registry() -> Iterator[Registry]:
+    """An empty registry for the length of a `with` block; the one before comes back afterwards.
+
+    For tests that declare effects. It is one registry for the process, so threads see it too.
+
+    Yields:
+        the registry.
+    """
+    with registry._lock:
+        before = registry._effects, registry._functions, registry._sorted
+        registry._effects, registry._functions, registry._sorted = {}, {}, ()
+    try:
+        yield registry
+    finally:
+        with registry._lock:
+            registry._effects, registry._functions, registry._sorted = before

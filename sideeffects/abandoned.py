@@ -1,0 +1,40 @@
+"""An override that a request opened and never left must not live on into the next request.
+
+A generator that is dropped between two steps leaves its `with` block open for as long as somebody holds it, in a
+context that the server's thread keeps for its next request. What was entered during a request is therefore removed
+when that request has finished.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from typing import Any, Final
+
+from sideeffects._policy import Entry
+from sideeffects._state import scope, state
+
+_before: Final[contextvars.ContextVar[tuple[Entry, ...] | None]] = contextvars.ContextVar(
+    "sideeffects_before_request", default=None
+)
+
+
+def install() -> None:
+    """Listen to Django's requests."""
+    from django.core.signals import request_finished, request_started
+
+    request_started.connect(_started, dispatch_uid="sideeffects")
+    request_finished.connect(_finished, dispatch_uid="sideeffects")
+
+
+def _started(**kwargs: Any) -> None:
+    _before.set(scope.get().entries)
+
+
+def _finished(**kwargs: Any) -> None:
+    before = _before.get()
+    if before is None:
+        return
+    _before.set(None)
+    for entry in scope.get().entries:
+        if entry not in before:
+            state.discard(entry)

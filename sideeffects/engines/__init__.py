@@ -1,0 +1,1 @@
+"""What runs enqueued calls in the background."""

@@ -1,0 +1,107 @@
+"""What can go wrong, each with its fields kept, its pickling intact and the way out in its message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SideEffectError(Exception):
+    """Base of everything that `sideeffects` raises on its own account."""
+
+
+class SideEffectBlocked(SideEffectError):
+    """An effect was called and refused; nothing was executed.
+
+    Likely causes: a `forbid(...)` block or marker, a policy or mode that says `raise`, or a doubt (a policy that
+    failed, settings that are still being imported). Doubt never executes.
+
+    Args:
+        name: the effect's name.
+        reason: why it was refused.
+        caller: where it was called, as `file:line`.
+        origin: where the rule that refused it stands (a `file:line` or a settings key), if known.
+    """
+
+    def __init__(self, name: str, reason: str, caller: str = "", origin: str = "") -> None:
+        super().__init__(name, reason, caller, origin)
+        self.name = name
+        self.reason = reason
+        self.caller = caller
+        self.origin = origin
+
+    def __str__(self) -> str:
+        called = f" (called at {self.caller})" if self.caller else ""
+        rule = f" [{self.origin}]" if self.origin and self.origin not in self.reason else ""
+        return (
+            f"side effect {self.name!r} was refused{called}: {self.reason}{rule}. Nothing was executed.\n"
+            f'To let it run here: with force_run("{self.name}"): ... '
+            f'or, in a test, @pytest.mark.side_effects(force_run=["{self.name}"]).\n'
+            f'To write the call down instead: with record("{self.name}"): ...'
+        )
+
+
+class UnknownSideEffect(SideEffectError, KeyError):
+    """A name or glob that no declared effect has.
+
+    Args:
+        name: the name or glob as it was given.
+        close: declared names that look like it.
+    """
+
+    def __init__(self, name: str, close: Sequence[str] = ()) -> None:
+        super().__init__(name, tuple(close))
+        self.name = name
+        self.close = tuple(close)
+
+    def __str__(self) -> str:
+        if any(letter in self.name for letter in "*?["):
+            what = f"no declared side effect matches {self.name!r}"
+        else:
+            what = f"no side effect is named {self.name!r}"
+        if self.close:
+            return f"{what}. Did you mean {' or '.join(repr(name) for name in self.close)}?"
+        return f"{what}. `python manage.py side_effects` lists the declared ones; is its module imported?"
+
+
+class DuplicateSideEffect(SideEffectError):
+    """Two different functions were declared under one name.
+
+    Args:
+        name: the name in question.
+        first: `file:line` of the function that has the name.
+        second: `file:line` of the function that asked for it.
+    """
+
+    def __init__(self, name: str, first: str, second: str) -> None:
+        super().__init__(name, first, second)
+        self.name = name
+        self.first = first
+        self.second = second
+
+    def __str__(self) -> str:
+        return (
+            f"two functions are declared as side effect {self.name!r}: {self.first} and {self.second}. "
+            f"Give one of them another name."
+        )
+
+
+class AsyncNotAllowed(SideEffectError):
+    """An effect without `async_ok=True` was to run in the background.
+
+    Args:
+        name: the effect's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return (
+            f"side effect {self.name!r} may not run in the background. "
+            f"Declare it with @side_effect(..., async_ok=True) if it may, or call it directly."
+        )
+
+
+class DeclarationError(SideEffectError):
+    """A `declare(...)` that cannot hold: no such target, or a module that already holds the undeclared function."""

@@ -1,0 +1,73 @@
+"""Waiting for a commit, with Django's `transaction.on_commit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from sideeffects._calls import Call
+from sideeffects._state import state
+
+
+class Deferred:
+    """An executing call that waits for a commit; recognisable among a connection's callbacks."""
+
+    def __init__(self, call: Call | None, work: Callable[[], object]) -> None:
+        self.call = call
+        self._work = work
+
+    def __call__(self) -> None:
+        self._work()
+
+
+class DjangoTransactions:
+    """Deferral by `django.db.transaction.on_commit`; at once where Django has no settings."""
+
+    def run(self, using: str | None, call: Call | None, work: Callable[[], object]) -> None:
+        """Run `work` when the outermost transaction commits, at once when there is none, never on a rollback."""
+        if not _has_databases():
+            work()
+            return
+        from django.db import transaction
+
+        transaction.on_commit(Deferred(call, work), using=using)
+
+    async def run_async(
+        self, using: str | None, call: Call | None, work: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
+        """The same from asynchronous code: the callback runs the coroutine to its end."""
+        if not _has_databases():
+            await work()
+            return
+        from asgiref.sync import async_to_sync, sync_to_async
+
+        await sync_to_async(self.run)(using, call, lambda: async_to_sync(work)())
+
+
+def _has_databases() -> bool:
+    """Whether there is a Django with settings; otherwise there is no transaction to wait for."""
+    import sys
+
+    conf = sys.modules.get("django.conf")
+    if conf is None or not conf.settings.configured:
+        return False
+    from django.db import connections
+
+    return connections.settings != {"default": {"ENGINE": "django.db.backends.dummy"}} and bool(
+        connections.settings["default"]["ENGINE"] != "django.db.backends.dummy" or len(connections.settings) > 1
+    )
+
+
+def pending() -> Iterator[Call]:
+    """The executing calls that wait for a commit on this thread's connections."""
+    import sys
+
+    if "django.db" not in sys.modules or not state.in_test_run():
+        return
+    from django.db import connections
+
+    for connection in connections.all(initialized_only=True):
+        for callback in connection.run_on_commit:
+            deferred = callback[1]
+            if isinstance(deferred, Deferred) and deferred.call is not None:
+                yield deferred.call
