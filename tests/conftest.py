@@ -1,0 +1,93 @@
+"""What all tests share: a configured Django, and the fixture that leaves the test run."""
+
+import gc
+import os
+import weakref
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from django.conf import settings
+
+from sideeffects._policy import Entry
+from sideeffects._state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
+
+# The machines that run this are slow and shared: an example that takes long has found nothing.
+hypothesis.settings.register_profile("sideeffects", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("sideeffects")
+
+if not settings.configured:
+    settings.configure(
+        SECRET_KEY="tests",
+        USE_TZ=True,
+        ALLOWED_HOSTS=["*"],
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    )
+
+#: What tells a process, and the children that it starts, that this is a test run.
+VARIABLES = ("PYTEST_VERSION", TEST_RUN_VARIABLE, JOURNAL_VARIABLE)
+#: What of the state a test run fills, and what the fixture takes away for the length of a test.
+TAKEN_AWAY = {
+    "_is_test_run": False,
+    "why_test_run": "",
+    "test_run_signs": str,
+    "option": None,
+    "entries": (),
+    "observers": (),
+    "_journal": None,
+    "_journal_owner": 0,
+}
+
+
+@pytest.fixture
+def production() -> Iterator[None]:
+    """Inside, this process counts as outside any test run; afterwards everything is as it was.
+
+    The latch of a test run cannot be undone through any public door, so this flips it. Overrides and captures that
+    were open before are out of force inside. A test that leaves an override, a capture or an observer open fails.
+    """
+    before = {name: getattr(state, name) for name in TAKEN_AWAY}
+    doubts, live, own = set(state.doubts), state._live, scope.get()
+    environment = {name: os.environ.pop(name, None) for name in VARIABLES}
+    for name, value in TAKEN_AWAY.items():
+        setattr(state, name, value)
+    state.doubts.clear()
+    state._live = weakref.WeakSet()
+    state.disturb()
+    scope.set(EMPTY)
+    try:
+        yield
+    finally:
+        leaks = _leaks()
+        with state.lock:
+            for name, value in before.items():
+                setattr(state, name, value)
+            state.doubts.clear()
+            state.doubts.update(doubts)
+            live.update(state._live)
+            state._live = live
+            state.disturb()
+        scope.set(own)
+        for name, value in environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+    assert not leaks, f"this test left open: {', '.join(leaks)}"
+    assert state.in_test_run(), "the test run is over"
+    assert not state._off, "an effect may bypass the runtime in a test run"
+
+
+def _leaks() -> list[str]:
+    """What the test left in force, in words."""
+    gc.collect()
+    found = [f"an override entered at {entry.origin}" for entry in state.entries]
+    found += [f"the observer {observer!r}" for observer in state.observers]
+    own = scope.get()
+    found += [f"an override in the test's own context, entered at {entry.origin}" for entry in own.entries]
+    found += ["a capture in the test's own context"] * len(own.captures)
+    found += [
+        f"an override entered at {entry.origin}, which is never left"
+        for entry in state._live
+        if isinstance(entry, Entry) and not entry.closed and entry not in state.entries and entry not in own.entries
+    ]
+    return found
