@@ -334,7 +334,7 @@ def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
     subject = function.__func__ if isinstance(function, classmethod | staticmethod) else function
     qualname = getattr(subject, "__qualname__", None) or effect.short_name
     wrapper = EffectFunction(function, Declared(effect, returns, qualname))
-    _registry.add(effect, wrapper)
+    _registry.store.add(effect, wrapper)
     return wrapper
 
 

@@ -7,9 +7,9 @@ import fnmatch
 import functools
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from sideeffects._calls import SideEffect
 from sideeffects.errors import DuplicateSideEffect, UnknownSideEffect
@@ -38,7 +38,7 @@ def is_glob(pattern: str) -> bool:
 def glob_matcher(pattern: str) -> Callable[[str], object]:
     """A function that tells whether a name matches: case-sensitive, `*` crosses dots, `__all__` matches all."""
     if pattern == EVERYTHING:
-        return lambda name: True
+        return lambda _: True
     return re.compile(fnmatch.translate(pattern)).match
 
 
@@ -47,73 +47,95 @@ def matches(pattern: str, name: str) -> bool:
     return pattern == name or (is_glob(pattern) and glob_matcher(pattern)(name) is not None)
 
 
+class Store:
+    """What the registry shows: effects, and the decorated functions that perform them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.effects: dict[str, SideEffect] = {}
+        self.functions: dict[str, Any] = {}
+        self._sorted: tuple[str, ...] | None = ()
+
+    def add(self, effect: SideEffect, function: Any) -> None:
+        """Enter `effect`, with the decorated function that performs it.
+
+        Raises:
+            DuplicateSideEffect: another function has the name. The same function, imported again, reloaded or run as
+                `__main__` (same file and line, or same module and qualified name), replaces itself.
+        """
+        with self.lock:
+            known = self.effects.get(effect.name)
+            if known is not None and not _is_same_function(known, effect):
+                raise DuplicateSideEffect(effect.name, known.location, effect.location)
+            if known is None:
+                self._sorted = None
+            self.effects[effect.name] = effect
+            self.functions[effect.name] = function
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        with self.lock:
+            if self._sorted is None:
+                self._sorted = tuple(sorted(self.effects))
+            return self._sorted
+
+    def swap(self, effects: dict[str, SideEffect], functions: dict[str, Any]) -> Callable[[], None]:
+        """Hold these instead. Returns the restorer."""
+        with self.lock:
+            before = self.effects, self.functions
+            self.effects, self.functions, self._sorted = effects, functions, None
+
+        def restore() -> None:
+            with self.lock:
+                self.effects, self.functions = before
+                self._sorted = None
+
+        return restore
+
+
 class Registry(Mapping[str, SideEffect]):
     """All declared effects by name, sorted; read-only.
 
     `registry["smss.send"]` raises `UnknownSideEffect` with close matches; `registry.match("sms.*")` lists.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._effects: dict[str, SideEffect] = {}
-        self._functions: dict[str, Any] = {}
-        self._sorted: tuple[str, ...] | None = ()
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def __getitem__(self, name: str) -> SideEffect:
-        effect = self._effects.get(name) if isinstance(name, str) else None
-        if effect is None:
-            raise UnknownSideEffect(str(name), self.close_to(str(name)))
-        return effect
+        try:
+            return self._store.effects[name]
+        except (KeyError, TypeError):
+            raise UnknownSideEffect(str(name), self.close_to(str(name))) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return iter(self._store.names())
 
     def __len__(self) -> int:
-        return len(self._effects)
+        return len(self._store.effects)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._effects
+        return name in self._store.effects
 
     def __repr__(self) -> str:
         return f"<registry of {len(self)} side effect{'' if len(self) == 1 else 's'}>"
 
     def match(self, pattern: str) -> tuple[SideEffect, ...]:
         """The effects that a name, a glob (`sms.*`; `*` crosses dots) or `__all__` means, sorted by name."""
-        return tuple(self._effects[name] for name in self._names() if matches(pattern, name))
+        effects = self._store.effects
+        if not is_glob(pattern):
+            return (effects[pattern],) if pattern in effects else ()
+        return tuple(effects[name] for name in self._store.names() if matches(pattern, name))
 
     def close_to(self, name: str) -> tuple[str, ...]:
         """Up to three declared names that look like `name`, best first."""
-        names = self._names()
-        return tuple(
-            difflib.get_close_matches(name, names, n=3)
-            or [known for known in names if name and (known.endswith(f".{name}") or known.startswith(f"{name}."))][:3]
-        )
-
-    def _names(self) -> tuple[str, ...]:
-        with self._lock:
-            if self._sorted is None:
-                self._sorted = tuple(sorted(self._effects))
-            return self._sorted
+        names = self._store.names()
+        close = difflib.get_close_matches(name, names, n=3)
+        return tuple(close or [known for known in names if known.startswith(f"{name}.") or known.endswith(f".{name}")][:3])
 
 
-registry = Registry()
-
-
-def add(effect: SideEffect, function: Any) -> None:
-    """Enter `effect`, with the decorated function that performs it.
-
-    Raises:
-        DuplicateSideEffect: another function has the name. The same function, imported again, reloaded or run as
-            `__main__` (same file and line, or same module and qualified name), replaces itself.
-    """
-    with registry._lock:
-        known = registry._effects.get(effect.name)
-        if known is not None and not _is_same_function(known, effect):
-            raise DuplicateSideEffect(effect.name, known.location, effect.location)
-        if known is None:
-            registry._sorted = None
-        registry._effects[effect.name] = effect
-        registry._functions[effect.name] = function
+store: Final = Store()
+registry: Final = Registry(store)
 
 
 def function_of(name: str) -> Any:
@@ -122,8 +144,7 @@ def function_of(name: str) -> Any:
     Raises:
         UnknownSideEffect: no effect has that name.
     """
-    effect = registry[name]
-    return registry._functions[effect.name]
+    return store.functions[registry[name].name]
 
 
 def _is_same_function(one: SideEffect, other: SideEffect) -> bool:
@@ -133,7 +154,7 @@ def _is_same_function(one: SideEffect, other: SideEffect) -> bool:
 
 
 @contextmanager
-def isolated_registry() -> Iterator[Registry]:
+def isolated_registry() -> Generator[Registry]:
     """An empty registry for the length of a `with` block; the one before comes back afterwards.
 
     For tests that declare effects. It is one registry for the process, so threads see it too.
@@ -141,11 +162,8 @@ def isolated_registry() -> Iterator[Registry]:
     Yields:
         the registry.
     """
-    with registry._lock:
-        before = registry._effects, registry._functions, registry._sorted
-        registry._effects, registry._functions, registry._sorted = {}, {}, ()
+    restore = store.swap({}, {})
     try:
         yield registry
     finally:
-        with registry._lock:
-            registry._effects, registry._functions, registry._sorted = before
+        restore()
