@@ -34,7 +34,7 @@ class Mode(enum.Enum):
         return _STRICTNESS[self] < _STRICTNESS[other]
 
     def __le__(self, other: object) -> bool:
-        return self is other or self < other  # type: ignore[operator]
+        return self is other or self < other
 
     def __gt__(self, other: object) -> bool:
         if type(other) is not Mode:
@@ -42,7 +42,7 @@ class Mode(enum.Enum):
         return _STRICTNESS[self] > _STRICTNESS[other]
 
     def __ge__(self, other: object) -> bool:
-        return self is other or self > other  # type: ignore[operator]
+        return self is other or self > other
 
 
 _STRICTNESS = {Mode.EXECUTE: 0, Mode.RECORD: 1, Mode.RAISE: 2}
@@ -133,7 +133,7 @@ _process = (os.getpid(), os.urandom(4).hex())
 
 
 def _after_fork_in_child() -> None:
-    global _process
+    global _process  # noqa: PLW0603 - a child of a fork is another process
     _process = (os.getpid(), os.urandom(4).hex())
 
 
@@ -226,10 +226,7 @@ class Call:
     def arguments(self) -> Mapping[str, Any]:
         """The arguments by parameter, defaults applied, redacted."""
         return MappingProxyType(
-            {
-                name: _values.REDACTED if self._hides(name) else self._clean(value)
-                for name, value in self._bound.items()
-            }
+            {name: _values.REDACTED if self._hides(name) else self._clean(value) for name, value in self._bound.items()}
         )
 
     @property
@@ -237,8 +234,7 @@ class Call:
         """The positional arguments as given, redacted."""
         hidden = self._hidden_positions()
         return tuple(
-            _values.REDACTED if position in hidden else self._clean(value)
-            for position, value in enumerate(self._args)
+            _values.REDACTED if position in hidden else self._clean(value) for position, value in enumerate(self._args)
         )
 
     @property
@@ -456,7 +452,7 @@ class Call:
         if signature is None:
             return frozenset()
         names = [name for name in signature.parameters if name in self._bound]
-        hidden = set()
+        hidden: set[int] = set()
         for position, name in enumerate(names):
             kind = signature.parameters[name].kind
             if kind is inspect.Parameter.VAR_POSITIONAL:
@@ -493,6 +489,4 @@ def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
 def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
     """The outcome that another process wrote down with `outcome_to_record`."""
     error = record["error"]
-    return Outcome(
-        record["result"], None if error is None else RemoteError(error[0], error[1]), record["duration"]
-    )
+    return Outcome(record["result"], None if error is None else RemoteError(error[0], error[1]), record["duration"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from sideeffects import _propagation
@@ -33,7 +33,7 @@ class Window:
 
 
 @contextmanager
-def capture() -> Iterator[Calls]:
+def capture() -> Generator[Calls]:
     """See the calls that are decided inside the block.
 
     In a test run: all of the process and of its children. Otherwise: those of this context (its tasks, and threads

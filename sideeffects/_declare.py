@@ -50,7 +50,7 @@ def _apply(module: ModuleType, *, path: str, name: str | None, options: dict[str
         raise DeclarationError(f"{module.__name__}:{path} is a side effect already, named {known!r}")
     effect_name = name or f"{module.__name__}.{path}"
     _refuse_aliases(module, path, owner, raw, effect_name)
-    function = _decorator._decorate(raw, effect_name, options.get("returns"), _without_returns(options))
+    function = _decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
     setattr(owner, attribute, function)
 
 

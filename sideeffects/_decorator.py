@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import importlib
 import inspect
 import os
 import pickle
-import sys
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
 
 import wrapt
 
@@ -75,20 +75,29 @@ if TYPE_CHECKING:
         """What `side_effect(...)` returns."""
 
         @overload
-        def __call__(self, function: staticmethod[P, R]) -> StaticEffect[P, R]: ...
+        def __call__(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
+            self,
+            function: staticmethod[P, R],
+        ) -> StaticEffect[P, R]: ...
         @overload
         def __call__(self, function: classmethod[T, P, R]) -> StaticEffect[P, R]: ...
         @overload
         def __call__(self, function: Callable[P, R]) -> Effect[P, R]: ...
 
 
-class BoundEffectFunction(wrapt.BoundFunctionWrapper):  # type: ignore[misc]
+# The proxies are whatever they wrap, so their own types say nothing; `Effect` is what users see.
+_BoundFunctionWrapper: Any = wrapt.BoundFunctionWrapper
+_FunctionWrapper: Any = wrapt.FunctionWrapper
+
+
+class BoundEffectFunction(_BoundFunctionWrapper):  # type: ignore[misc]
     """A declared method, bound to its instance or class."""
 
     @property
     def effect(self) -> SideEffect:
         """The declared effect."""
-        return self._self_declared.effect
+        declared: Declared = self._self_declared
+        return declared.effect
 
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
@@ -115,7 +124,7 @@ def _bound_to(function: Any) -> Any:
     return getattr(function.__wrapped__, "__self__", None)
 
 
-class EffectFunction(wrapt.FunctionWrapper):  # type: ignore[misc]
+class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
     """A declared function. It is called as before; `__wrapped__` is the one way around a decision."""
 
     __bound_function_wrapper__ = BoundEffectFunction
@@ -127,7 +136,8 @@ class EffectFunction(wrapt.FunctionWrapper):  # type: ignore[misc]
     @property
     def effect(self) -> SideEffect:
         """The declared effect."""
-        return self._self_declared.effect
+        declared: Declared = self._self_declared
+        return declared.effect
 
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
@@ -186,12 +196,14 @@ def _kind_of(function: Any) -> str:
 
 def _is_made_by_contextlib(function: Any) -> bool:
     code = getattr(function, "__code__", None)
-    return isinstance(code, CodeType) and code.co_filename == _CONTEXTLIB and inspect.isfunction(
-        getattr(function, "__wrapped__", None)
+    return (
+        isinstance(code, CodeType)
+        and code.co_filename == _CONTEXTLIB
+        and inspect.isfunction(getattr(function, "__wrapped__", None))
     )
 
 
-_CONTEXTLIB: Final = cast(Any, importlib.import_module("contextlib").contextmanager).__code__.co_filename
+_CONTEXTLIB: Final = contextlib.contextmanager.__code__.co_filename
 
 _STREAMS: Final = frozenset(("generator", "async generator", "context manager", "async context manager"))
 
@@ -224,8 +236,8 @@ def _innermost(function: Any) -> Any:
             seen = seen.__func__
         elif isinstance(seen, functools.partial):
             seen = seen.func
-        elif isinstance(seen, FunctionType) and hasattr(seen, "__wrapped__"):
-            seen = seen.__wrapped__
+        elif isinstance(seen, FunctionType) and "__wrapped__" in vars(seen):
+            seen = vars(seen)["__wrapped__"]
         elif not isinstance(seen, FunctionType) and isinstance(getattr(type(seen), "__call__", None), FunctionType):
             seen = type(seen).__call__
         else:
@@ -256,11 +268,8 @@ def describe_function(
     if name is None:
         if qualname is None:
             raise ValueError(f"{function!r} has no name of its own: give one, as in @side_effect(name='sms.send')")
-        if "<" in qualname:
-            qualname_ok = qualname.replace("<locals>.", "").replace("<lambda>", "lambda")
-        else:
-            qualname_ok = qualname
-        name = f"{module}.{qualname_ok}"
+        readable = qualname.replace("<locals>.", "").replace("<lambda>", "lambda")
+        name = f"{module}.{readable}"
     _registry.check_name(name)
     kind = _kind_of(function)
     if kind in _STREAMS and on_commit is not False:
@@ -272,9 +281,7 @@ def describe_function(
     signature = signature_of(subject)
     plain = _innermost(function)
     code = getattr(plain, "__code__", None)
-    docstring = inspect.getdoc(subject) or "" if isinstance(subject, FunctionType) else (
-        inspect.getdoc(subject) or ""
-    )
+    docstring = inspect.getdoc(subject) or ""
     return SideEffect(
         name=name,
         dotted_path=f"{module}:{qualname or type(subject).__qualname__}",
@@ -312,7 +319,8 @@ def _texts(option: str, values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _exceptions(name: str, raises: Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:
-    listed = (raises,) if isinstance(raises, type) else tuple(raises)
+    given: Any = raises
+    listed = (given,) if isinstance(given, type) else tuple(given)
     for kind in listed:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"{name}: raises takes exception classes, not {kind!r}")
@@ -339,7 +347,10 @@ def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
 
 
 @overload
-def side_effect(name: staticmethod[P, R], /) -> StaticEffect[P, R]: ...
+def side_effect(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
+    name: staticmethod[P, R],
+    /,
+) -> StaticEffect[P, R]: ...
 @overload
 def side_effect(name: classmethod[T, P, R], /) -> StaticEffect[P, R]: ...
 @overload
@@ -357,7 +368,7 @@ def side_effect(
     tags: Iterable[str] = (),
     owner: str = "",
 ) -> SideEffectDecorator: ...
-def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any:
+def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any:  # noqa: D417 - they are below
     """Declare that a function reaches the outside world. It goes on being called as before.
 
     In a test run nothing executes that the test does not name; otherwise everything does, unless a policy, a dry run
@@ -389,12 +400,12 @@ def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any
     if name is not None and not isinstance(name, str):
         if options or returns is not None:
             raise TypeError("give the options in @side_effect(name=..., ...), above the function")
-        return _decorate(name, None, None, {})
+        return decorate(name, None, None, {})
     if name is not None:
         _registry.check_name(name)
 
     def decorator(function: Any) -> Any:
-        return _decorate(function, name, returns, options)
+        return decorate(function, name, returns, options)
 
     return decorator
 
@@ -404,9 +415,16 @@ OPTIONS: Final = frozenset(
 )
 
 
-def _decorate(function: Any, name: str | None, returns: Any, options: dict[str, Any]) -> Any:
+def decorate(function: Any, name: str | None, returns: Any, options: dict[str, Any]) -> Any:
+    """Make an effect of a function; see `side_effect`."""
     _refuse(function)
     return wrap(function, describe_function(function, name, **options), returns)
+
+
+def declared_of(function: Any) -> Declared:
+    """What the runtime holds of a decorated function."""
+    declared: Declared = function._self_declared  # noqa: SLF001 - wrapt keeps only such names on the proxy itself
+    return declared
 
 
 def explain(name: object) -> Decision:
@@ -424,4 +442,4 @@ def explain(name: object) -> Decision:
     pattern = pattern_of(name)
     if pattern not in _registry.registry:
         check_known(pattern)
-    return explain_declared(_registry.function_of(pattern)._self_declared)
+    return explain_declared(declared_of(_registry.function_of(pattern)))

@@ -16,22 +16,22 @@ class Handle:
 
     __slots__ = ("_future", "id", "name")
 
-    def __init__(self, id: str, name: str, future: Future[Any]) -> None:
-        self.id = id
+    def __init__(self, number: str, name: str, future: Future[Any]) -> None:
+        self.id = number
         self.name = name
         self._future = future
 
     @classmethod
-    def finished(cls, id: str, name: str, result: Any) -> Handle:
+    def finished(cls, number: str, name: str, result: Any) -> Handle:
         """A handle of a call that was answered instead of run."""
         future: Future[Any] = Future()
         future.set_result(result)
-        return cls(id, name, future)
+        return cls(number, name, future)
 
     @classmethod
-    def waiting(cls, id: str, name: str) -> Handle:
+    def waiting(cls, number: str, name: str) -> Handle:
         """A handle of a call that is still to run."""
-        return cls(id, name, Future())
+        return cls(number, name, Future())
 
     @property
     def future(self) -> Future[Any]:

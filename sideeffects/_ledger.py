@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Final
 
 from sideeffects._calls import Call, outcome_from_record
@@ -135,7 +135,7 @@ class Journal:
 
 
 @contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
+def _locked(descriptor: int) -> Generator[None]:
     try:
         import fcntl
     except ImportError:  # pragma: no cover - Windows appends without it

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 from sideeffects import _propagation, _registry
 from sideeffects._calls import Decision, Mode
@@ -38,7 +38,7 @@ class Override:
 
     def __enter__(self) -> Self:
         __tracebackhide__ = True
-        frame = sys._getframe(1)
+        frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
         self._enter(f"{frame.f_code.co_filename}:{frame.f_lineno}")
         return self
 
@@ -49,7 +49,7 @@ class Override:
 
     async def __aenter__(self) -> Self:
         __tracebackhide__ = True
-        frame = sys._getframe(1)
+        frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
         self._enter(f"{frame.f_code.co_filename}:{frame.f_lineno}")
         return self
 
@@ -62,7 +62,7 @@ class Override:
         """Decorate a function, a test method or a `TestCase` class."""
         where = _where(decorated)
         if isinstance(decorated, type):
-            return self._around_class(decorated, where)
+            return cast(F, self._around_class(decorated, where))
         if inspect.isgeneratorfunction(decorated) or inspect.isasyncgenfunction(decorated):
             raise TypeError(
                 f"{self._label} cannot decorate the generator {decorated.__qualname__}: what runs between its steps "
@@ -79,7 +79,7 @@ class Override:
                 finally:
                     leave()
 
-            return asynchronous  # type: ignore[return-value]
+            return cast(F, asynchronous)
         if not callable(decorated):
             raise TypeError(f"{self._label} decorates functions and TestCase classes, not {decorated!r}")
 
@@ -92,7 +92,7 @@ class Override:
             finally:
                 leave()
 
-        return synchronous  # type: ignore[return-value]
+        return cast(F, synchronous)
 
     def _around_class(self, decorated: Any, where: str) -> Any:
         if not _is_test_case(decorated):
@@ -105,7 +105,7 @@ class Override:
         def set_up_class(cls: Any) -> None:
             cls.addClassCleanup(self._enter(where))
             if original is None:
-                super(decorated, cls).setUpClass()
+                cast(Any, super(decorated, cls)).setUpClass()
             else:
                 original.__get__(None, cls)()
 

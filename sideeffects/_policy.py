@@ -129,12 +129,12 @@ def standing(rules: Rules, effect: SideEffect, test_run: bool, option: Mode | No
         option: pytest's `--side-effects`, if given.
     """
     policy = _policy_for(rules, effect)
-    fixed = [rule for rule in policy if isinstance(rule.verdict, Mode)]
+    fixed = [_by_rule(rule.pattern, rule.verdict, rule.origin) for rule in policy if isinstance(rule.verdict, Mode)]
     conditions = tuple(rule for rule in policy if not isinstance(rule.verdict, Mode))
-    strictest = max(fixed, key=lambda rule: rule.verdict, default=None)  # type: ignore[arg-type, return-value]
+    strictest = max(fixed, key=lambda decision: decision.mode, default=None)
     if not test_run:
         if strictest is not None:
-            return Standing(_by_rule(strictest), conditions)
+            return Standing(strictest, conditions)
         if conditions:
             return Standing(_undecided(conditions[0]), conditions)
         if rules.mode is not None:
@@ -143,8 +143,8 @@ def standing(rules: Rules, effect: SideEffect, test_run: bool, option: Mode | No
     forced = _forced(rules, effect)
     if forced is not None:
         return Standing(forced)
-    if strictest is not None and strictest.verdict is Mode.RAISE:
-        return Standing(_by_rule(strictest))
+    if strictest is not None and strictest.mode is Mode.RAISE:
+        return Standing(strictest)
     if rules.mode is Mode.RAISE:
         return Standing(Decision(Mode.RAISE, "MODE is RAISE", 'settings.SIDE_EFFECTS["MODE"]'))
     if option is Mode.RAISE:
@@ -158,9 +158,7 @@ def _policy_for(rules: Rules, effect: SideEffect) -> list[Rule]:
     if exact:
         return exact
     globs = [
-        rule
-        for rule in rules.policy
-        if not rule.pattern.startswith("tag:") and matches(rule.pattern, effect.name)
+        rule for rule in rules.policy if not rule.pattern.startswith("tag:") and matches(rule.pattern, effect.name)
     ]
     if globs:
         longest = max(_specificity(rule.pattern) for rule in globs)
@@ -169,9 +167,8 @@ def _policy_for(rules: Rules, effect: SideEffect) -> list[Rule]:
     return [rule for rule in rules.policy if rule.pattern in tags]
 
 
-def _by_rule(rule: Rule) -> Decision:
-    assert isinstance(rule.verdict, Mode)  # noqa: S101 - narrows the type for both checkers
-    return Decision(rule.verdict, f"POLICY[{rule.pattern!r}] is {rule.verdict.name}", rule.origin)
+def _by_rule(pattern: str, mode: Mode, origin: str) -> Decision:
+    return Decision(mode, f"POLICY[{pattern!r}] is {mode.name}", origin)
 
 
 def _undecided(rule: Rule) -> Decision:
@@ -188,9 +185,7 @@ def _forced(rules: Rules, effect: SideEffect) -> Decision | None:
     legacy = rules.force_run_legacy & (legacy_names(effect) | {EVERYTHING})
     if legacy:
         named = min(legacy)
-        return Decision(
-            Mode.EXECUTE, f"FORCE_RUN_SIDE_EFFECTS names {named!r}", "settings.FORCE_RUN_SIDE_EFFECTS"
-        )
+        return Decision(Mode.EXECUTE, f"FORCE_RUN_SIDE_EFFECTS names {named!r}", "settings.FORCE_RUN_SIDE_EFFECTS")
     return None
 
 
@@ -243,7 +238,7 @@ def _ask(rule: Rule, effect: SideEffect, arguments: Mapping[str, Any]) -> Decisi
     try:
         answer = rule.verdict(effect, arguments)
         mode = answer if isinstance(answer, Mode) else Mode(answer)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is a doubt
         reason = f"{label} could not decide ({type(error).__name__}: {text_of(error)}), and doubt never executes"
         return Decision(Mode.RAISE, reason, rule.origin)
     return Decision(mode, f"{label} answered {mode.name} for these arguments", rule.origin)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from sideeffects import _registry, _values
 from sideeffects._calls import Call, SideEffect
 from sideeffects.errors import UnknownSideEffect
 
 Source = Callable[[], tuple[Sequence[Call], int]]
+
+#: How many calls a failing assertion lists.
+_SHOWN: Final = 50
 
 
 def pattern_of(effect: object) -> str:
@@ -29,14 +32,13 @@ def pattern_of(effect: object) -> str:
     if isinstance(declared, SideEffect):
         return declared.name
     raise TypeError(
-        f"{effect!r} is no side effect: give a function decorated with @side_effect, its name, or a glob such as 'sms.*'"
+        f"{effect!r} is no side effect: give a function decorated with @side_effect, its name, "
+        f"or a glob such as 'sms.*'"
     )
 
 
-class Calls(Sequence[Call]):
+class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
     """A live sequence of calls, in the order in which they were decided."""
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -221,9 +223,7 @@ class Calls(Sequence[Call]):
     def _known(self, effect: object) -> str:
         """A misspelt name must not make `assert_not_called` pass."""
         pattern = pattern_of(effect)
-        if pattern == _registry.EVERYTHING or any(
-            _registry.matches(pattern, call.name) for call in self._calls()
-        ):
+        if pattern == _registry.EVERYTHING or any(_registry.matches(pattern, call.name) for call in self._calls()):
             return pattern
         check_known(pattern)
         return pattern
@@ -251,9 +251,9 @@ class Calls(Sequence[Call]):
     def _fail(self, *lines: str) -> Any:
         __tracebackhide__ = True
         calls = self._calls()
-        listing = [f"  {index}. {_line(call)}" for index, call in enumerate(calls[:50], 1)]
-        if len(calls) > 50:
-            listing.append(f"  … and {len(calls) - 50} more")
+        listing = [f"  {index}. {_line(call)}" for index, call in enumerate(calls[:_SHOWN], 1)]
+        if len(calls) > _SHOWN:
+            listing.append(f"  … and {len(calls) - _SHOWN} more")
         everything = ["all calls:", *listing] if calls else ["no effect was called."]
         raise AssertionError("\n".join([*lines, *everything]))
 
@@ -338,8 +338,8 @@ def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
             continue
         lines.append(f"    {name}: expected {_shown(nearest, name, value)}")
         if nearest.has_argument(name):
-            hides = nearest.hides(name)
-            actual = "another value" if hides else _values.describe(nearest.arguments.get(name, nearest.kwargs.get(name)))
+            shown = nearest.arguments.get(name, nearest.kwargs.get(name))
+            actual = "another value" if nearest.hides(name) else _values.describe(shown)
             lines.append(f"    {' ' * len(name)}       got {actual}   <--")
         else:
             lines.append(f"    {' ' * len(name)}       got no such argument   <--")

@@ -131,7 +131,9 @@ class Registry(Mapping[str, SideEffect]):
         """Up to three declared names that look like `name`, best first."""
         names = self._store.names()
         close = difflib.get_close_matches(name, names, n=3)
-        return tuple(close or [known for known in names if known.startswith(f"{name}.") or known.endswith(f".{name}")][:3])
+        return tuple(
+            close or [known for known in names if known.startswith(f"{name}.") or known.endswith(f".{name}")][:3]
+        )
 
 
 store: Final = Store()

@@ -13,7 +13,7 @@ import inspect
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from types import CodeType, MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -114,12 +114,15 @@ class Deferral(Protocol):
 class NoTransactions:
     """Without Django there is no transaction to wait for."""
 
-    def run(self, using: str | None, call: Call | None, work: Callable[[], object]) -> None:
+    def run(self, using: str | None, call: Call | None, work: Callable[[], object]) -> None:  # noqa: ARG002
         """Run it at once."""
         work()
 
     async def run_async(
-        self, using: str | None, call: Call | None, work: Callable[[], Coroutine[Any, Any, object]]
+        self,
+        using: str | None,  # noqa: ARG002
+        call: Call | None,  # noqa: ARG002
+        work: Callable[[], Coroutine[Any, Any, object]],
     ) -> None:
         """Run it at once."""
         await work()
@@ -170,7 +173,7 @@ def perform(
         TypeError: wrong arguments, as the function itself would raise it.
     """
     __tracebackhide__ = True
-    frame = sys._getframe(_DEPTH)
+    frame = sys._getframe(_DEPTH)  # noqa: SLF001 - who calls, for the call's `caller`
     code, line = frame.f_code, frame.f_lineno
     shape = declared.shape
     if shape is not None:
@@ -184,7 +187,7 @@ def perform(
 
 
 def _caller_depth() -> int:
-    """wrapt's C code calls `perform` without a frame of its own; its Python code has one."""
+    """How far up the caller is: wrapt's C code calls `perform` without a frame of its own; its Python code has one."""
     import wrapt
 
     return 1 if getattr(wrapt.FunctionWrapper.__call__, "__code__", None) is None else 2
@@ -218,9 +221,7 @@ def _begin(
         decision = ruled.decision
     else:
         bound = declared.bind(instance, args, kwargs)
-        decision, stub = decide(
-            effect, MappingProxyType(bound), state.visible(own, is_test_run), ruled
-        )
+        decision, stub = decide(effect, MappingProxyType(bound), state.visible(own, is_test_run), ruled)
     mode = decision.mode
     if mode is Mode.EXECUTE and not is_test_run and not own.captures and not state.observers:
         if declared.is_direct and own is EMPTY and not ruled.conditions:
@@ -417,15 +418,13 @@ async def _coroutine(
         value = await _answer_async(declared, call, stub, args, kwargs)
         return None if declared.effect.on_commit is not False else value
     if declared.effect.on_commit is not False:
-        await plugs.deferral.run_async(
-            _alias(declared), call, lambda: _execute_async(call, wrapped, args, kwargs)
-        )
+        await plugs.deferral.run_async(_alias(declared), call, lambda: _execute_async(call, wrapped, args, kwargs))
         return None
     return await _execute_async(call, wrapped, args, kwargs)
 
 
-def _start_coroutine(declared: Declared, *rest: Any) -> Coroutine[Any, Any, Any]:
-    coroutine = _coroutine(declared, *rest)
+def _start_coroutine(declared: Declared, *rest: Any) -> Any:
+    coroutine: Any = _coroutine(declared, *rest)
     # "coroutine 'send_sms' was never awaited" helps; our own name would not.
     coroutine.__name__ = declared.effect.short_name
     coroutine.__qualname__ = declared.qualname
@@ -535,7 +534,7 @@ async def _async_generator(
             except GeneratorExit:
                 await generator.aclose()
                 raise
-            except BaseException as thrown:
+            except BaseException as thrown:  # noqa: BLE001 - it goes on into the generator
                 step = generator.athrow(thrown)
             else:
                 step = generator.asend(sent)
@@ -568,12 +567,12 @@ def _context_manager(
 
 
 @contextlib.contextmanager
-def _entered_with(value: Any) -> Iterator[Any]:
+def _entered_with(value: Any) -> Generator[Any]:
     yield value
 
 
 @contextlib.contextmanager
-def _around(call: Call, manager: contextlib.AbstractContextManager[Any]) -> Iterator[Any]:
+def _around(call: Call, manager: contextlib.AbstractContextManager[Any]) -> Generator[Any]:
     started = time.perf_counter()
     try:
         with manager as value:
@@ -657,7 +656,7 @@ def enqueue(
     effect = declared.effect
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
-    frame = sys._getframe(2)
+    frame = sys._getframe(2)  # noqa: SLF001 - as in `perform`
     call, mode, stub = _begin(declared, instance, args, kwargs, frame.f_code, frame.f_lineno, True)
     number = f"{id(args):x}-{time.monotonic_ns():x}" if call is None else call.id
     if mode is not Mode.EXECUTE:

