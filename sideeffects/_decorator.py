@@ -238,7 +238,7 @@ def _innermost(function: Any) -> Any:
             seen = seen.func
         elif isinstance(seen, FunctionType) and "__wrapped__" in vars(seen):
             seen = vars(seen)["__wrapped__"]
-        elif not isinstance(seen, FunctionType) and isinstance(getattr(type(seen), "__call__", None), FunctionType):
+        elif not isinstance(seen, FunctionType) and isinstance(getattr(type(seen), "__call__", None), FunctionType):  # noqa: B004
             seen = type(seen).__call__
         else:
             return seen
