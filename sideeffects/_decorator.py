@@ -101,7 +101,7 @@ class BoundEffectFunction(_BoundFunctionWrapper):  # type: ignore[misc]
 
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
-        return enqueue(self._self_declared, self.__wrapped__, self._self_instance, args, kwargs)
+        return enqueue(self._self_declared, self.__wrapped__, _bound_to(self), args, kwargs)
 
     def __copy__(self) -> Any:
         return self
