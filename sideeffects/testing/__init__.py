@@ -1,5 +1,6 @@
 """For tests: the unittest mixin and the isolated registry."""
 
 from sideeffects._registry import isolated_registry
+from sideeffects.testing._unittest import SideEffectsMixin
 
-__all__ = ["isolated_registry"]
+__all__ = ["SideEffectsMixin", "isolated_registry"]

@@ -1,0 +1,37 @@
+"""What markers and class attributes put into force: one level for each marker or class, the closest wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sideeffects._overrides import rule_table
+from sideeffects._policy import OverrideRule
+
+OPTIONS: Final = ("force_run", "record", "forbid", "stub")
+USAGE: Final = 'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception})'
+
+
+class Level(NamedTuple):
+    """The lines of one marker, or of one class's attributes, with where they stand."""
+
+    rules: Sequence[OverrideRule]
+    origin: str
+
+
+def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
+    """Read the options of a marker or class.
+
+    Args:
+        options: any of `force_run`, `record`, `forbid` (lists of effects) and `stub` (effect to value or exception).
+        label: what they belong to, for messages and reasons.
+        origin: where that stands.
+
+    Raises:
+        TypeError: there is no such option, or its value has the wrong type.
+    """
+    for option in options:
+        if option not in OPTIONS:
+            raise TypeError(f"{label} has no option {option!r}; it takes {', '.join(OPTIONS)}")
+    lists = [options.get(option, ()) for option in OPTIONS[:3]]
+    return Level(rule_table(*lists, stub=options.get("stub", {}), label=label), origin)

@@ -1,0 +1,203 @@
+"""One running test: its calls, what its markers put into force, and what it has to answer for.
+
+The pytest plugin and the unittest mixin both stand on this. It imports neither.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from types import TracebackType
+from typing import Final
+
+from sideeffects import transactions
+from sideeffects._calls import Call, Mode
+from sideeffects._capturing import Window
+from sideeffects._overrides import enter_rules
+from sideeffects._reading import Calls
+from sideeffects._registry import EVERYTHING
+from sideeffects._state import Restorer, state
+from sideeffects.testing._levels import Level
+
+
+class Watch:
+    """One running test, from the beginning of its setup.
+
+    What is set up for several tests happens to fall into one of them. That test steps aside for as long as it takes:
+    the calls made meanwhile are not its own, and its markers do not hold for them.
+    """
+
+    __slots__ = ("_is_over", "_levels", "_restorers", "_windows")
+
+    def __init__(self) -> None:
+        self._windows = [Window()]
+        self._levels: Sequence[Level] = ()
+        self._restorers: list[Restorer] = []
+        self._is_over = False
+
+    # -- its calls
+
+    @property
+    def calls(self) -> Calls:
+        """The test's calls, live."""
+        return Calls(self.read)
+
+    def read(self) -> tuple[Sequence[Call], int]:
+        """The test's calls, and how many of them were dropped."""
+        if len(self._windows) == 1:
+            return self._windows[0].read()
+        parts = [window.read() for window in self._windows]
+        return [call for calls, _ in parts for call in calls], sum(dropped for _, dropped in parts)
+
+    # -- what is in force
+
+    def enter(self, levels: Sequence[Level]) -> Sequence[Level]:
+        """Put `levels` into force, the closest last, in place of what the test had. Returns those.
+
+        Raises:
+            UnknownSideEffect: one of them names no declared effect; then none is in force.
+        """
+        before = self._levels
+        self._leave()
+        try:
+            for rules, origin in levels:
+                self._restorers.append(enter_rules(rules, origin))
+        except BaseException:
+            self._leave()
+            raise
+        self._levels = levels
+        return before
+
+    def _leave(self) -> None:
+        while self._restorers:
+            self._restorers.pop()()
+        self._levels = ()
+
+    def step_aside(self, levels: Sequence[Level]) -> Callable[[], None]:
+        """Let `levels` hold instead of the test's own, and count no calls. Returns the way back."""
+        if not self._is_over:
+            self._windows[-1].close()
+        before = self.enter(levels)
+        gone = [True]
+
+        def step_back() -> None:
+            if gone:
+                gone.clear()
+                self.enter(() if self._is_over else before)
+                if not self._is_over:
+                    self._windows.append(Window())
+
+        return step_back
+
+    def finish(self) -> None:
+        """Nothing holds any more, and no later call is the test's."""
+        if not self._is_over:
+            self._is_over = True
+            self._leave()
+            self._windows[-1].close()
+
+    # -- what it has to answer for
+
+    def complaints(self, files: Callable[[], Collection[str]]) -> str:
+        """What is wrong with the calls so far, in words; empty when nothing is.
+
+        Args:
+            files: gives the source files whose frames are the test's own.
+        """
+        calls = self.read()[0]
+        if not calls:
+            return ""
+        return "\n\n".join(filter(None, (swallowed(calls, files), pending(calls))))
+
+
+def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> str:
+    """Refused calls that the test neither saw nor read, in words. Each is complained about once.
+
+    The exception of a refused call carries the frames that it went through. One of the test's own means that the test
+    saw it. What was refused in a child process cannot have come here: such a call has to be read.
+    """
+    refused = [call for call in calls if call.mode is Mode.RAISE and not call.is_read]
+    if not refused:
+        return ""
+    own = files()
+    unseen = [call for call in refused if not _reached(call, own)]
+    for call in refused:
+        call.mark_read()
+    if not unseen:
+        return ""
+    name = unseen[0].name
+    what = "a side effect was" if len(unseen) == 1 else f"{len(unseen)} side effects were"
+    lines = [
+        f"{what} refused, and the test did not notice: the exception was swallowed on the way to it.",
+        *_listed(unseen),
+        f'If the test expects this, let it read the call: side_effects.assert_called("{name}"),',
+        "or let SideEffectBlocked reach it: pytest.raises, assertRaises.",
+        f'If the call is fine, write it down instead: record("{name}"), or execute it: force_run("{name}").',
+    ]
+    return "\n".join(lines)
+
+
+def pending(calls: Iterable[Call]) -> str:
+    """Forced calls that wait for a commit that will not come, in words."""
+    waiting = {id(call) for call in transactions.pending()}
+    if not waiting:
+        return ""
+    forced = [call for call in calls if id(call) in waiting and call.outcome is None and not _is_blanket(call)]
+    if not forced:
+        return ""
+    what = "a forced side effect still waits" if len(forced) == 1 else f"{len(forced)} forced side effects still wait"
+    lines = [
+        f"{what} for the commit, which the test's transaction will never see: nothing was executed.",
+        *_listed(forced),
+        "Let the commit happen: with self.captureOnCommitCallbacks(execute=True): ...",
+        "(with pytest-django: django_capture_on_commit_callbacks(execute=True)),",
+        "or use a TransactionTestCase (with pytest-django: django_db(transaction=True)).",
+    ]
+    return "\n".join(lines)
+
+
+def _is_blanket(call: Call) -> bool:
+    """Settings that force everything, while a suite adopts the library, name no effect: none is missed."""
+    return call.decision.origin.startswith("settings.") and repr(EVERYTHING) in call.reason
+
+
+def _listed(calls: Sequence[Call]) -> list[str]:
+    shown = [f"  {number}. {call!r}\n     {call.decision}" for number, call in enumerate(calls[:MOST_SHOWN], 1)]
+    return shown if len(calls) <= MOST_SHOWN else [*shown, f"  … and {len(calls) - MOST_SHOWN} more"]
+
+
+MOST_SHOWN: Final = 20
+
+
+def _reached(call: Call, files: Collection[str]) -> bool:
+    error = call.outcome.error if call.outcome is not None else None
+    step: TracebackType | None = None if error is None else error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        if file in files or file.startswith("<doctest ") or os.path.basename(file) == "conftest.py":
+            return True
+        step = step.tb_next
+    return False
+
+
+#: Where the classes of the test frameworks live: theirs are not the test's own frames.
+_FRAMEWORKS: Final = frozenset(("builtins", "django", "sideeffects", "unittest"))
+
+
+def files_of_class(kind: type) -> set[str]:
+    """The source files of a test class and of those that it inherits from, frameworks aside."""
+    import sys
+
+    files: set[str] = set()
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] not in _FRAMEWORKS:
+            file = getattr(sys.modules.get(base.__module__), "__file__", None)
+            if file:
+                files.add(file)
+    return files
+
+
+def collect_own_children() -> None:
+    """A process that runs tests keeps the calls of its own children, instead of reporting to its parent."""
+    if state.journal is not None:
+        state.own_journal()
