@@ -7,10 +7,10 @@ import enum
 import inspect
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType, MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sideeffects import _values
 
@@ -226,7 +226,10 @@ class Call:
     def arguments(self) -> Mapping[str, Any]:
         """The arguments by parameter, defaults applied, redacted."""
         return MappingProxyType(
-            {name: _values.REDACTED if self._hides(name) else self._clean(value) for name, value in self._bound.items()}
+            {
+                name: _values.REDACTED if self._hides(name) else self._clean_argument(name, value)
+                for name, value in self._bound.items()
+            }
         )
 
     @property
@@ -343,15 +346,29 @@ class Call:
         """The unredacted value, for comparing in assertions; `KeyError` when there is none of that name."""
         if name in self._bound:
             return self._bound[name]
-        return self._bound[self._extra_keywords()][name]
+        return self._extras()[name]
 
     def has_argument(self, name: str) -> bool:
         """Whether `true_argument(name)` would find one."""
-        return name in self._bound or name in self._bound.get(self._extra_keywords(), ())
+        return name in self._bound or name in self._extras()
 
     def hides(self, name: str) -> bool:
         """Whether the value of that parameter is sensitive."""
         return self._hides(name)
+
+    @property
+    def sensitive_names(self) -> frozenset[str]:
+        """The further sensitive names, normalised, that held when the call was made (`SIDE_EFFECTS["SENSITIVE"]`)."""
+        return self._names
+
+    def scrubbed(self, text: str) -> str:
+        """`text` without this call's sensitive values: for what others have written, such as an exception's message."""
+        secrets: set[str] = set()
+        for name, value in (*self._bound.items(), *self._extras().items()):
+            secrets.update(
+                _values.texts_in(value) if self._hides(name) else _values.secrets_in(value, self._names),
+            )
+        return _values.scrub(text, secrets)
 
     def as_data(self) -> dict[str, Any]:
         """The call as JSON-safe data without what changes from run to run, redacted."""
@@ -376,12 +393,12 @@ class Call:
         return {
             "name": self.name,
             "mode": self.mode.value,
-            "reason": self.reason,
+            "reason": self.scrubbed(self.reason),
             "origin": self._decision.origin,
             "arguments": {name: _values.jsonable(value) for name, value in self.arguments.items()},
             "args": [_values.jsonable(value) for value in self.args],
             "kwargs": {name: _values.jsonable(value) for name, value in self.kwargs.items()},
-            "instance": None if self._instance is None else _values.describe(self._instance),
+            "instance": None if self._instance is None else _values.describe(self._clean(self._instance)),
             "by_reference": list(self._by_reference),
             "caller": self.caller,
             "is_async": self._is_async,
@@ -389,8 +406,10 @@ class Call:
             "at": self._at,
             "serial": self._serial,
             "process": list(self._process),
-            "sensitive": [name for name in self._bound if self._hides(name)],
-            "outcome": None if outcome is None else outcome_to_record(outcome),
+            "sensitive": [name for name in (*self._bound, *self._extras()) if self._hides(name)],
+            "names": sorted(self._names),
+            "extra_keywords": self._extra_keywords(),
+            "outcome": None if outcome is None else outcome_to_record(outcome, self.scrubbed),
         }
 
     @classmethod
@@ -402,7 +421,8 @@ class Call:
             kind="elsewhere",
             file="",
             line=0,
-            signature=None,
+            # All that is known of it is how it calls its further keywords.
+            signature=inspect.Signature([inspect.Parameter(record["extra_keywords"], inspect.Parameter.VAR_KEYWORD)]),
             doc="",
             sensitive=tuple(record["sensitive"]),
         )
@@ -418,7 +438,7 @@ class Call:
             path,
             int(line or 0),
             record["at"],
-            frozenset(),
+            frozenset(record["names"]),
             record["is_async"],
             record["run_id"],
         )
@@ -433,7 +453,15 @@ class Call:
         return Call.from_record, (self.to_record(),)
 
     def _hides(self, name: str) -> bool:
-        return name in self._effect.sensitive or _values.is_sensitive(name, self._names)
+        sensitive = self._effect.sensitive
+        if name in sensitive or _values.is_sensitive(name, self._names):
+            return True
+        return name not in self._bound and self._extra_keywords() in sensitive
+
+    def _clean_argument(self, name: str, value: Any) -> Any:
+        if name == self._extra_keywords() and type(value) is dict:
+            return {key: _values.REDACTED if self._hides(key) else self._clean(child) for key, child in value.items()}
+        return self._clean(value)
 
     def _clean(self, value: Any) -> Any:
         return _values.redact(value, self._names)
@@ -445,6 +473,11 @@ class Call:
                 if parameter.kind is parameter.VAR_KEYWORD:
                     return parameter.name
         return "kwargs"
+
+    def _extras(self) -> Mapping[str, Any]:
+        """The keyword arguments that the function takes under no parameter of their own."""
+        extras: object = self._bound.get(self._extra_keywords())
+        return cast(Mapping[str, Any], extras) if type(extras) is dict else {}
 
     def _hidden_positions(self) -> frozenset[int]:
         """Positions in `args` that hold sensitive parameters: `bound` has them in the signature's order."""
@@ -476,12 +509,12 @@ class RemoteError(Exception):
         return f"{self.kind}: {self.text}" if self.text else self.kind
 
 
-def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON-safe data."""
+def outcome_to_record(outcome: Outcome, scrubbed: Callable[[str], str]) -> dict[str, Any]:
+    """An outcome as JSON-safe data; `scrubbed` takes the call's secrets out of the text of an exception."""
     error = outcome.error
     return {
         "result": _values.jsonable(outcome.result),
-        "error": None if error is None else [type(error).__name__, _values.text_of(error)],
+        "error": None if error is None else [type(error).__name__, scrubbed(_values.text_of(error))],
         "duration": outcome.duration,
     }
 

@@ -21,11 +21,14 @@ import pathlib
 import re
 import types
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar, cast
+
+R = TypeVar("R")
 
 REDACTED: Final = "[redacted]"
 TOO_DEEP: Final = "[too deep]"
+CIRCULAR: Final = "[circular]"
 MAX_DEPTH: Final = 8
 MAX_TEXT: Final = 1000
 
@@ -73,6 +76,14 @@ SCALARS: Final = frozenset(
 #: Values of these types never change, so the reference is the copy.
 
 
+def _per_type(function: Callable[[type[Any]], R]) -> Callable[[type[Any]], R]:
+    """Worked out once for each type."""
+    # As `Any`, because type checkers take a type for something that may be without a hash.
+    cached: Any = functools.lru_cache(maxsize=4096)(function)
+    kept: Callable[[type[Any]], R] = cached
+    return kept
+
+
 @functools.lru_cache(maxsize=4096)
 def normalise(name: str) -> str:
     """`X-Api-Key`, `apiKey` and `api_key` are one name."""
@@ -82,11 +93,15 @@ def normalise(name: str) -> str:
 
 def is_sensitive(name: object, more: frozenset[str]) -> bool:
     """Whether `name`, as a whole, names a secret. `more` are further names, normalised."""
-    if type(name) is bytes:
-        name = name.decode("ascii", "replace")
-    if type(name) is not str:
+    kind = type(name)
+    if kind is bytes:
+        text = cast(bytes, name).decode("ascii", "replace")
+    elif issubclass(kind, str):
+        # Header names come as texts of many kinds: case-insensitive ones, Django's safe ones, members of an `Enum`.
+        text = str.__str__(cast(str, name))
+    else:
         return False
-    plain = normalise(name)
+    plain = normalise(text)
     return plain in SENSITIVE_NAMES or plain in more
 
 
@@ -135,16 +150,17 @@ def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], mar
         memo[id(value)] = (twin, value)
         if issubclass(kind, dict):
             base = _dict_base(kind)
-            _refill(base, twin, [(key, below(child, f"[{key!r}]")) for key, child in base.items(value)])
+            _refill(base, twin, [(key, below(child, f"[{describe(key)}]")) for key, child in base.items(value)])
         elif issubclass(kind, list):
             twin[:] = [below(item, f"[{index}]") for index, item in enumerate(list.__iter__(value))]
         elif kind is set:
             twin.update(value)
         return twin
-    if dataclasses.is_dataclass(kind) and not is_lazy(kind):
+    fields = _fields(kind)
+    if fields is not None:
         twin = copy.copy(value)
         memo[id(value)] = (twin, value)
-        for name in _field_names(kind):
+        for name in fields:
             if hasattr(value, name):
                 object.__setattr__(twin, name, below(getattr(value, name), f".{name}"))
         return twin
@@ -166,76 +182,194 @@ def _refill(base: type[dict[Any, Any]], twin: Any, pairs: list[tuple[Any, Any]])
         base.__setitem__(twin, key, child)
 
 
-def _field_names(kind: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
+@_per_type
+def _fields(kind: type) -> dict[str, bool] | None:
+    """The fields of a dataclass, an attrs class or a pydantic model, each with whether its `repr` shows it."""
+    made: Any = kind
+    if dataclasses.is_dataclass(kind):
+        return {field.name: field.repr for field in dataclasses.fields(kind)}
+    if "__attrs_attrs__" in vars(kind):
+        return {field.name: bool(field.repr) for field in made.__attrs_attrs__}
+    if "__pydantic_fields__" in vars(kind):
+        return {name: bool(field.repr) for name, field in made.__pydantic_fields__.items()}
+    return None
 
 
 # -- redacting
 
 
-def redact(value: Any, more: frozenset[str], depth: int = 0) -> Any:
-    """A copy of `value` in which whatever stands under a sensitive name reads `[redacted]`."""
-    kind = type(value)
-    if kind in SCALARS:
-        return value
-    if not _is_walkable(kind):
-        return value
-    if depth > MAX_DEPTH:
-        return TOO_DEEP
-    try:
-        return _redact_container(value, kind, more, depth)
-    except Exception:  # noqa: BLE001 - what cannot be looked through is not shown
-        return REDACTED
+def redact(value: Any, more: frozenset[str]) -> Any:
+    """A copy of `value` in which whatever stands under a sensitive name reads `[redacted]`.
+
+    Args:
+        value: anything.
+        more: further sensitive names, normalised.
+    """
+    return value if type(value) in SCALARS else _Redaction(more).of(value, 0)
+
+
+class _Redaction:
+    """One walk through a value."""
+
+    def __init__(self, more: frozenset[str]) -> None:
+        self._more = more
+        self._above: set[int] = set()
+        #: How often something was replaced.
+        self._hits = 0
+
+    def of(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind in SCALARS or not _is_walkable(kind):
+            return value
+        if depth > MAX_DEPTH:
+            return self._instead(TOO_DEEP)
+        if id(value) in self._above:
+            return self._instead(CIRCULAR)
+        self._above.add(id(value))
+        try:
+            return self._container(value, kind, depth)
+        except Exception:  # noqa: BLE001 - what cannot be looked through is not shown
+            return self._instead(REDACTED)
+        finally:
+            self._above.discard(id(value))
+
+    def _instead(self, marker: str) -> str:
+        self._hits += 1
+        return marker
+
+    def _named(self, name: object, child: Any, depth: int) -> Any:
+        return self._instead(REDACTED) if is_sensitive(name, self._more) else self.of(child, depth + 1)
+
+    def _items(self, items: Iterable[Any], depth: int) -> list[Any]:
+        """Headers and form data often come as `(name, value)` pairs: the value of a sensitive name is hidden."""
+        children = list(items)
+        if len(children) == len(("name", "value")) and is_sensitive(children[0], self._more):
+            return [children[0], self._instead(REDACTED)]
+        return [self.of(child, depth + 1) for child in children]
+
+    def _container(self, value: Any, kind: type, depth: int) -> Any:
+        if issubclass(kind, dict):
+            base = _dict_base(kind)
+            pairs = [(key, self._named(key, child, depth)) for key, child in base.items(value)]
+            twin = _shallow_dict(value, kind)
+            _refill(base, twin, pairs)
+            return twin
+        if issubclass(kind, tuple):
+            names = getattr(kind, "_fields", None)
+            children = list(tuple.__iter__(value))
+            if names is None:
+                return _tuple_of(kind, self._items(children, depth))
+            return _tuple_of(
+                kind, [self._named(name, child, depth) for name, child in zip(names, children, strict=True)]
+            )
+        if issubclass(kind, list):
+            return self._items(list.__iter__(value), depth)
+        if issubclass(kind, collections.deque):
+            return collections.deque(self._items(value, depth), value.maxlen)
+        if issubclass(kind, (set, frozenset)):
+            # A set has no order, so two of its members are no pair.
+            return kind(self.of(item, depth + 1) for item in value)
+        if issubclass(kind, types.SimpleNamespace):
+            return types.SimpleNamespace(**{n: self._named(n, child, depth) for n, child in vars(value).items()})
+        fields = _fields(kind)
+        if fields is not None:
+            twin = copy.copy(value)
+            for name in fields:
+                if hasattr(value, name):
+                    object.__setattr__(twin, name, self._named(name, getattr(value, name), depth))
+            return twin
+        return self._foreign(value, kind, depth)
+
+    def _foreign(self, value: Any, kind: type, depth: int) -> Any:
+        """A mapping or a view of somebody else's making: itself where it hides nothing, else its plain twin."""
+        before = self._hits
+        shown: Any
+        if issubclass(kind, Mapping):
+            shown = {key: self._named(key, child, depth) for key, child in value.items()}
+        else:
+            shown = self._items(value, depth)
+        return value if self._hits == before else shown
 
 
 def _is_walkable(kind: type) -> bool:
-    return issubclass(kind, (dict, list, tuple, set, frozenset, collections.deque)) or (
-        dataclasses.is_dataclass(kind) and not is_lazy(kind)
-    )
+    return not is_lazy(kind) and (issubclass(kind, _WALKABLE) or _fields(kind) is not None)
 
 
-def _redact_container(value: Any, kind: type, more: frozenset[str], depth: int) -> Any:
-    def below(name: object, child: Any) -> Any:
-        return REDACTED if is_sensitive(name, more) else redact(child, more, depth + 1)
+_WALKABLE: Final[tuple[type[Any], ...]] = (
+    dict,
+    list,
+    tuple,
+    set,
+    frozenset,
+    collections.deque,
+    types.SimpleNamespace,
+    Mapping,
+    type({}.items()),
+    type({}.values()),
+)
 
+
+def _shallow_dict(value: Any, kind: type) -> Any:
+    if kind is dict:
+        return {}
+    try:
+        return copy.copy(value)
+    except Exception:  # noqa: BLE001 - as in `snapshot`
+        return {}
+
+
+def _tuple_of(kind: type, items: list[Any]) -> Any:
+    try:
+        return tuple.__new__(kind, items)
+    except TypeError:
+        # `time.struct_time` and its like are made otherwise.
+        return tuple(items)
+
+
+def secrets_in(value: Any, more: frozenset[str]) -> Iterator[str]:
+    """The texts that stand under sensitive names in `value`, to be looked for in what others have written.
+
+    Those of fewer than `SHORTEST_SECRET` characters are left out: they occur everywhere by chance.
+    """
+    yield from _secrets(value, more, False, 0)
+
+
+SHORTEST_SECRET: Final = 4
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """All texts in a value that is secret as a whole; as `secrets_in`."""
+    yield from _secrets(value, frozenset(), True, 0)
+
+
+def _secrets(value: Any, more: frozenset[str], is_secret: bool, depth: int) -> Iterator[str]:
+    kind = type(value)
+    if kind in SCALARS:
+        if is_secret:
+            text = value.decode("utf-8", "replace") if kind is bytes else describe(value) if kind is not str else value
+            if len(text) >= SHORTEST_SECRET and kind not in (bool, type(None)):
+                yield text
+        return
+    if depth > MAX_DEPTH or is_lazy(kind):
+        return
     if issubclass(kind, dict):
-        base = _dict_base(kind)
-        pairs = [(key, below(key, child)) for key, child in base.items(value)]
-        twin = {} if kind is dict else copy.copy(value)
-        _refill(base, twin, pairs)
-        return twin
-    if issubclass(kind, tuple):
-        names = getattr(kind, "_fields", None)
-        children = list(tuple.__iter__(value))
-        if names is not None:
-            return tuple.__new__(kind, [below(name, child) for name, child in zip(names, children, strict=True)])
-        items = [_redact_item(item, more, depth) for item in _pairs(children, more)]
-        return tuple(items) if kind is tuple else tuple.__new__(kind, items)
-    if issubclass(kind, list):
-        return [_redact_item(item, more, depth) for item in _pairs(list(list.__iter__(value)), more)]
-    if issubclass(kind, collections.deque):
-        return collections.deque((redact(item, more, depth + 1) for item in value), value.maxlen)
-    if issubclass(kind, (set, frozenset)):
-        return kind(redact(item, more, depth + 1) for item in value)
-    twin = copy.copy(value)
-    for name in _field_names(kind):
-        if hasattr(value, name):
-            object.__setattr__(twin, name, below(name, getattr(value, name)))
-    return twin
+        for key, child in dict.items(value):
+            yield from _secrets(child, more, is_secret or is_sensitive(key, more), depth + 1)
+    elif issubclass(kind, (list, tuple, set, frozenset)):
+        children = list(value)
+        is_pair = len(children) == len(("name", "value")) and is_sensitive(children[0], more)
+        for child in children[1:] if is_pair else children:
+            yield from _secrets(child, more, is_secret or is_pair, depth + 1)
+    else:
+        for name in _fields(kind) or ():
+            yield from _secrets(getattr(value, name, None), more, is_secret or is_sensitive(name, more), depth + 1)
 
 
-def _pairs(children: list[Any], more: frozenset[str]) -> list[Any]:
-    """Headers and form data often come as `(name, value)` pairs: hide the value of a pair with a sensitive name."""
-    return [
-        type(child)((child[0], REDACTED))
-        if type(child) in (tuple, list) and len(child) == len(("name", "value")) and is_sensitive(child[0], more)
-        else child
-        for child in children
-    ]
-
-
-def _redact_item(item: Any, more: frozenset[str], depth: int) -> Any:
-    return redact(item, more, depth + 1)
+def scrub(text: str, secrets: Iterable[str]) -> str:
+    """`text` without these secrets, the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
 
 
 # -- showing
@@ -246,10 +380,11 @@ _LAZY: Final = {
     ("django.db.models.query", "QuerySet"),
     ("django.db.models.query", "RawQuerySet"),
     ("django.db.models.manager", "BaseManager"),
+    ("django.core.paginator", "Page"),
 }
 
 
-@functools.lru_cache(maxsize=4096)
+@_per_type
 def is_lazy(kind: type) -> bool:
     """Whether instances evaluate themselves when looked at (querysets, managers, lazy objects and translations)."""
     return any((base.__module__, base.__name__) in _LAZY for base in kind.__mro__)
@@ -263,31 +398,84 @@ def describe(value: Any, limit: int = MAX_TEXT) -> str:
 
 def _describe(value: Any, depth: int) -> str:
     kind = type(value)
-    if value is REDACTED or (kind is str and value in (REDACTED, TOO_DEEP)):
-        return str(value)
-    if is_lazy(kind):  # type: ignore[arg-type]
+    if kind is str and value in _MARKERS:
+        return cast(str, value)
+    if is_lazy(kind):
         model = getattr(value, "model", None) if "django.db.models" in _modules_of(kind) else None
         of = f" of {model.__name__}" if isinstance(model, type) else ""
         return f"<{kind.__name__}{of}, not evaluated>"
     if depth > MAX_DEPTH:
         return TOO_DEEP
-    if kind is dict:
-        return "{" + ", ".join(f"{_describe(k, depth + 1)}: {_describe(v, depth + 1)}" for k, v in value.items()) + "}"
-    if kind is list:
-        return "[" + ", ".join(_describe(item, depth + 1) for item in value) + "]"
-    if kind is tuple:
-        inner = ", ".join(_describe(item, depth + 1) for item in value)
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
-    if _is_model(kind):
-        key = value.__dict__.get(cast(Any, kind)._meta.pk.attname)  # noqa: SLF001 - Django documents `_meta`
-        return f"<{kind.__name__} pk={_describe(key, depth + 1)}>"
-    if dataclasses.is_dataclass(kind):
-        fields = (f"{name}={_describe(getattr(value, name, None), depth + 1)}" for name in _field_names(kind))
-        return f"{kind.__qualname__}({', '.join(fields)})"
     try:
+        if issubclass(kind, _WALKABLE):
+            return _describe_container(value, kind, depth + 1)
+        if _is_model(kind):
+            key = value.__dict__.get(cast(Any, kind)._meta.pk.attname)  # noqa: SLF001 - Django documents `_meta`
+            return f"<{kind.__name__} pk={_describe(key, depth + 1)}>"
+        fields = _fields(kind)
+        if fields is not None and not _has_own_repr(kind):
+            return f"{kind.__qualname__}({_named(_shown_fields(value, fields), depth + 1)})"
+        if issubclass(kind, BaseException) and kind.__repr__ is BaseException.__repr__:
+            return f"{kind.__name__}({_listed(value.args, depth + 1)})"
         return repr(value)
     except Exception as error:  # noqa: BLE001 - a `__repr__` of the user's may raise anything
         return f"<{kind.__name__} object, its repr raised {type(error).__name__}>"
+
+
+_MARKERS: Final = frozenset((REDACTED, TOO_DEEP, CIRCULAR))
+
+
+def _describe_container(value: Any, kind: type, depth: int) -> str:
+    """As `repr` writes it, for the standard ones; a subclass is told by its name."""
+    name = kind.__name__
+    if issubclass(kind, (dict, Mapping)):
+        pairs = dict.items(value) if issubclass(kind, dict) else value.items()
+        inner = "{" + _joined(f"{_describe(key, depth)}: {_describe(child, depth)}" for key, child in pairs) + "}"
+        return inner if kind is dict else f"{name}({inner})"
+    if issubclass(kind, types.SimpleNamespace):
+        return f"namespace({_named(vars(value).items(), depth)})"
+    if issubclass(kind, tuple):
+        names = getattr(kind, "_fields", None)
+        if names is not None:
+            return f"{name}({_named(zip(names, tuple.__iter__(value), strict=True), depth)})"
+        inner = f"({_listed(tuple.__iter__(value), depth)}{',' if len(value) == 1 else ''})"
+        return inner if kind is tuple else f"{name}({inner})"
+    if issubclass(kind, (set, frozenset)):
+        # Sorted, since the order of a set differs from process to process.
+        inner = "{" + _joined(sorted(_describe(item, depth) for item in value)) + "}" if value else ""
+        return inner if kind is set and value else f"{name}({inner})"
+    inner = f"[{_listed(value, depth)}]"
+    return inner if kind is list else f"{name}({inner})"
+
+
+def _listed(items: Iterable[Any], depth: int) -> str:
+    return _joined(_describe(item, depth) for item in items)
+
+
+def _named(pairs: Iterable[tuple[str, Any]], depth: int) -> str:
+    return _joined(f"{name}={_describe(child, depth)}" for name, child in pairs)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Broken off once it is longer than anybody is shown, so that a huge value costs no more than a long one."""
+    pieces: list[str] = []
+    length = 0
+    for text in texts:
+        pieces.append(text)
+        length += len(text)
+        if length > MAX_TEXT:
+            break
+    return ", ".join(pieces)
+
+
+def _shown_fields(value: Any, fields: dict[str, bool]) -> list[tuple[str, Any]]:
+    """Without those that their author keeps out of the `repr`."""
+    return [(name, getattr(value, name, None)) for name, is_shown in fields.items() if is_shown]
+
+
+def _has_own_repr(kind: type) -> bool:
+    """Whether the author of a dataclass wrote its `repr`, or wanted none: what it leaves out stays out."""
+    return dataclasses.is_dataclass(kind) and not hasattr(kind.__repr__, "__wrapped__")
 
 
 def _modules_of(kind: type) -> str:
@@ -312,30 +500,52 @@ def text_of(error: BaseException) -> str:
 def jsonable(value: Any, depth: int = 0) -> Any:
     """`value` as JSON can carry it: the same value always gives the same data, whichever process it came from."""
     kind = type(value)
-    if value is None or kind in (bool, int, str):
+    if value is None or kind in (bool, str):
         return value
+    if kind is int:
+        # `json` refuses those that are too long to be written out.
+        return value if value.bit_length() < LONGEST_INTEGER else hex(value)
     if kind is float:
         return value if math.isfinite(value) else repr(value)
     if depth > MAX_DEPTH:
         return TOO_DEEP
-    if is_lazy(kind):  # type: ignore[arg-type]
-        return describe(value)
+    try:
+        return _jsonable(value, kind, depth + 1)
+    except Exception:  # noqa: BLE001 - a mapping, a property or an `__iter__` of the user's may raise anything
+        return _without_address(describe(value))
+
+
+#: Bits of a whole number that stays one in JSON.
+LONGEST_INTEGER: Final = 2048
+
+
+def _jsonable(value: Any, kind: type, depth: int) -> Any:
     simple = _JSON.get(kind)
     if simple is not None:
         return simple(value)
+    if is_lazy(kind):
+        return describe(value)
     if issubclass(kind, enum.Enum):
-        return jsonable(value.value, depth + 1)
+        return jsonable(value.value, depth)
     if issubclass(kind, str):
         return str.__str__(value)
     if issubclass(kind, Mapping):
-        return {key if type(key) is str else describe(key): jsonable(child, depth + 1) for key, child in value.items()}
-    if issubclass(kind, (list, tuple, collections.deque)):
-        return [jsonable(item, depth + 1) for item in value]
+        pairs = dict.items(value) if issubclass(kind, dict) else value.items()
+        return {_json_key(key): jsonable(child, depth) for key, child in pairs}
     if issubclass(kind, (set, frozenset)):
-        return sorted((jsonable(item, depth + 1) for item in value), key=repr)
-    if dataclasses.is_dataclass(kind):
-        return {name: jsonable(getattr(value, name, None), depth + 1) for name in _field_names(kind)}
+        return sorted((jsonable(item, depth) for item in value), key=repr)
+    if issubclass(kind, types.SimpleNamespace):
+        return {name: jsonable(child, depth) for name, child in vars(value).items()}
+    if issubclass(kind, _WALKABLE):
+        return [jsonable(item, depth) for item in value]
+    fields = _fields(kind)
+    if fields is not None:
+        return {name: jsonable(child, depth) for name, child in _shown_fields(value, fields)}
     return _without_address(describe(value))
+
+
+def _json_key(key: object) -> str:
+    return str.__str__(cast(str, key)) if issubclass(type(key), str) else _without_address(describe(key))
 
 
 _JSON: Final[dict[type, Callable[[Any], Any]]] = {
