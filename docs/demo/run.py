@@ -1,0 +1,335 @@
+"""`make demo`: the shop under this folder, tested, in production, and explained.
+
+Everything is real: SQLite, processes, HTTP and SMTP on loopback. What the receivers got is compared with what they
+should have got after each step; the first difference ends the demo with exit code 1. Nothing is left behind, also
+after Ctrl-C.
+
+    SHOP_FORCE_RUN=sms.send make demo     see it fail: this effect is let out in the shop's own tests
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from receivers import HOST, Receivers, listening
+from shop.tests.orders import ORDER
+
+HERE: Final = Path(__file__).resolve().parent
+EFFECTS: Final = ("card.charge", "mail.confirm_order", "sms.send", "warehouse.announce")
+SECONDS: Final = 120  # for one command; they take one or two
+
+#: What the outside world gets to see of one order, in this order. Nothing else may arrive.
+CHARGE: Final = {"to": "POST /charges", "sent": {"merchant": "shop-1", "cents": 4200, "token": "tok_visa"}}
+MAIL: Final = {
+    "to": "MAIL ada@example.com",
+    "sent": {"subject": "Your order 1", "text": "Thank you for order 1 over 42.00 EUR."},
+}
+TEXT: Final = {"to": "POST /sms", "sent": {"to": "+44 20 7946 0000", "body": "Thank you for order 1!"}}
+ANNOUNCEMENT: Final = {"to": "POST /warehouse", "sent": {"order": 1, "total_cents": 4200}}
+
+
+class Broken(Exception):
+    """Something is not as it should be, and the demo ends here."""
+
+
+# -- the transcript
+
+
+class Transcript:
+    """What is printed, as wide as the terminal (80 columns at least, 120 at most)."""
+
+    def __init__(self) -> None:
+        self.width = max(80, min(120, shutil.get_terminal_size().columns))
+        self.in_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.done: list[tuple[str, str]] = []
+        self._title = ""
+
+    def step(self, title: str, text: str) -> None:
+        """Begin a step: its title, and what to look for."""
+        self._title = title
+        print(f"\n{self._styled('1', f'{len(self.done) + 1}. {title}')}\n")
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """Print a paragraph."""
+        print(textwrap.fill(" ".join(text.split()), self.width))
+
+    def show(self, text: str) -> None:
+        """Print what a program said, set off from the rest."""
+        for line in text.rstrip("\n").splitlines():
+            print(f"  {line}".rstrip())
+
+    def command(self, text: str) -> None:
+        """Print a command as one would type it."""
+        print("\n" + self._styled("36", f"  $ {text}"))
+
+    def arrivals(self, arrivals: Sequence[dict[str, Any]]) -> None:
+        """Print what the receivers got."""
+        print("\n  The receivers got:")
+        for arrival in arrivals:
+            print(_line(arrival, self.width))
+        if not arrivals:
+            print("    nothing")
+
+    def conclude(self, text: str) -> None:
+        """End a step that went well."""
+        self.done.append((self._title, text))
+        print()
+        self.say(f"=> {text}.")
+
+    def summary(self, failure: str = "") -> None:
+        """One screen: each step and what came of it."""
+        print(f"\n{self._styled('1', 'Summary')}\n")
+        for title, text in self.done:
+            print(f"  {self._styled('32', 'ok')}      {title:<34}{text}")
+        if failure:
+            print(f"  {self._styled('31', 'FAILED')}  {self._title}")
+        else:
+            print("\n  No test patched anything, and no code asks whether it is being tested.")
+            print("  The shop is in docs/demo/shop; its tests, in docs/demo/shop/tests, are there to be copied.")
+
+    def _styled(self, code: str, text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.in_colour else text
+
+
+# -- the stage
+
+
+class Stage:
+    """The shop with its receivers, its database and its environment."""
+
+    def __init__(self, folder: Path, receivers: Receivers, out: Transcript) -> None:
+        self.receivers = receivers
+        self.out = out
+        self.folder = folder
+        self.environment = {
+            # This demo may itself have been started by a test run. The shop is not to notice.
+            **{name: value for name, value in os.environ.items() if not name.startswith(_OF_A_TEST_RUN)},
+            "SHOP_HTTP_PORT": str(receivers.http_port),
+            "SHOP_SMTP_PORT": str(receivers.smtp_port),
+            "SHOP_DATABASE": str(folder / "shop.sqlite3"),
+            "COLUMNS": str(out.width - 2),
+            "NO_PROXY": HOST,
+            "no_proxy": HOST,
+            "PYTEST_ADDOPTS": "-p no:cacheprovider -p no:asyncio",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONIOENCODING": "utf-8",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def run(self, *command: str, quietly: bool = False, **environment: str) -> str:
+        """Run a Python command of the shop, show it with its output, and return that.
+
+        Raises:
+            Broken: it failed.
+        """
+        shown = " ".join([*(f"{name}={value}" for name, value in environment.items()), "python", *command])
+        if not quietly:
+            self.out.command(shown)
+        process = subprocess.run(
+            [sys.executable, *command],
+            cwd=HERE,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=SECONDS,
+            check=False,
+        )
+        if not quietly:
+            self.out.show(process.stdout)
+        if process.returncode:
+            raise Broken(f"`{shown}` ended with exit code {process.returncode}:\n{process.stdout}")
+        return process.stdout
+
+    def expect(self, *expected: dict[str, Any]) -> None:
+        """Compare what the receivers got since the last time with what they should have got, and show it.
+
+        Raises:
+            Broken: they got something else.
+        """
+        arrived = self.receivers.take()
+        self.out.arrivals(arrived)
+        if arrived != list(expected):
+            surplus = [arrival for arrival in arrived if arrival not in expected]
+            missing = [arrival for arrival in expected if arrival not in arrived]
+            raise Broken(
+                "the receivers did not get what they should have got.\n"
+                + _listing("arrived, and should not have:", surplus)
+                + _listing("did not arrive, and should have:", missing)
+                + ("" if surplus or missing else _listing("arrived in another order, or more than once:", arrived))
+            )
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Run the shop's web server while the block runs, and yield its address.
+
+        Raises:
+            Broken: it does not start.
+        """
+        log = self.folder / "runserver.log"
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                [sys.executable, "-u", "manage.py", "runserver", "--noreload", f"{HOST}:0"],
+                cwd=HERE,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            deadline = time.monotonic() + SECONDS
+            while not (address := re.search(rf"http://{HOST}:[1-9]\d*/", log.read_text(encoding="utf-8"))):
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise Broken(f"the shop's web server did not start:\n{log.read_text(encoding='utf-8')}")
+                time.sleep(0.05)
+            yield address[0]
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+_OF_A_TEST_RUN: Final = ("DJANGO_", "PYTEST_", "SIDE_EFFECTS_")
+
+
+def _line(arrival: dict[str, Any], width: int = 120) -> str:
+    sent = textwrap.wrap(json.dumps(arrival["sent"]), width - 26, break_on_hyphens=False)
+    return f"    {arrival['to']:<22}" + f"\n{' ' * 26}".join(sent)
+
+
+def _listing(title: str, arrivals: Sequence[dict[str, Any]]) -> str:
+    return "\n".join([title, *map(_line, arrivals), ""]) if arrivals else ""
+
+
+# -- the play
+
+
+def play(stage: Stage) -> None:
+    """All steps, one after the other."""
+    stage.run("manage.py", "migrate", "--verbosity=0", quietly=True)
+    for step in (list_effects, run_the_tests, place_an_order, name_one_effect, explain_decisions):
+        step(stage)
+
+
+def list_effects(stage: Stage) -> None:
+    """The registry."""
+    stage.out.step(
+        "What reaches the outside",
+        """Each function that leaves the shop is declared once, with @side_effect. This is the whole list, and what
+        would happen to a call now, outside a test run.""",
+    )
+    listing = stage.run("manage.py", "side_effects")
+    for name in EFFECTS:
+        if name not in listing:
+            raise Broken(f"the listing lacks {name}")
+    stage.expect()
+    stage.out.conclude(f"{len(EFFECTS)} effects are declared")
+
+
+def run_the_tests(stage: Stage) -> None:
+    """Recorded, not executed."""
+    stage.out.step(
+        "The shop's own tests",
+        """They place orders through the view, with receivers listening. In a test run effects are recorded. One test
+        names the mail effect, to see its text; Django keeps that mail in mail.outbox.""",
+    )
+    stage.run("-m", "pytest", "-q")
+    stage.run("manage.py", "test")
+    stage.expect()
+    stage.out.conclude("nothing left the tests")
+
+
+def place_an_order(stage: Stage) -> None:
+    """The same, executed."""
+    stage.out.step(
+        "The same order in production",
+        """The same code and the same settings, outside a test run: a web server, and one order.""",
+    )
+    stage.out.command("python manage.py runserver")
+    with stage.serving() as address:
+        form = ", ".join(f"{name}={value}" for name, value in ORDER.items())
+        stage.out.show(f"\n{textwrap.fill(f'POST /orders/  {form}', stage.out.width - 2, subsequent_indent=' ' * 15)}")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{address}orders/", urllib.parse.urlencode(ORDER).encode(), timeout=SECONDS) as response:
+            stage.out.show(f"{response.status}  {response.read().decode()}")
+    stage.expect(CHARGE, MAIL, TEXT, ANNOUNCEMENT)
+    stage.out.conclude("one charge, one mail, one text, one announcement")
+
+
+def name_one_effect(stage: Stage) -> None:
+    """One name, and no other."""
+    stage.out.step(
+        "One name in a test",
+        """The test in shop/tests/test_live.py places that order too, and names one effect:
+        @pytest.mark.side_effects(force_run=["sms.send"]).""",
+    )
+    stage.run("-m", "pytest", "-q", "-m", "live")
+    stage.expect(TEXT)
+    stage.out.conclude("the text, and nothing else")
+
+
+def explain_decisions(stage: Stage) -> None:
+    """The reason, and where it stands."""
+    stage.out.step(
+        "Why?",
+        """Every decision can say why. In production the card is charged; on the staging system, where the settings have
+        a POLICY, it is not, and a text is sent only to phones of our own.""",
+    )
+    here = stage.run("manage.py", "side_effects", "card.charge", "--explain")
+    staging = stage.run("manage.py", "side_effects", "--explain", SHOP_STAGE="staging")
+    if "EXECUTE" not in here.upper() or "POLICY" not in staging:
+        raise Broken("the explanation does not say why")
+    stage.expect()
+    stage.out.conclude("each decision names its rule")
+
+
+def main() -> int:
+    """Play it. Exit code 0 when all was as it should be, 1 when not, 130 after Ctrl-C."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, _stop)
+    out = Transcript()
+    out.say(
+        """A small shop charges cards, mails, texts and calls a webhook. Its gateway, its card processor, its warehouse
+        and its mail server listen on this machine and write down what really arrives."""
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="sideeffects-demo-") as folder, listening() as receivers:
+            play(Stage(Path(folder), receivers, out))
+    except Broken as error:
+        out.summary(failure=str(error))
+        sys.stdout.flush()
+        print(f"\nThe demo FAILED: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; nothing is left behind.", file=sys.stderr)
+        return 130
+    out.summary()
+    return 0
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A small shop whose effects on the outside world are real, to show `sideeffects` at work."""

@@ -1,0 +1,56 @@
+"""Settings of the shop. What differs between installations comes from the environment."""
+
+import os
+from pathlib import Path
+
+import django
+
+HTTP_PORT = int(os.environ.get("SHOP_HTTP_PORT", "8026"))
+SMTP_PORT = int(os.environ.get("SHOP_SMTP_PORT", "8025"))
+STAGE = os.environ.get("SHOP_STAGE", "production")
+
+SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "nothing is signed in this shop")
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+INSTALLED_APPS = ["shop", "sideeffects"]
+# No sessions and no cookies: orders come from machines, and there is nothing that a forged request could ride on.
+MIDDLEWARE: list[str] = []
+ROOT_URLCONF = "shop.urls"
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("SHOP_DATABASE", str(Path(__file__).parent.parent / "shop.sqlite3")),
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+
+# -- What is outside
+
+SMS_GATEWAY = f"http://127.0.0.1:{HTTP_PORT}/sms"
+CARD_GATEWAY = f"http://127.0.0.1:{HTTP_PORT}/charges"
+WAREHOUSE_WEBHOOK = f"http://127.0.0.1:{HTTP_PORT}/warehouse"
+
+DEFAULT_FROM_EMAIL = "orders@shop.example"
+if django.VERSION >= (6, 1):
+    MAILERS = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "OPTIONS": {"host": "127.0.0.1", "port": SMTP_PORT},
+        }
+    }
+else:
+    EMAIL_HOST = "127.0.0.1"
+    EMAIL_PORT = SMTP_PORT
+
+# -- What happens to calls that reach it. In production all of them execute, in tests none.
+
+SIDE_EFFECTS: dict[str, object] = {
+    # SHOP_FORCE_RUN="sms.send" pytest: lets these out in a whole test run.
+    "FORCE_RUN": os.environ.get("SHOP_FORCE_RUN", "").split(),
+}
+if STAGE == "staging":
+    SIDE_EFFECTS["POLICY"] = {
+        "card.charge": "record",
+        "mail.*": "record",
+        "sms.send": "shop.policies.only_our_phones",
+    }

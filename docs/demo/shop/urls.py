@@ -1,0 +1,7 @@
+"""Where the shop's door is."""
+
+from django.urls import path
+
+from shop import views
+
+urlpatterns = [path("orders/", views.orders)]
