@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from sideeffects import _decorator, _import_hooks, _registry
 from sideeffects.errors import DeclarationError
 
 _MISSING: Final = object()
+
+#: Targets that have not been found yet, each with what declares it in its module.
+_waiting: Final[dict[str, Callable[[ModuleType], None]]] = {}
 
 
 def declare(target: str, name: str | None = None, **options: Any) -> None:
@@ -38,20 +42,47 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
     unknown = options.keys() - _decorator.OPTIONS
     if unknown:
         raise TypeError(f"declare() has no option {min(unknown)!r}")
-    _import_hooks.after_import(module, functools.partial(_apply, path=path, name=name, options=options))
+    apply = functools.partial(_apply, target=target, path=path, name=name, options=options)
+    _waiting[target] = apply
+    try:
+        _import_hooks.after_import(module, apply)
+    except BaseException:
+        # Whoever declares is told at once; what waits is what nobody has been told of.
+        _waiting.pop(target, None)
+        raise
 
 
-def _apply(module: ModuleType, *, path: str, name: str | None, options: dict[str, Any]) -> None:
+def waiting() -> tuple[str, ...]:
+    """The targets whose modules have not been imported, or were not found in them."""
+    return tuple(_waiting)
+
+
+def find(target: str) -> None:
+    """Import the module of a waiting target, so that it gets declared.
+
+    Raises:
+        Exception: whatever keeps the module from being imported, or the target from being declared.
+    """
+    module = importlib.import_module(target.partition(":")[0])
+    # The import has done it, unless it had failed before: an import hook is called once.
+    apply = _waiting.get(target)
+    if apply is not None:
+        apply(module)
+
+
+def _apply(module: ModuleType, *, target: str, path: str, name: str | None, options: dict[str, Any]) -> None:
     owner, attribute, raw = _find(module, path)
     if isinstance(raw, _decorator.EffectFunction):
         known = raw.effect.name
         if name is None or known == name:
+            _waiting.pop(target, None)
             return
         raise DeclarationError(f"{module.__name__}:{path} is a side effect already, named {known!r}")
     effect_name = name or f"{module.__name__}.{path}"
     _refuse_aliases(module, path, owner, raw, effect_name)
     function = _decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
     setattr(owner, attribute, function)
+    _waiting.pop(target, None)
 
 
 def _without_returns(options: dict[str, Any]) -> dict[str, Any]:

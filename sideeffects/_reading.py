@@ -258,15 +258,19 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         raise AssertionError("\n".join([*lines, *everything]))
 
 
-def discover_nothing() -> None:
+Discovery = Callable[[], Sequence[str]]
+
+
+def discover_nothing() -> Sequence[str]:
     """What finding further effects means until Django is there."""
+    return ()
 
 
 #: Imports the project's modules that declare effects; replaced once by `_state` users that know how.
-_discover: list[Callable[[], None]] = [discover_nothing]
+_discover: list[Discovery] = [discover_nothing]
 
 
-def set_discovery(discover: Callable[[], None]) -> Callable[[], None]:
+def set_discovery(discover: Discovery) -> Callable[[], None]:
     """Set how effects in modules not yet imported are found. Returns its restorer."""
     before = _discover[0]
     _discover[0] = discover
@@ -285,9 +289,12 @@ def check_known(pattern: str) -> None:
     """
     if pattern == _registry.EVERYTHING or _registry.registry.match(pattern):
         return
-    _discover[0]()
+    notes = _discover[0]()
     if not _registry.registry.match(pattern):
-        raise UnknownSideEffect(pattern, _registry.registry.close_to(pattern))
+        unknown = UnknownSideEffect(pattern, _registry.registry.close_to(pattern))
+        for note in notes:
+            unknown.add_note(note)
+        raise unknown
 
 
 def _read(calls: Sequence[Call]) -> list[Call]:

@@ -54,6 +54,8 @@ class Store:
         self.lock = threading.RLock()
         self.effects: dict[str, SideEffect] = {}
         self.functions: dict[str, Any] = {}
+        #: How many `isolated_registry` blocks are open: what is declared in them is forgotten afterwards.
+        self.isolations = 0
         self._sorted: tuple[str, ...] | None = ()
 
     def add(self, effect: SideEffect, function: Any) -> None:
@@ -84,10 +86,12 @@ class Store:
         with self.lock:
             before = self.effects, self.functions
             self.effects, self.functions, self._sorted = effects, functions, None
+            self.isolations += 1
 
         def restore() -> None:
             with self.lock:
                 self.effects, self.functions = before
+                self.isolations -= 1
                 self._sorted = None
 
         return restore
@@ -152,7 +156,7 @@ def function_of(name: str) -> Any:
 def _is_same_function(one: SideEffect, other: SideEffect) -> bool:
     if one.file and one.file == other.file and one.line == other.line:
         return True
-    return one.dotted_path == other.dotted_path
+    return one.dotted_path == other.dotted_path and "<lambda>" not in one.dotted_path
 
 
 @contextmanager
