@@ -21,15 +21,28 @@ class Ledger:
     """
 
     def __init__(self, bound: int = DEFAULT_BOUND) -> None:
-        self.bound = bound
         self._calls: list[Call] = []
         self._trimmed = 0
+        self._is_closed = False
         self._lock = threading.RLock()
+        self.bound = bound
+
+    @property
+    def bound(self) -> int:
+        """How many calls are kept."""
+        return self._bound
+
+    @bound.setter
+    def bound(self, bound: int) -> None:
+        self._bound = bound
+        # Trimmed a quarter at a time: dropping the first of a list costs as much as the list is long.
+        self._limit = bound + (bound >> 2) + 16
 
     @property
     def end(self) -> int:
         """How many calls have ever been written."""
-        return self._trimmed + len(self._calls)
+        with self._lock:
+            return self._trimmed + len(self._calls)
 
     @property
     def dropped(self) -> int:
@@ -37,29 +50,45 @@ class Ledger:
         return max(self._trimmed, self.end - self.bound)
 
     def append(self, call: Call) -> None:
-        """Write a call down."""
+        """Write a call down.
+
+        Without the lock, which would cost more than the rest: `list.append` is one step for all threads, on
+        free-threaded builds too. The lock is for what shifts positions, and for those who read them.
+        """
+        if self._is_closed:
+            return
+        calls = self._calls
+        calls.append(call)
+        if len(calls) > self._limit:
+            self._trim()
+
+    def _trim(self) -> None:
         with self._lock:
-            calls = self._calls
-            calls.append(call)
-            # Trimmed a quarter at a time: dropping the first of a list costs as much as the list is long.
-            if len(calls) > self.bound + (self.bound >> 2) + 16:
-                surplus = len(calls) - self.bound
-                del calls[:surplus]
+            surplus = len(self._calls) - self._bound
+            if surplus > self._limit - self._bound:  # otherwise another thread was here first
+                del self._calls[:surplus]
                 self._trimmed += surplus
 
     def read(self, start: int, stop: int | None = None) -> tuple[list[Call], int]:
         """The calls from position `start` up to `stop`, and how many of that range were dropped."""
         with self._lock:
-            end = self.end if stop is None else min(stop, self.end)
-            first = max(start, self.dropped)
+            now = self.end  # read once: others may be appending
+            end = now if stop is None else min(stop, now)
+            first = max(start, self._trimmed, now - self._bound)
             kept = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
             return kept, max(0, min(first, end) - start)
+
+    def close(self) -> None:
+        """Keep what is there, and take no more."""
+        with self._lock:
+            self._is_closed = True
 
     def clear(self) -> None:
         """Forget the calls; positions go on."""
         with self._lock:
-            self._trimmed += len(self._calls)
-            self._calls.clear()
+            forgotten = len(self._calls)
+            del self._calls[:forgotten]  # not `clear()`, which would also take what was appended in between
+            self._trimmed += forgotten
 
     def after_fork(self) -> None:
         """A lock that another thread held at the fork would stay locked for good."""

@@ -6,8 +6,8 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from types import FrameType, TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from sideeffects import _propagation, _registry
 from sideeffects._calls import Decision, Mode
@@ -31,7 +31,7 @@ class Override:
     def __init__(self, rules: Sequence[OverrideRule], label: str) -> None:
         self._rules = tuple(rules)
         self._label = label
-        self._open: list[tuple[Entry, Restorer]] = []
+        self._open: list[_Opened] = []
 
     def __repr__(self) -> str:
         return f"<{self._label}>"
@@ -39,24 +39,24 @@ class Override:
     def __enter__(self) -> Self:
         __tracebackhide__ = True
         frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
-        self._enter(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        self._enter(f"{frame.f_code.co_filename}:{frame.f_lineno}", _block_of(frame))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave()
+        self._leave(_block_of(sys._getframe(1)))  # noqa: SLF001 - the same block again
 
     async def __aenter__(self) -> Self:
         __tracebackhide__ = True
         frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
-        self._enter(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        self._enter(f"{frame.f_code.co_filename}:{frame.f_lineno}", _block_of(frame))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave()
+        self._leave(_block_of(sys._getframe(1)))  # noqa: SLF001 - the same block again
 
     def __call__(self, decorated: F) -> F:
         """Decorate a function, a test method or a `TestCase` class."""
@@ -112,7 +112,7 @@ class Override:
         decorated.setUpClass = classmethod(set_up_class)
         return decorated
 
-    def _enter(self, origin: str) -> Restorer:
+    def _enter(self, origin: str, block: Block | None = None) -> Restorer:
         __tracebackhide__ = True
         for rule in self._rules:
             check_known(rule.pattern)
@@ -123,7 +123,7 @@ class Override:
         )
         entry = Entry(rules, origin)
         restore = state.enter(entry)
-        opened = entry, restore
+        opened = _Opened(entry, restore, block)
         self._open.append(opened)
 
         def leave() -> None:
@@ -135,18 +135,39 @@ class Override:
 
         return leave
 
-    def _leave(self) -> None:
-        """Leave the innermost entry of this context; where it has none, the one entered last."""
+    def _leave(self, block: Block) -> None:
+        """Leave the entry that this very `with` block made.
+
+        Where no block did (an `ExitStack`, or `__enter__` called by name): the innermost one of this context; where it
+        has none either, the one entered last.
+        """
         own = scope.get().entries
         with state.lock:
-            opened = next(
-                (opened for entry in reversed(own) for opened in self._open if opened[0] is entry),
-                self._open[-1] if self._open else None,
-            )
-            if opened is None:
+            if not self._open:
                 return
+            mine = [opened for opened in self._open if opened.block == block]
+            if not mine:
+                mine = [opened for entry in own for opened in self._open if opened.entry is entry]
+            opened = (mine or self._open)[-1]
             self._open.remove(opened)
-        opened[1]()
+        opened.restore()
+
+
+#: A `with` block that is being run: its frame's identity and its line. Python reports the leaving of a block at the
+#: line where it was entered, which calls of `__enter__` and `__exit__` by name do not share.
+Block = tuple[int, int]
+
+
+class _Opened(NamedTuple):
+    """One time that an override was entered."""
+
+    entry: Entry
+    restore: Restorer
+    block: Block | None
+
+
+def _block_of(frame: FrameType) -> Block:
+    return id(frame), frame.f_lineno
 
 
 def _is_test_case(kind: type) -> bool:

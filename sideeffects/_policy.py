@@ -6,6 +6,7 @@ The precedence table of `docs/reference/precedence.md` is written here once, in 
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -76,7 +77,8 @@ class Entry:
         origin: `file:line` where it was entered.
         context_only: never seen from other contexts, in a test run either.
         outermost: looked at after all others (markers).
-        home: the thread or task that entered it.
+        foremost: looked at before all others, those entered inside it too (discovery).
+        token: what `contextvars` gave for entering it; tells the context that entered it from copies of that.
         closed: its block has been left.
     """
 
@@ -84,7 +86,8 @@ class Entry:
     origin: str = ""
     context_only: bool = False
     outermost: bool = False
-    home: object = None
+    foremost: bool = False
+    token: contextvars.Token[Any] | None = None
     closed: bool = False
     owner: object = None
     _found: dict[str, OverrideRule | None] = field(default_factory=dict)
@@ -220,8 +223,6 @@ def decide(
     if not standing.conditions:
         return decision, None
     if arguments is None:
-        if standing.floor is not Mode.EXECUTE:
-            return Decision(decision.mode, decision.reason, decision.origin, conditional=True), None
         return _undecided(standing.conditions[0]), None
     verdicts = [_ask(rule, effect, arguments) for rule in standing.conditions]
     if not decision.conditional:

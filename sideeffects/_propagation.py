@@ -48,9 +48,28 @@ def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.
     @functools.wraps(original)
     def start(self: threading.Thread) -> None:
         own = scope.get()
-        if own is not EMPTY:
-            setattr(self, "run", carried(self.run, own))  # noqa: B010 - as above
-        original(self)
+        if own is EMPTY:
+            original(self)
+            return
+        attributes = vars(self)
+        before = attributes.get("run")
+
+        def put_back() -> None:
+            attributes.pop("run", None)
+            if before is not None:
+                attributes["run"] = before
+
+        def run() -> None:
+            # Put back at once: a finished thread that somebody keeps must not keep the scope.
+            put_back()
+            carried(self.run, own)()
+
+        attributes["run"] = run
+        try:
+            original(self)
+        except RuntimeError:  # started before, or no more threads to be had
+            put_back()
+            raise
 
     return start
 

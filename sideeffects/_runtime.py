@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from sideeffects import _values
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome, SideEffect
 from sideeffects._handles import Handle
-from sideeffects._policy import Rules, Standing, Stub, decide, standing
+from sideeffects._policy import EXECUTED, Rules, Standing, Stub, decide, standing
 from sideeffects._signatures import Binder, compile_binder
 from sideeffects._state import EMPTY, scope, state
 from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked
@@ -44,7 +44,6 @@ class Declared:
         "__weakref__",
         "_binders",
         "_standing",
-        "_standing_for",
         "effect",
         "is_direct",
         "may_take_class",
@@ -65,8 +64,8 @@ class Declared:
         #: Whether a class may arrive as the first argument (see `_as_class_method`).
         self.may_take_class = bool(owner) and not owner.endswith("<locals>") and effect.kind != "staticmethod"
         self._binders: dict[bool, Binder] = {}
-        self._standing: Standing | None = None
-        self._standing_for: tuple[Any, ...] = (None, None, None)
+        # One value: threads that change it one after the other never leave an answer with the question of another.
+        self._standing: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
 
     def bind(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """A call's arguments by name, defaults applied, without `self` or `cls`.
@@ -89,10 +88,11 @@ class Declared:
 
     def standing(self, rules: Rules, is_test_run: bool) -> Standing:
         """What the rules say of this effect, worked out once for as long as they stay the same."""
-        known, basis = self._standing, self._standing_for
-        if known is None or basis[0] is not rules or basis[1] is not is_test_run or basis[2] is not state.option:
-            known = standing(rules, self.effect, is_test_run, state.option)
-            self._standing, self._standing_for = known, (rules, is_test_run, state.option)
+        known_rules, known_test_run, known_option, known = self._standing
+        option = state.option
+        if known_rules is not rules or known_test_run is not is_test_run or known_option is not option:
+            known = standing(rules, self.effect, is_test_run, option)
+            self._standing = (rules, is_test_run, option, known)
         return known
 
 
@@ -174,11 +174,11 @@ def perform(
     """
     __tracebackhide__ = True
     frame = sys._getframe(_DEPTH)  # noqa: SLF001 - who calls, for the call's `caller`
-    code, line = frame.f_code, frame.f_lineno
+    code, instruction = frame.f_code, frame.f_lasti  # the line is worked out when somebody asks for it
     shape = declared.shape
     if shape is not None:
-        return shape(declared, wrapped, instance, args, kwargs, code, line)
-    call, mode, stub = _begin(declared, instance, args, kwargs, code, line)
+        return shape(declared, wrapped, instance, args, kwargs, code, instruction)
+    call, mode, stub = _begin(declared, instance, args, kwargs, code, instruction)
     if declared.effect.on_commit is not False:
         return _wait_for_commit(declared, call, mode, stub, wrapped, args, kwargs)
     if mode is Mode.EXECUTE:
@@ -202,7 +202,7 @@ def _begin(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     code: CodeType,
-    line: int,
+    instruction: int,
     is_async: bool = False,
 ) -> tuple[Call | None, Mode, Stub | None]:
     """Decide a call and write it down, if anybody wants it written. A refusal is raised from here."""
@@ -217,7 +217,10 @@ def _begin(
     ruled = declared.standing(rules, is_test_run)
     stub: Stub | None = None
     bound: dict[str, Any] | None = None
-    if own is EMPTY and not ruled.conditions and not (is_test_run and state.entries):
+    rule = own.first_word(effect.name) if own.entries else None
+    if rule is not None:
+        decision, stub = rule.decision, rule.stub
+    elif not own.entries and not ruled.conditions and not (is_test_run and state.entries):
         decision = ruled.decision
     else:
         bound = declared.bind(instance, args, kwargs)
@@ -230,10 +233,23 @@ def _begin(
     if bound is None:
         bound = declared.bind(instance, args, kwargs)
     by_reference: tuple[str, ...] = ()
-    if not _SCALARS.issuperset(map(type, bound.values())):
-        bound, args, kwargs, by_reference = _snapshot(bound, args, kwargs)
+    for value in bound.values():
+        if type(value) not in _SCALARS:
+            bound, args, kwargs, by_reference = _snapshot(bound, args, kwargs)
+            break
     call = Call(
-        effect, decision, bound, args, kwargs, instance, by_reference, code, line, _now(), rules.sensitive, is_async
+        effect,
+        decision,
+        bound,
+        args,
+        kwargs or _NO_KEYWORDS,
+        instance,
+        by_reference,
+        code,
+        instruction,
+        _now(),
+        rules.sensitive,
+        is_async,
     )
     if is_test_run:
         state.ledger.append(call)
@@ -243,7 +259,7 @@ def _begin(
     for ledger in own.captures:
         ledger.append(call)
     if mode is not Mode.EXECUTE:
-        if not is_test_run:
+        if not is_test_run and logger.isEnabledFor(logging.INFO):
             logger.info("%s %s", "recorded" if mode is Mode.RECORD else "refused", _Shown(call))
         if mode is Mode.RAISE:
             blocked = SideEffectBlocked(effect.name, decision.reason, call.caller, decision.origin)
@@ -254,6 +270,8 @@ def _begin(
 
 _SCALARS: Final = _values.SCALARS
 _now: Final = time.time
+#: One for all calls without keywords: each keeps what it was given, and most are given none.
+_NO_KEYWORDS: Final[dict[str, Any]] = {}
 
 
 def _as_class_method(declared: Declared, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
@@ -410,10 +428,10 @@ async def _coroutine(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     code: CodeType,
-    line: int,
+    instruction: int,
 ) -> Any:
     __tracebackhide__ = True
-    call, mode, stub = _begin(declared, instance, args, kwargs, code, line)
+    call, mode, stub = _begin(declared, instance, args, kwargs, code, instruction)
     if mode is not Mode.EXECUTE:
         value = await _answer_async(declared, call, stub, args, kwargs)
         return None if declared.effect.on_commit is not False else value
@@ -471,10 +489,10 @@ def _generator(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     code: CodeType,
-    line: int,
+    instruction: int,
 ) -> Generator[Any, Any, Any]:
     __tracebackhide__ = True
-    call, mode, stub = _begin(declared, instance, args, kwargs, code, line)
+    call, mode, stub = _begin(declared, instance, args, kwargs, code, instruction)
     if mode is not Mode.EXECUTE:
         return _given(_answer(declared, call, stub, args, kwargs))
     generator = wrapped(*args, **kwargs)
@@ -506,10 +524,10 @@ async def _async_generator(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     code: CodeType,
-    line: int,
+    instruction: int,
 ) -> AsyncGenerator[Any, Any]:
     __tracebackhide__ = True
-    call, mode, stub = _begin(declared, instance, args, kwargs, code, line)
+    call, mode, stub = _begin(declared, instance, args, kwargs, code, instruction)
     if mode is not Mode.EXECUTE:
         value = await _answer_async(declared, call, stub, args, kwargs)
         if hasattr(value, "__aiter__"):
@@ -555,10 +573,10 @@ def _context_manager(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     code: CodeType,
-    line: int,
+    instruction: int,
 ) -> contextlib.AbstractContextManager[Any]:
     __tracebackhide__ = True
-    call, mode, stub = _begin(declared, instance, args, kwargs, code, line)
+    call, mode, stub = _begin(declared, instance, args, kwargs, code, instruction)
     if mode is not Mode.EXECUTE:
         value = _answer(declared, call, stub, args, kwargs)
         return value if hasattr(type(value), "__enter__") else _entered_with(value)
@@ -590,9 +608,9 @@ def _async_context_manager(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     code: CodeType,
-    line: int,
+    instruction: int,
 ) -> contextlib.AbstractAsyncContextManager[Any]:
-    return _around_async(declared, wrapped, instance, args, kwargs, code, line)
+    return _around_async(declared, wrapped, instance, args, kwargs, code, instruction)
 
 
 @contextlib.asynccontextmanager
@@ -603,9 +621,9 @@ async def _around_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     code: CodeType,
-    line: int,
+    instruction: int,
 ) -> AsyncGenerator[Any, None]:
-    call, mode, stub = _begin(declared, instance, args, kwargs, code, line)
+    call, mode, stub = _begin(declared, instance, args, kwargs, code, instruction)
     if mode is not Mode.EXECUTE:
         value = await _answer_async(declared, call, stub, args, kwargs)
         if hasattr(type(value), "__aenter__"):
@@ -657,18 +675,34 @@ def enqueue(
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
     frame = sys._getframe(2)  # noqa: SLF001 - as in `perform`
-    call, mode, stub = _begin(declared, instance, args, kwargs, frame.f_code, frame.f_lineno, True)
+    call, mode, stub = _begin(declared, instance, args, kwargs, frame.f_code, frame.f_lasti, True)
     number = f"{id(args):x}-{time.monotonic_ns():x}" if call is None else call.id
+    is_coroutine = effect.kind == "coroutine function"
     if mode is not Mode.EXECUTE:
-        return Handle.finished(number, effect.name, _answer(declared, call, stub, args, kwargs))
+        if is_coroutine:
+            answer = _to_end(_answer_async(declared, call, stub, args, kwargs))
+        else:
+            answer = _answer(declared, call, stub, args, kwargs)
+        return Handle.finished(number, effect.name, None if effect.on_commit is not False else answer)
     engine = plugs.engine()
     handle = Handle.waiting(number, effect.name)
 
     def work() -> Any:
+        if is_coroutine:
+            return _to_end(_execute_async(call, wrapped, args, kwargs))
         return wrapped(*args, **kwargs) if call is None else _execute(call, wrapped, args, kwargs)
 
     plugs.deferral.run(_alias(declared), call, lambda: engine.submit(handle, work))
     return handle
+
+
+def _to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end in a thread of its own: the one that we are in may have a loop that runs."""
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(contextvars.copy_context().run, asyncio.run, coroutine).result()
 
 
 # -- explaining

@@ -16,7 +16,6 @@ from __future__ import annotations
 import atexit
 import contextvars
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from sideeffects._calls import Call, Mode, process_id
 from sideeffects._ledger import Journal, Ledger
-from sideeffects._policy import Entry, Rules
+from sideeffects._policy import Entry, OverrideRule, Rules
 
 TEST_RUN_VARIABLE: Final = "SIDE_EFFECTS_TEST_RUN"
 JOURNAL_VARIABLE: Final = "SIDE_EFFECTS_JOURNAL"
@@ -39,6 +38,11 @@ class Scope(NamedTuple):
     entries: tuple[Entry, ...] = ()
     captures: tuple[Ledger, ...] = ()
 
+    def first_word(self, name: str) -> OverrideRule | None:
+        """What the innermost override says of an effect, if it is open and says anything: then no other is asked."""
+        innermost = self.entries[-1]
+        return None if innermost.closed or innermost.outermost else innermost.find(name)
+
 
 EMPTY: Final = Scope()
 
@@ -46,6 +50,14 @@ EMPTY: Final = Scope()
 def _scope(entries: tuple[Entry, ...], captures: tuple[Ledger, ...]) -> Scope:
     """`EMPTY` itself when there is nothing, so that looking for nothing is one comparison."""
     return Scope(entries, captures) if entries or captures else EMPTY
+
+
+def _placed(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+    """`entries` with one more: innermost, except that those which are to speak before all others stay so."""
+    place = len(entries)
+    while place and entries[place - 1].foremost and not entry.foremost:
+        place -= 1
+    return (*entries[:place], entry, *entries[place:])
 
 
 scope: Final[contextvars.ContextVar[Scope]] = contextvars.ContextVar("sideeffects_scope", default=EMPTY)
@@ -61,7 +73,6 @@ class State:
     """The process's state. There is one, `state`."""
 
     __slots__ = (
-        "_generation",
         "_is_test_run",
         "_journal",
         "_journal_owner",
@@ -69,6 +80,8 @@ class State:
         "_off",
         "doubts",
         "entries",
+        "generation",
+        "journal",
         "ledger",
         "lock",
         "observers",
@@ -90,9 +103,12 @@ class State:
         #: Reasons for which the fast switch stays on for good (pytest is imported, say).
         self.doubts: set[str] = set()
         self._is_test_run = False
-        self._generation = 0
+        #: Grows with every change that may change a decision.
+        self.generation = 0
         self._off: list[Switched] = []
         self._live: weakref.WeakSet[Any] = weakref.WeakSet()
+        #: Where this process reports its calls, when it is a child in a test run; `None` in the collecting one.
+        self.journal: Journal | None = None
         self._journal: Journal | None = None
         self._journal_owner = 0
 
@@ -127,7 +143,9 @@ class State:
         outermost: list[tuple[Entry, bool]] = []
         for entry in reversed(own.entries):
             outlived = entry.closed
-            if outlived and entry.home is here():
+            if outlived and _was_entered_here(entry):
+                # Left elsewhere: this is no work that outlives the block, it only has not heard of it.
+                _drop(entry)
                 continue
             if entry.outermost:
                 outermost.append((entry, outlived))
@@ -144,14 +162,13 @@ class State:
 
     def enter(self, entry: Entry) -> Restorer:
         """Put an override into force in this context (and, in a test run, for all others). Returns its restorer."""
-        entry.home = here()
         with self.lock:
             self._live.add(entry)
             self.disturb()
             if not entry.context_only:
                 self.entries = (*self.entries, entry)
         own = scope.get()
-        scope.set(_scope((*own.entries, entry), own.captures))
+        entry.token = scope.set(_scope(_placed(own.entries, entry), own.captures))
         return lambda: self.discard(entry)
 
     def discard(self, entry: Entry) -> None:
@@ -159,9 +176,8 @@ class State:
         with self.lock:
             entry.closed = True
             self.entries = tuple(other for other in self.entries if other is not entry)
-        own = scope.get()
-        if entry in own.entries:
-            scope.set(_scope(tuple(other for other in own.entries if other is not entry), own.captures))
+        _was_entered_here(entry)
+        _drop(entry)
 
     def watch(self, ledger: Ledger) -> Restorer:
         """Write this context's calls into `ledger` as well. Returns its restorer."""
@@ -170,12 +186,16 @@ class State:
             self.disturb()
         own = scope.get()
         scope.set(_scope(own.entries, (*own.captures, ledger)))
+        return lambda: self.unwatch(ledger)
 
-        def stop() -> None:
-            now = scope.get()
-            scope.set(_scope(now.entries, tuple(other for other in now.captures if other is not ledger)))
-
-        return stop
+    def unwatch(self, ledger: Ledger) -> None:
+        """Write no further calls into `ledger`, those of work that outlives its block neither."""
+        with self.lock:
+            ledger.close()
+            self._live.discard(ledger)
+        own = scope.get()
+        if ledger in own.captures:
+            scope.set(_scope(own.entries, tuple(other for other in own.captures if other is not ledger)))
 
     def add_observer(self, observer: Observer) -> Restorer:
         """Tell `observer` of each finished call. Returns its remover, which may be called more than once."""
@@ -192,15 +212,10 @@ class State:
 
     # -- the fast switch
 
-    @property
-    def generation(self) -> int:
-        """Grows with every change that may change a decision."""
-        return self._generation
-
     def disturb(self) -> None:
         """Something may have changed: every effect goes through the runtime again."""
         with self.lock:
-            self._generation += 1
+            self.generation += 1
             for switched in self._off:
                 switched.switch[:] = [True]
             self._off = []
@@ -209,7 +224,7 @@ class State:
         """Turn an effect's switch off, if what was decided at `generation` still holds and nobody is watching."""
         with self.lock:
             if (
-                self._generation == generation
+                self.generation == generation
                 and not self._is_test_run
                 and not self.doubts
                 and not self.observers
@@ -228,7 +243,7 @@ class State:
         path = os.environ.get(JOURNAL_VARIABLE)
         if path:
             if self._journal is None or self._journal.path != path:
-                self._journal = Journal(path)
+                self._journal = self.journal = Journal(path)
                 self._journal_owner = 0
             return
         self.own_journal()
@@ -241,12 +256,14 @@ class State:
             os.environ[JOURNAL_VARIABLE] = path
             self._journal = Journal(path)
             self._journal_owner = process_id()
+            self.journal = None
             atexit.register(_remove_own, self._journal, os.getpid())
 
-    @property
-    def journal(self) -> Journal | None:
-        """Where this process reports its calls, when it is a child in a test run; `None` in the collecting one."""
-        return None if self._journal_owner == process_id() else self._journal
+    def after_fork(self) -> None:
+        """In the child: it reports its calls. A lock that another thread held would stay locked for good."""
+        self.lock = threading.RLock()
+        self.ledger.after_fork()
+        self.journal = self._journal
 
     def sync(self) -> None:
         """Take over what children have written since the last time."""
@@ -275,17 +292,30 @@ class _Once:
         return self.observer(call)
 
 
-def here() -> object:
-    """The task, else the thread, that is running: what "the own context" means when a block is left elsewhere."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None:
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
-        if task is not None:
-            return task
-    return threading.current_thread()
+def _was_entered_here(entry: Entry) -> bool:
+    """Whether this very context, not one that was copied from it, entered the override. Answers yes once.
+
+    A token can be used in the context that made it, and nowhere else. The scope that it brings back may be an old
+    one: what stood in the context is put there again.
+    """
+    token = entry.token
+    if token is None:
+        return False
+    own = scope.get()
+    try:
+        scope.reset(token)
+    except ValueError:
+        return False
+    scope.set(own)
+    entry.token = None
+    return True
+
+
+def _drop(entry: Entry) -> None:
+    """Take an override out of this context."""
+    own = scope.get()
+    if entry in own.entries:
+        scope.set(_scope(tuple(other for other in own.entries if other is not entry), own.captures))
 
 
 def _remove_own(journal: Journal, owner: int) -> None:
@@ -296,9 +326,4 @@ def _remove_own(journal: Journal, owner: int) -> None:
 state: Final = State()
 
 
-def _after_fork_in_child() -> None:
-    state.lock = threading.RLock()
-    state.ledger.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=state.after_fork)

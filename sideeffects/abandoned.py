@@ -1,8 +1,8 @@
 """An override that a request opened and never left must not live on into the next request.
 
 A generator that is dropped between two steps leaves its `with` block open for as long as somebody holds it, in a
-context that the server's thread keeps for its next request. What was entered during a request is therefore removed
-when that request has finished.
+context that the server's thread keeps for its next request. What was entered during a request, overrides and captures
+alike, is therefore removed when that request has finished.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextvars
 from typing import Any, Final
 
-from sideeffects._policy import Entry
-from sideeffects._state import scope, state
+from sideeffects._state import Scope, scope, state
 
-_before: Final[contextvars.ContextVar[tuple[Entry, ...] | None]] = contextvars.ContextVar(
+_before: Final[contextvars.ContextVar[Scope | None]] = contextvars.ContextVar(
     "sideeffects_before_request", default=None
 )
 
@@ -27,7 +26,7 @@ def install() -> None:
 
 
 def _started(**_: Any) -> None:
-    _before.set(scope.get().entries)
+    _before.set(scope.get())
 
 
 def _finished(**_: Any) -> None:
@@ -35,6 +34,10 @@ def _finished(**_: Any) -> None:
     if before is None:
         return
     _before.set(None)
-    for entry in scope.get().entries:
-        if entry not in before:
+    own = scope.get()
+    for entry in own.entries:
+        if entry not in before.entries:
             state.discard(entry)
+    for ledger in own.captures:
+        if ledger not in before.captures:
+            state.unwatch(ledger)

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects import _import_hooks
 from sideeffects._calls import Mode
@@ -50,15 +50,24 @@ class SettingsNotReady(SideEffectError):
     """An effect was called while Django's settings were still being imported: no rule is known, nothing executes."""
 
 
+class _Known(NamedTuple):
+    """Rules, with what they were made from: the holder of the settings, and our settings as they were."""
+
+    wrapped: object
+    held: tuple[object, object]
+    given: tuple[object, object]
+    copied: tuple[object, object]
+    rules: Rules
+
+
+_NOTHING_KNOWN: Final = _Known(None, (_MISSING, _MISSING), (None, None), (None, None), _NO_SETTINGS)
+
+
 class _Cache:
-    """The rules last made, with what they were made from."""
+    """The rules last made. They are replaced as one, so that no thread reads half of a change."""
 
     def __init__(self) -> None:
-        self.wrapped: object = None
-        self.held: tuple[object, object] = (_MISSING, _MISSING)
-        self.raw: object = None
-        self.copy: object = None
-        self.rules: Rules = _NO_SETTINGS
+        self.known = _NOTHING_KNOWN
         self.declared: set[str] = set()
         self.follows = False
 
@@ -89,8 +98,9 @@ def current_rules() -> Rules:
         conf = importlib.import_module("django.conf")
     settings = conf.settings
     wrapped = settings._wrapped
-    if wrapped is _cache.wrapped and _held(wrapped) == _cache.held and _cache.raw == _cache.copy:
-        return _cache.rules
+    known = _cache.known
+    if wrapped is known.wrapped and _held(wrapped) == known.held and known.given == known.copied:
+        return known.rules
     return _load(settings)
 
 
@@ -110,17 +120,17 @@ def _load(settings: Any) -> Rules:
                 f"a side effect was called while the settings module {name} was being imported; nothing was executed. "
                 f"Call it later, for example in AppConfig.ready()"
             )
-    raw = getattr(settings, "SIDE_EFFECTS", None)
-    legacy = getattr(settings, "FORCE_RUN_SIDE_EFFECTS", None)
+        getattr(settings, "SIDE_EFFECTS", None)  # imports them
+    # All of it from one holder: settings that change meanwhile have another, and are then read again.
+    wrapped = settings._wrapped
+    held = _held(wrapped)
+    given = raw, legacy = getattr(wrapped, "SIDE_EFFECTS", None), getattr(wrapped, "FORCE_RUN_SIDE_EFFECTS", None)
+    copied = snapshot(raw, "", {}, []), snapshot(legacy, "", {}, [])
     rules = rules_from(raw, legacy)
     with state.lock:
         apply_declarations(raw)
         _follow_changes()
-        _cache.wrapped = settings._wrapped
-        _cache.held = _held(settings._wrapped)
-        _cache.raw = raw
-        _cache.copy = snapshot(raw, "", {}, [])
-        _cache.rules = rules
+        _cache.known = _Known(wrapped, held, given, copied, rules)
         state.ledger.bound = rules.max_calls
         state.disturb()
     return rules
@@ -142,7 +152,7 @@ def _follow_changes() -> None:
 
 
 def _changed(**kwargs: Any) -> None:
-    _cache.wrapped = None
+    _cache.known = _NOTHING_KNOWN
     state.disturb()
 
 
