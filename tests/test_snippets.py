@@ -41,8 +41,13 @@ def test_the_snippets_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch,
 def run_tests_shown_in(document: Document, path: Path) -> None:
     """Write the page's snippets to `path`, each at the line where the page has it, and run pytest on them."""
     lines: list[str] = []
+    skipped = ""
     for snippet in document:
-        if isinstance(snippet.parsed, str):  # neither a doctest nor an instruction to skip
+        if isinstance(snippet.parsed, tuple):  # an instruction: skip the next one, or all from "start" to "end"
+            skipped = snippet.parsed[0]
+        elif skipped in ("next", "start"):
+            skipped = "" if skipped == "next" else skipped
+        elif isinstance(snippet.parsed, str):  # no doctest
             lines += [""] * (snippet.line - len(lines)) + snippet.parsed.splitlines()
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
