@@ -1,0 +1,270 @@
+"""What the settings spell -> rules, and what is wrong with them, each problem with its number and a sentence."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sideeffects._calls import Mode
+from sideeffects._decorator import OPTIONS
+from sideeffects._ledger import DEFAULT_BOUND
+from sideeffects._policy import Rule, Rules
+from sideeffects._registry import EVERYTHING, check_name
+from sideeffects._values import normalise
+
+
+def rules_from(raw: Any, legacy: Any) -> Rules:
+    """The rules that `SIDE_EFFECTS` and `FORCE_RUN_SIDE_EFFECTS` spell.
+
+    Raises:
+        ImproperlyConfigured: with every problem that `problems` finds.
+    """
+    found = problems(raw, legacy)
+    if found:
+        from django.core.exceptions import ImproperlyConfigured
+
+        raise ImproperlyConfigured("\n".join(problem.sentence for problem in found))
+    given = raw or {}
+    ledger = given.get("LEDGER")
+    return Rules(
+        mode=_mode(given.get("MODE")),
+        policy=tuple(
+            Rule(pattern, _verdict(value), f'settings.SIDE_EFFECTS["POLICY"][{pattern!r}]')
+            for pattern, value in (given.get("POLICY") or {}).items()
+        ),
+        force_run=_names(given.get("FORCE_RUN")),
+        force_run_legacy=frozenset(_names(legacy)),
+        test_run=bool(given.get("TEST_RUN", False)),
+        sensitive=frozenset(normalise(name) for name in given.get("SENSITIVE") or ()),
+        max_calls=ledger.get("MAX_CALLS", DEFAULT_BOUND) if isinstance(ledger, Mapping) else DEFAULT_BOUND,
+        settled=True,
+    )
+
+
+class Problem(NamedTuple):
+    """What is wrong with a setting.
+
+    Attributes:
+        id: the number under which `manage.py check` shows it, such as `E002`.
+        sentence: what is wrong, naming the setting.
+    """
+
+    id: str
+    sentence: str
+
+
+def problems(raw: Any, legacy: Any) -> list[Problem]:
+    """What is wrong with the values of `SIDE_EFFECTS` and `FORCE_RUN_SIDE_EFFECTS`."""
+    found = []
+    given: Mapping[Any, Any] = {}
+    if raw is not None and not isinstance(raw, Mapping):
+        found.append(Problem("E001", f"SIDE_EFFECTS must be a dict, not {raw!r}"))
+    elif raw:
+        given = raw
+    for key in given:
+        if key not in KEYS:
+            close = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(KEYS)}"
+            found.append(Problem("E001", f"SIDE_EFFECTS has no key {key!r}{hint}"))
+    for key, (number, check) in _CHECKS.items():
+        if given.get(key) is not None:
+            found += [Problem(number, f"SIDE_EFFECTS[{key!r}]: {problem}") for problem in check(given[key])]
+    if legacy is not None:
+        found += [Problem("E014", f"FORCE_RUN_SIDE_EFFECTS: {problem}") for problem in _check_legacy(legacy)]
+    return found
+
+
+_MODES: Final = "EXECUTE, RECORD, RAISE"
+
+
+def _mode(value: Any) -> Mode | None:
+    return None if value is None else Mode(value)
+
+
+def _check_mode(value: Any) -> list[str]:
+    try:
+        Mode(value)
+    except ValueError:
+        return [f"{value!r} is no mode; the modes are {_MODES}"]
+    return []
+
+
+def _verdict(value: Any) -> Mode | Callable[..., object]:
+    if isinstance(value, str) and value.upper() not in Mode.__members__:
+        return DottedPolicy(value)
+    if isinstance(value, Mode | str):
+        return Mode(value)
+    policy: Callable[..., object] = value
+    return policy
+
+
+class DottedPolicy:
+    """A policy function named by its dotted path, imported when it is first asked."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __call__(self, *args: Any) -> object:
+        """What the function answers."""
+        return self.resolve()(*args)
+
+    def resolve(self) -> Callable[..., object]:
+        """The function.
+
+        Raises:
+            ImportError: there is none at that path.
+        """
+        from django.utils.module_loading import import_string
+
+        function: Callable[..., object] = import_string(self.path)
+        return function
+
+
+def _check_policy(value: Any) -> list[str]:
+    if not isinstance(value, Mapping):
+        return [f"must map effect names, globs or 'tag:x' to modes or functions, not {value!r}"]
+    found = []
+    for pattern, verdict in value.items():
+        if not isinstance(pattern, str) or not _is_pattern(pattern.removeprefix("tag:")):
+            found.append(f"{pattern!r} is no effect name, no glob and no 'tag:x'")
+        is_mode = isinstance(verdict, Mode) or (isinstance(verdict, str) and verdict.upper() in Mode.__members__)
+        is_path = isinstance(verdict, str) and "." in verdict and all(p.isidentifier() for p in verdict.split("."))
+        if not (is_mode or is_path or callable(verdict)):
+            found.append(
+                f"{verdict!r} for {pattern!r} is no mode ({_MODES}), no function (effect, arguments) -> mode "
+                f"and no dotted path of one"
+            )
+    return found
+
+
+def _is_pattern(text: str) -> bool:
+    return bool(_PATTERN.match(text))
+
+
+_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*?\[\]!-]+\Z")
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return tuple(name for name in ([value] if isinstance(value, str) else value) if name)
+
+
+def _check_force_run(value: Any) -> list[str]:
+    if isinstance(value, str):
+        value = [value] if value else []
+    if not isinstance(value, list | tuple | set | frozenset):
+        return [f"must be a list of effect names and globs, or '{EVERYTHING}', not {value!r}"]
+    return [
+        f"{name!r} is no effect name and no glob"
+        for name in value
+        if not isinstance(name, str) or not _is_pattern(name)
+    ]
+
+
+def _check_legacy(value: Any) -> list[str]:
+    if isinstance(value, str) or (
+        isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)
+    ):
+        return []
+    return [f"must be '{EVERYTHING}', a name or a list of names, not {value!r}"]
+
+
+def _check_flag(value: Any) -> list[str]:
+    return [] if isinstance(value, bool) else [f"must be True or False, not {value!r}"]
+
+
+def _check_sensitive(value: Any) -> list[str]:
+    if isinstance(value, str) or not isinstance(value, Sequence | set | frozenset):
+        return [f"must be a list of names, not {value!r}"]
+    return [f"{name!r} is no name" for name in value if not isinstance(name, str) or not name]
+
+
+def _check_ledger(value: Any) -> list[str]:
+    if value == "memory":
+        return []
+    if not isinstance(value, Mapping) or value.get("BACKEND", "memory") != "memory":
+        return [f"must be 'memory' or {{'BACKEND': 'memory', 'MAX_CALLS': n}}, not {value!r}"]
+    found = [f"has no key {key!r}" for key in value if key not in ("BACKEND", "MAX_CALLS")]
+    bound = value.get("MAX_CALLS", DEFAULT_BOUND)
+    if type(bound) is not int or bound < 1:
+        found.append(f"MAX_CALLS must be a whole number above 0, not {bound!r}")
+    return found
+
+
+def _check_engine(value: Any) -> list[str]:
+    return [] if value == "threads" else [f"must be 'threads', not {value!r}"]
+
+
+def _check_declare(value: Any) -> list[str]:
+    try:
+        listed = declarations(value)
+    except TypeError as error:
+        return [str(error)]
+    found = []
+    for target, options in listed:
+        module, _, path = target.partition(":")
+        if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+            found.append(f"{target!r} is no target: {_HOW_TO_TARGET}")
+        try:
+            check_name(options.get("name", "unnamed"))
+        except ValueError as error:
+            found.append(str(error))
+        found += [f"{target!r}: there is no option {key!r}" for key in options if key not in OPTIONS]
+    return found
+
+
+_HOW_TO_TARGET: Final = "write 'package.module:function' or 'package.module:Class.method'"
+
+
+def declarations(value: Any) -> list[tuple[str, dict[str, Any]]]:
+    """`DECLARE` as targets with options: a list of targets, or a mapping of target to name or options.
+
+    Raises:
+        TypeError: it is neither, or holds something else.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, Mapping | list | tuple):
+        raise TypeError(f"must be a list of targets, or a dict of target to name or options, not {value!r}")
+    listed = []
+    for target in value:
+        if not isinstance(target, str):
+            raise TypeError(f"{target!r} is no target: {_HOW_TO_TARGET}")
+        given = value[target] if isinstance(value, Mapping) else None
+        options = {"name": given} if isinstance(given, str) else {} if given is None else given
+        if not isinstance(options, Mapping):
+            raise TypeError(f"{target!r} takes the effect's name, or a dict of options, not {given!r}")
+        listed.append((target, dict(options)))
+    return listed
+
+
+def _check_not_yet(*neutral: object) -> Callable[[Any], list[str]]:
+    """For keys whose feature this version lacks: a setting that does nothing would look like safety."""
+
+    def check(value: Any) -> list[str]:
+        if value in neutral:
+            return []
+        return [f"this version of sideeffects does not have that feature yet, so {value!r} would do nothing"]
+
+    return check
+
+
+#: The keys, each with the number of its problems in `manage.py check` and what finds them.
+_CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
+    "MODE": ("E002", _check_mode),
+    "POLICY": ("E003", _check_policy),
+    "TEST_RUN": ("E004", _check_flag),
+    "FORCE_RUN": ("E005", _check_force_run),
+    "DECLARE": ("E006", _check_declare),
+    "LEDGER": ("E007", _check_ledger),
+    "ENGINE": ("E008", _check_engine),
+    "USE_SENTRY": ("E009", _check_not_yet(False)),
+    "SENSITIVE": ("E010", _check_sensitive),
+    "PROBES": ("E011", _check_not_yet({})),
+    "GUARD": ("E012", _check_not_yet("off", {})),
+    "TRANSACTIONS": ("E013", _check_not_yet("off")),
+}
+KEYS: Final = tuple(_CHECKS)
