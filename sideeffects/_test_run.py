@@ -1,7 +1,17 @@
-"""Is this a test run? The signs, each found without importing what it belongs to."""
+"""Is this a test run? What tells it, found without importing what it belongs to.
+
+Three kinds of signs. What can be looked up at any moment (the environment, the program that runs, Django's test
+environment) is looked up at each decision: `signs`. What is running already when this package is imported is found on
+the stacks of the threads, once. What begins later latches as it begins, by hooks on the few functions that every run of
+that kind goes through; this also turns the fast switches back on, in a process that was in production until then.
+
+Not a sign: `unittest`, `pytest` or `django.test` being imported, test cases and suites that some other code runs into a
+result of its own (probes do so on live systems).
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -11,8 +21,63 @@ from typing import Any, Final
 from sideeffects import _import_hooks
 from sideeffects._state import TEST_RUN_VARIABLE, state
 
-_MANAGE_NAMES: Final = frozenset(("manage.py", "manage", "django-admin", "django-admin.py", "django-admin.exe"))
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
+
+#: Variables on which a decision may depend: writing one is noticed at once.
+_VARIABLES: Final = frozenset((TEST_RUN_VARIABLE, "PYTEST_VERSION", "DJANGO_SETTINGS_MODULE"))
+
+#: `testserver` is a server on a test database full of fixtures: nothing in it is meant to reach the world.
+_TEST_COMMANDS: Final = frozenset(("test", "testserver"))
+_MANAGE_NAMES: Final = frozenset(("manage", "django-admin"))
+
+#: Modules that `python -m` runs in order to run tests.
+_UNITTEST_PROGRAMS: Final = frozenset(("unittest", "unittest.__main__"))
+_RUNNER_PROGRAMS: Final = frozenset(("pytest", "pytest.__main__", "doctest", "testtools.run"))
+_RUNNER_SCRIPTS: Final = frozenset(("pytest", "py.test"))
+
+#: The folder of the scripts by which VS Code lists and runs the tests of unittest.
+_VS_CODE: Final = "unittestadapter"
+
+#: Modules of other test runners that nothing but their own command imports.
+_RUNNER_MODULES: Final = {
+    "behave.runner": "behave",
+    "green.cmdline": "green",
+    "stestr.subunit_runner.program": "stestr",
+    "testtools.run": "testtools.run",
+    "twisted.scripts.trial": "trial",
+    "ward._run": "ward",
+    "zope.testrunner.runner": "zope.testrunner",
+}
+
+_BY_UNITTEST: Final = "unittest.main() runs"
+_BY_DJANGO: Final = "Django's test environment was set up"
+_BY_RUNNER: Final = "a unittest.TextTestRunner runs"
+_BY_PYTEST: Final = "pytest runs"
+_BY_DOCTEST: Final = "doctest runs"
+
+
+def install() -> None:
+    """Look, and hook into what begins a test run later on."""
+    state.test_run_signs = signs
+    if state.in_test_run():
+        return
+    why = _running()
+    if why:
+        state.latch(why)
+        return
+    _after(type(os.environ), "__setitem__", _variable_was_set)
+    _import_hooks.after_import("django.test.utils", _hook_django)
+    _import_hooks.after_import("django.core.management", _hook_management)
+    _import_hooks.after_import("django.core.management.base", _hook_commands)
+    _import_hooks.after_import("unittest.main", _hook_unittest)
+    _import_hooks.after_import("unittest.runner", _hook_text_runner)
+    _import_hooks.after_import("doctest", _hook_doctest)
+    _import_hooks.after_import("_pytest.config", _hook_pytest)
+    for module, name in _RUNNER_MODULES.items():
+        _import_hooks.after_import(module, functools.partial(_latch_on_import, f"{name} runs"))
+
+
+# -- what can be looked up at any moment
 
 
 def signs() -> str:
@@ -25,11 +90,8 @@ def signs() -> str:
         return "pytest runs (the sideeffects plugin is imported)"
     if _is_django_environment_up():
         return "Django's test environment is set up"
-    if _main_is_unittest() or _is_running(_test_program_start()):
-        return "the main program is unittest"
-    if _is_manage_test():
-        return "the command is manage.py test"
-    return ""
+    argv = getattr(sys, "argv", None) or [""]
+    return _sign_in_program(_main_module(argv), argv[0], argv[1] if len(argv) > 1 else "")
 
 
 def _is_django_environment_up() -> bool:
@@ -37,80 +99,147 @@ def _is_django_environment_up() -> bool:
     return hasattr(getattr(utils, "_TestState", None), "saved_data")
 
 
-def _main_is_unittest() -> bool:
+@functools.lru_cache(maxsize=16)
+def _sign_in_program(module: str, program: str, command: str) -> str:
+    """What tells a test run in the program: its module (`python -m`), its path (argv[0]) and its first argument."""
+    folder, script = os.path.split(program)
+    script = script.removesuffix(".exe")
+    # `python -m unittest` puts it so into argv[0], which children made by multiprocessing inherit.
+    is_unittest = module in _UNITTEST_PROGRAMS or program.endswith(" -m unittest")
+    if is_unittest or os.path.basename(folder) == _VS_CODE:
+        return "the main program is unittest"
+    if module in _RUNNER_PROGRAMS or script in _RUNNER_SCRIPTS:
+        return f"the main program is {module or script}"
+    if command in _TEST_COMMANDS:
+        stem = os.path.splitext(script)[0]
+        if stem in _MANAGE_NAMES or module in _MANAGE_NAMES or module in ("django", "django.__main__"):
+            return f"the command is manage.py {command}"
+    return ""
+
+
+def _main_module(argv: list[str]) -> str:
+    """The module that `python -m` runs, empty when it runs none."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return spec is not None and spec.name in ("unittest.__main__", "unittest")
+    if spec is not None:
+        return str(spec.name)
+    # While the interpreter starts (`sitecustomize`), `__main__` is still empty and argv[0] holds the place.
+    position = len(sys.orig_argv) - len(argv)
+    return sys.orig_argv[position] if argv[0] == "-m" and position > 0 else ""
 
 
-def _test_program_start() -> Any:
-    return getattr(getattr(sys.modules.get("unittest.main"), "TestProgram", None), "__init__", None)
+# -- what is running already
 
 
-def _is_manage_test() -> bool:
-    argv = getattr(sys, "argv", None) or [""]
-    if argv[1:2] != ["test"]:
-        return False
-    return os.path.basename(argv[0]) in _MANAGE_NAMES or _is_django_main() or _in_execute_from_command_line()
+def _running() -> str:
+    """The first run of tests on the stack of any thread, in words; empty when there is none."""
+    for top in sys._current_frames().values():  # noqa: SLF001 - documented in spite of its name
+        frame: FrameType | None = top
+        while frame is not None:
+            why = _sign_in_frame(frame)
+            if why:
+                return why
+            frame = frame.f_back
+    return ""
 
 
-def _is_django_main() -> bool:
-    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return spec is not None and spec.name in ("django.__main__", "django")
+def _sign_in_frame(frame: FrameType) -> str:
+    function = frame.f_code.co_name
+    if function == "<module>":
+        return ""
+    module = str(frame.f_globals.get("__name__", ""))
+    if module.startswith("_pytest."):
+        return _BY_PYTEST
+    if module == "unittest.main":
+        return _BY_UNITTEST
+    owner: object = frame.f_locals.get("self") if function in _ENTRANCES else None
+    if module == "unittest.runner" and function == "run" and _is_for_tests(owner):
+        return _BY_RUNNER
+    if module == "doctest" and function == "run":
+        return _BY_DOCTEST
+    return _sign_in_management(owner)
 
 
-def _in_execute_from_command_line() -> bool:
-    """Projects rename `manage.py`: then the running `ManagementUtility.execute` gives it away."""
+_ENTRANCES: Final = frozenset(("run", "execute", "handle", "run_from_argv"))
+
+
+def _sign_in_management(owner: object) -> str:
+    """Projects rename `manage.py`, and scripts call commands: what executes them gives it away."""
     management = sys.modules.get("django.core.management")
-    return _is_running(getattr(getattr(management, "ManagementUtility", None), "execute", None))
+    utility = getattr(management, "ManagementUtility", None)
+    if utility is not None and isinstance(owner, utility):
+        return _sign_in_command_line(getattr(owner, "argv", None))
+    command = getattr(management, "BaseCommand", None)
+    if command is not None and isinstance(owner, command):
+        return _sign_in_command(owner)
+    return ""
 
 
-def _is_running(function: Any) -> bool:
-    code = getattr(function, "__code__", None)
-    frame: FrameType | None = sys._getframe()
-    while code is not None and frame is not None:
-        if frame.f_code is code:
-            return True
-        frame = frame.f_back
-    return False
+def _sign_in_command_line(argv: Any) -> str:
+    command = (argv or sys.argv)[1:2]
+    return f"the command is manage.py {command[0]}" if command and command[0] in _TEST_COMMANDS else ""
 
 
-def install() -> None:
-    """Look once, and hook into what begins a test run later on."""
-    state.test_run_signs = signs
-    state.in_test_run()
-    _import_hooks.after_import("django.test.utils", _hook_django)
-    _import_hooks.after_import("unittest.main", _hook_unittest)
-    _import_hooks.after_import("_pytest.config", _hook_pytest)
-    _import_hooks.after_import("django.core.management", _hook_management)
+def _sign_in_command(command: object) -> str:
+    """Commands are told by the module of their class; who extends `test` has its class among the ancestors."""
+    for kind in type(command).__mro__:
+        package, _, name = kind.__module__.rpartition(".")
+        if name in _TEST_COMMANDS and package.endswith(".management.commands"):
+            return f"the command {name} runs"
+    return ""
+
+
+def _is_for_tests(runner: object) -> bool:
+    """A runner of smoke tests for live systems says `side_effects_test_run = False` in its class."""
+    return bool(getattr(runner, "side_effects_test_run", True))
+
+
+# -- what begins later
+
+
+def _variable_was_set(_: Any, name: Any, __: Any) -> None:
+    if name in _VARIABLES and not state.in_test_run():
+        state.disturb()
 
 
 def _hook_django(utils: Any) -> None:
-    """`setup_test_environment` latches, also for those who imported it by name before."""
-    _replace_everywhere(utils, "setup_test_environment", "Django's test environment was set up")
+    """`setup_test_environment` latches; also for those who hold it from before, by the state that it writes."""
+    _before(utils, "setup_test_environment", lambda *_, **__: _BY_DJANGO)
+    held = getattr(utils, "_TestState", None)
+    if held is not None:
+        body = {name: value for name, value in vars(held).items() if name not in ("__dict__", "__weakref__")}
+        utils._TestState = _LatchingState(held.__name__, (), body)  # noqa: SLF001 - no public name tells as much
+
+
+class _LatchingState(type):
+    """The type of Django's record of a test environment: filling it latches."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if name == "saved_data":
+            state.latch(_BY_DJANGO)
+        super().__setattr__(name, value)
 
 
 def _hook_management(management: Any) -> None:
-    """A renamed `manage.py` that imports effects before it runs its command."""
-    utility = management.ManagementUtility
-    original = utility.execute
+    _before(management.ManagementUtility, "__init__", lambda _, argv=None: _sign_in_command_line(argv))
 
-    def execute(self: Any) -> Any:
-        if self.argv[1:2] == ["test"]:
-            state.latch("the command is manage.py test")
-        return original(self)
 
-    utility.execute = _like(original, execute)
+def _hook_commands(base: Any) -> None:
+    _before(base.BaseCommand, "execute", lambda command, *_, **__: _sign_in_command(command))
 
 
 def _hook_unittest(main: Any) -> None:
     """`python tests.py` with `unittest.main()` at its end is a test run too, although unittest is not the program."""
-    original = main.TestProgram.__init__
+    for name in ("__init__", "runTests"):  # a subclass may leave out either
+        _before(main.TestProgram, name, lambda *_, **__: _BY_UNITTEST)
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        state.latch("unittest.main() runs")
-        original(self, *args, **kwargs)
 
-    main.TestProgram.__init__ = _like(original, __init__)
+def _hook_text_runner(module: Any) -> None:
+    """Editors and home-made scripts use the runner of unittest without its program."""
+    _before(module.TextTestRunner, "run", lambda runner, *_, **__: _BY_RUNNER if _is_for_tests(runner) else "")
+
+
+def _hook_doctest(doctest: Any) -> None:
+    _before(doctest.DocTestRunner, "run", lambda *_, **__: _BY_DOCTEST)
 
 
 def _hook_pytest(config: Any) -> None:
@@ -118,22 +247,35 @@ def _hook_pytest(config: Any) -> None:
     with state.lock:
         state.doubts.add("pytest is imported")
         state.disturb()
+    _before(config.Config, "__init__", lambda *_, **__: _BY_PYTEST)
 
 
-def _replace_everywhere(module: Any, name: str, why: str) -> None:
-    original = getattr(module, name)
+def _latch_on_import(why: str, _: object) -> None:
+    state.latch(why)
 
+
+def _before(owner: Any, name: str, sign: Callable[..., str]) -> None:
+    """Before each call of `owner.name`: latch if `sign`, given the call's arguments, has a reason."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
     def latching(*args: Any, **kwargs: Any) -> Any:
-        state.latch(why)
+        why = sign(*args, **kwargs)
+        if why:
+            state.latch(why)
         return original(*args, **kwargs)
 
-    replacement = _like(original, latching)
-    setattr(module, name, replacement)
-    for holder, attribute in _import_hooks.holders_of(original):
-        setattr(holder, attribute, replacement)
+    setattr(owner, name, latching)
 
 
-def _like(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
-    import functools
+def _after(owner: Any, name: str, look: Callable[..., object]) -> None:
+    """Let `look` see the arguments of each call of `owner.name` once it has run."""
+    original = getattr(owner, name)
 
-    return functools.wraps(original)(replacement)
+    @functools.wraps(original)
+    def followed(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        look(*args, **kwargs)
+        return result
+
+    setattr(owner, name, followed)
