@@ -80,6 +80,12 @@ def _apply(module: ModuleType, *, target: str, path: str, name: str | None, opti
         raise DeclarationError(f"{module.__name__}:{path} is a side effect already, named {known!r}")
     effect_name = name or f"{module.__name__}.{path}"
     _refuse_aliases(module, path, owner, raw, effect_name)
+    try:
+        setattr(owner, attribute, raw)
+    except (AttributeError, TypeError) as error:
+        raise DeclarationError(
+            f"{module.__name__}:{path} cannot be declared: {error}. Wrap it in a function of yours, and declare that"
+        ) from error
     function = _decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
     setattr(owner, attribute, function)
     _waiting.pop(target, None)
@@ -101,6 +107,9 @@ def _find(module: ModuleType, path: str) -> tuple[Any, str, Any]:
     raw = inspect.getattr_static(owner, attribute, _MISSING)
     if raw is _MISSING:
         raise _no_such(module, path, owner, attribute)
+    if not isinstance(owner, ModuleType | type):
+        # A method of one object: what is set on that object is not bound to it any more.
+        raw = getattr(owner, attribute)
     return owner, attribute, raw
 
 

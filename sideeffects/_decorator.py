@@ -157,18 +157,24 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
 
 
 def _referred(function: Any) -> Any:
-    module, qualname = function.__module__, function.__qualname__
+    effect: SideEffect = function.effect
+    module, _, qualname = effect.dotted_path.partition(":")
     if "<locals>" in qualname:
         raise pickle.PicklingError(f"cannot pickle the local side effect {qualname!r}: define it in its module")
-    return _refer, (module, qualname)
+    return _refer, (module, qualname, effect.name)
 
 
-def _refer(module: str, qualname: str) -> Any:
-    """Unpickling: effects travel by reference, as functions do."""
+def _refer(module: str, qualname: str, name: str) -> Any:
+    """Unpickling: effects travel by reference, as functions do.
+
+    What stands at the reference may be the bare function, when the decorated one has another name: it is never given.
+    """
     found: Any = importlib.import_module(module)
-    for name in qualname.split("."):
-        found = getattr(found, name)
-    return found
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if issubclass(type(found), EffectFunction | BoundEffectFunction) and found.effect.name == name:
+        return found
+    return _registry.function_of(name)
 
 
 # -- describing what is decorated
@@ -179,9 +185,9 @@ def _kind_of(function: Any) -> str:
     if isinstance(function, classmethod | staticmethod):
         below = _kind_of(function.__func__)
         return type(function).__name__ if below == "function" else below
-    inner = getattr(function, "__wrapped__", None)
-    if _is_made_by_contextlib(function):
-        return "async context manager" if inspect.isasyncgenfunction(inner) else "context manager"
+    manager = _MANAGERS.get(getattr(function, "__code__", None))
+    if manager is not None:
+        return manager
     subject = function
     if not isinstance(function, FunctionType | MethodType) and not inspect.isbuiltin(function):
         subject = function.func if isinstance(function, functools.partial) else type(function).__call__
@@ -194,22 +200,30 @@ def _kind_of(function: Any) -> str:
     return "function" if inspect.isroutine(function) else "callable object"
 
 
-def _is_made_by_contextlib(function: Any) -> bool:
-    code = getattr(function, "__code__", None)
-    return (
-        isinstance(code, CodeType)
-        and code.co_filename == _CONTEXTLIB
-        and inspect.isfunction(getattr(function, "__wrapped__", None))
-    )
+def _code_made_by(decorator: Any) -> CodeType:
+    """The code that all functions made by one of `contextlib`'s decorators share."""
+    code: CodeType = decorator(iter).__code__
+    return code
 
 
-_CONTEXTLIB: Final = contextlib.contextmanager.__code__.co_filename
+_MANAGERS: Final[dict[CodeType | None, str]] = {
+    _code_made_by(contextlib.contextmanager): "context manager",
+    _code_made_by(contextlib.asynccontextmanager): "async context manager",
+}
 
 _STREAMS: Final = frozenset(("generator", "async generator", "context manager", "async context manager"))
 
 
 def _refuse(function: Any) -> None:
     """Say what to decorate instead of what cannot be."""
+    # By its type, because looking at a Celery task's proxy any closer makes the application ready.
+    kinds = {f"{base.__module__}.{base.__qualname__}" for base in type(function).__mro__}
+    for kind, task in _TASKS.items():
+        if kind in kinds:
+            raise TypeError(
+                f"@side_effect stands above {task}, which has ways to run the function that @side_effect would not "
+                f"see: swap the two lines, so that @side_effect is the one right above the function"
+            )
     if isinstance(function, type):
         raise TypeError(
             f"@side_effect cannot decorate the class {function.__qualname__}: decorate the method that reaches the "
@@ -222,10 +236,21 @@ def _refuse(function: Any) -> None:
             f"@side_effect cannot decorate the property {name}: move what reaches the outside world into a method, "
             f"decorate that, and call it from the property"
         )
-    if isinstance(function, EffectFunction | BoundEffectFunction):
-        raise TypeError(f"{function.__qualname__} is a side effect already, named {function.effect.name!r}")
+    below = function.__func__ if isinstance(function, classmethod | staticmethod) else function
+    if isinstance(below, EffectFunction | BoundEffectFunction):
+        raise TypeError(f"{below.__qualname__} is a side effect already, named {below.effect.name!r}")
     if not callable(function) and not isinstance(function, classmethod | staticmethod):
         raise TypeError(f"@side_effect decorates functions and methods, not {function!r}")
+
+
+#: What the decorators of task queues make, by the names of its types: none of them is imported for this.
+_TASKS: Final = {
+    "celery.app.task.Task": "the decorator of a Celery task",
+    "celery.local.Proxy": "the decorator of a Celery task",
+    "django.tasks.base.Task": "the decorator of a Django task",
+    "django_tasks.base.Task": "the decorator of a Django task",
+    "django_tasks.task.Task": "the decorator of a Django task",
+}
 
 
 def _innermost(function: Any) -> Any:
@@ -236,7 +261,7 @@ def _innermost(function: Any) -> Any:
             seen = seen.__func__
         elif isinstance(seen, functools.partial):
             seen = seen.func
-        elif isinstance(seen, FunctionType) and "__wrapped__" in vars(seen):
+        elif "__wrapped__" in getattr(seen, "__dict__", ()):
             seen = vars(seen)["__wrapped__"]
         elif not isinstance(seen, FunctionType) and isinstance(getattr(type(seen), "__call__", None), FunctionType):  # noqa: B004
             seen = type(seen).__call__
@@ -262,9 +287,12 @@ def describe_function(
         TypeError, ValueError: an option does not fit, named with its rule.
     """
     subject = function.__func__ if isinstance(function, classmethod | staticmethod) else function
-    short_name = getattr(subject, "__name__", None)
+    plain = _innermost(function)
+    short_name: str | None = getattr(subject, "__name__", None)
     qualname = getattr(subject, "__qualname__", None)
-    module = getattr(subject, "__module__", None) or getattr(type(subject), "__module__", "")
+    # A partial says nothing of itself but what it calls.
+    told = plain if isinstance(subject, functools.partial) else subject
+    module = getattr(told, "__module__", None) or type(told).__module__
     if name is None:
         if qualname is None:
             raise ValueError(f"{function!r} has no name of its own: give one, as in @side_effect(name='sms.send')")
@@ -279,12 +307,11 @@ def describe_function(
     if not isinstance(on_commit, bool | str):
         raise TypeError(f"{name}: on_commit is True, False or a database alias, not {on_commit!r}")
     signature = signature_of(subject)
-    plain = _innermost(function)
     code = getattr(plain, "__code__", None)
-    docstring = inspect.getdoc(subject) or ""
+    docstring = inspect.getdoc(told) or ""
     return SideEffect(
         name=name,
-        dotted_path=f"{module}:{qualname or type(subject).__qualname__}",
+        dotted_path=f"{module}:{getattr(told, '__qualname__', type(told).__qualname__)}",
         kind=kind,
         file=os.path.abspath(code.co_filename) if isinstance(code, CodeType) else "",
         line=code.co_firstlineno if isinstance(code, CodeType) else 0,
@@ -298,7 +325,7 @@ def describe_function(
         sensitive=_parameters(name, sensitive, signature),
         tags=_texts("tags", tags),
         owner=owner,
-        short_name=short_name or type(subject).__name__,
+        short_name=short_name or str(getattr(told, "__name__", type(told).__name__)),
     )
 
 
@@ -340,8 +367,13 @@ def _parameters(name: str, sensitive: Iterable[str], signature: inspect.Signatur
 def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
     """The decorated function, entered into the registry."""
     subject = function.__func__ if isinstance(function, classmethod | staticmethod) else function
-    qualname = getattr(subject, "__qualname__", None) or effect.short_name
-    wrapper = EffectFunction(function, Declared(effect, returns, qualname))
+    qualname = getattr(subject, "__qualname__", None)
+    if qualname is None:
+        is_partial = isinstance(subject, functools.partial)
+        qualname = effect.short_name if is_partial else f"{type(subject).__qualname__}.__call__"
+    declared = Declared(effect, returns, qualname)
+    declared.is_bound = isinstance(function, MethodType)
+    wrapper = EffectFunction(function, declared)
     _registry.store.add(effect, wrapper)
     return wrapper
 

@@ -14,7 +14,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from types import CodeType, MappingProxyType
+from types import CodeType, MappingProxyType, TracebackType
 from typing import Any, Final, Protocol
 
 from sideeffects import _values
@@ -45,6 +45,7 @@ class Declared:
         "_binders",
         "_standing",
         "effect",
+        "is_bound",
         "is_direct",
         "may_take_class",
         "qualname",
@@ -63,6 +64,8 @@ class Declared:
         owner = qualname.rpartition(".")[0]
         #: Whether a class may arrive as the first argument (see `_as_class_method`).
         self.may_take_class = bool(owner) and not owner.endswith("<locals>") and effect.kind != "staticmethod"
+        #: Whether it was bound before it was decorated, so that its signature has no `self`.
+        self.is_bound = False
         self._binders: dict[bool, Binder] = {}
         # One value: threads that change it one after the other never leave an answer with the question of another.
         self._standing: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
@@ -73,7 +76,7 @@ class Declared:
         Raises:
             TypeError: as the function itself would raise it.
         """
-        if instance is None:
+        if instance is None or self.is_bound:
             return self._binder(False)(*args, **kwargs)
         return self._binder(True)(instance, *args, **kwargs)
 
@@ -316,7 +319,7 @@ def _finish(call: Call, outcome: Outcome) -> None:
     if journal is not None and state.in_test_run():
         try:
             journal.write_outcome(call)
-        except OSError:
+        except Exception:
             logger.exception("could not write the outcome of %s", call.name)
     if state.observers:
         _notify(call)
@@ -574,31 +577,67 @@ def _context_manager(
     kwargs: dict[str, Any],
     code: CodeType,
     instruction: int,
-) -> contextlib.AbstractContextManager[Any]:
+) -> _Manager:
     __tracebackhide__ = True
     call, mode, stub = _begin(declared, instance, args, kwargs, code, instruction)
+
+    def again(code: CodeType, instruction: int) -> _Manager:
+        return _context_manager(declared, wrapped, instance, args, kwargs, code, instruction)
+
     if mode is not Mode.EXECUTE:
         value = _answer(declared, call, stub, args, kwargs)
-        return value if hasattr(type(value), "__enter__") else _entered_with(value)
-    manager = wrapped(*args, **kwargs)
-    return manager if call is None else _around(call, manager)
+        return _Manager(again, value if hasattr(type(value), "__enter__") else contextlib.nullcontext(value), None)
+    return _Manager(again, wrapped(*args, **kwargs), call)
 
 
-@contextlib.contextmanager
-def _entered_with(value: Any) -> Generator[Any]:
-    yield value
+class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[Any]):
+    """The context manager of one call.
 
+    As a decorator it makes a new call, with a decision of its own, each time that the decorated function runs: what
+    was decided when the function was decorated, perhaps at import, must not hold for good.
+    """
 
-@contextlib.contextmanager
-def _around(call: Call, manager: contextlib.AbstractContextManager[Any]) -> Generator[Any]:
-    started = time.perf_counter()
-    try:
-        with manager as value:
-            yield value
-    except BaseException as error:
-        _finish(call, Outcome(None, error, time.perf_counter() - started))
-        raise
-    _finish(call, Outcome(None, None, time.perf_counter() - started))
+    def __init__(
+        self,
+        again: Callable[[CodeType, int], _Manager],
+        manager: contextlib.AbstractContextManager[Any],
+        call: Call | None,
+    ) -> None:
+        self._again = again
+        self._manager = manager
+        self._call = call
+        self._started = 0.0
+
+    def _recreate_cm(self) -> _Manager:  # what `ContextDecorator` calls
+        caller = sys._getframe(2)  # noqa: SLF001 - as in `perform`
+        return self._again(caller.f_code, caller.f_lasti)
+
+    def __enter__(self) -> Any:
+        __tracebackhide__ = True
+        self._started = time.perf_counter()
+        try:
+            return self._manager.__enter__()
+        except BaseException as error:
+            self._finished(error)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        __tracebackhide__ = True
+        try:
+            is_suppressed = self._manager.__exit__(kind, error, traceback)
+        except BaseException as raised:
+            self._finished(raised)
+            raise
+        self._finished(None if is_suppressed else error)
+        return is_suppressed
+
+    def _finished(self, error: BaseException | None) -> None:
+        # Once: a manager that is entered a second time raises by itself.
+        call, self._call = self._call, None
+        if call is not None:
+            _finish(call, Outcome(None, error, time.perf_counter() - self._started))
 
 
 def _async_context_manager(
