@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
@@ -17,8 +17,11 @@ from sideeffects._reading import Calls
 from sideeffects._state import state
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.testing._levels import USAGE, Level, level
-from sideeffects.testing._unittest import SideEffectsMixin
+from sideeffects.testing._unittest import SideEffectsMixin, has_failed
 from sideeffects.testing._watch import Watch, collect_own_children, files_of_class, swallowed
+
+if TYPE_CHECKING:
+    from unittest import TestCase
 
 state.latch("pytest runs (the sideeffects plugin is imported)")
 
@@ -93,6 +96,11 @@ class Watcher:
         state.option = self._option_before
         state.disturb()
 
+    @pytest.hookimpl
+    def pytest_collection_finish(self) -> None:
+        """What the children of the collection have called is no test's."""
+        state.sync()
+
     # -- around a test
 
     @pytest.hookimpl
@@ -100,12 +108,12 @@ class Watcher:
         """Begin: no calls yet, and the markers hold. Skipped tests do not come this far."""
         if self.watch is not None:  # another plugin runs the test again
             self.watch.finish()
-        self.watch = Watch()
+        self.watch = watch = Watch()
         self._item = item
         self._has_finalizer = False
         levels = _levels(item)
         if levels:
-            _enter(self.watch, levels)
+            _enter(watch, levels)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -113,13 +121,15 @@ class Watcher:
         watch = self.watch
         if watch is None:
             return (yield)
-        _before_rollback(item, watch)
+        if type(item) is not pytest.Function:
+            _before_rollback(item, watch)
         try:
             result = yield
         except BaseException:
             _add_section(item, watch)
             raise
-        _ask(item, watch)
+        if not watch.is_quiet():
+            _ask(item, watch)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -128,7 +138,6 @@ class Watcher:
         watch = self.watch
         if watch is None:
             return (yield)
-        state.sync()
         start = state.ledger.end
         if not self._has_finalizer:
             watch.finish()
@@ -137,7 +146,7 @@ class Watcher:
         finally:
             watch.finish()
             self.watch = self._item = None
-        state.sync()
+            state.sync()
         if state.ledger.end != start:
             complaints = swallowed(state.ledger.read(start)[0], lambda: _files(item))
             if complaints:
@@ -204,12 +213,31 @@ class _Aside:
             self._back = None
 
 
-def _levels(node: pytest.Item | pytest.Collector) -> list[Level]:
+def _levels(node: Any) -> list[Level]:
     """What the markers of a node and of those that it is in say, the closest last."""
-    found: list[tuple[Any, pytest.Mark]] = [
-        (holder, mark) for holder, mark in node.iter_markers_with_node("side_effects")
-    ]
-    return [_level(holder, mark) for holder, mark in reversed(found)] if found else []
+    found: list[Level] = []
+    while node is not None:
+        if node.own_markers:
+            found += [_level(node, mark) for mark in _marks(node)]
+        node = node.parent
+    found.reverse()
+    return found
+
+
+def _marks(node: Any) -> list[pytest.Mark]:
+    """The markers of one node, the closest first.
+
+    Pytest has those of a class's bases before its own, and those of a parameter after the function's.
+    """
+    marks = [mark for mark in node.own_markers if mark.name == "side_effects"]
+    closest: list[Any] = list(getattr(getattr(node, "callspec", None), "marks", ()))
+    kind = getattr(node, "obj", None)
+    if isinstance(kind, type):
+        for base in kind.__mro__:
+            own = vars(base).get("pytestmark", [])
+            closest += own if isinstance(own, list) else [own]
+    places = {id(getattr(mark, "mark", mark)): place for place, mark in enumerate(closest)}
+    return sorted(marks, key=lambda mark: places.get(id(mark), len(places)))
 
 
 def _level(node: Any, mark: pytest.Mark) -> Level:
@@ -227,16 +255,17 @@ def _before_rollback(item: pytest.Item, watch: Watch) -> None:
     """Django's `TestCase` rolls back, and forgets what waits for the commit, before the test's call is over."""
     unittest = sys.modules.get("unittest.case")
     instance = getattr(item, "instance", None)
-    if unittest is not None and isinstance(instance, unittest.TestCase):
-        if isinstance(instance, SideEffectsMixin):
-            instance.leave_asking_to_plugin()
+    if unittest is None or not isinstance(instance, unittest.TestCase):
+        return
+    if isinstance(instance, SideEffectsMixin):
+        instance.leave_asking_to_plugin()
+    case = cast("TestCase", instance)
 
-        def ask() -> None:
-            outcome = getattr(instance, "_outcome", None)
-            if outcome is None or outcome.success:
-                _ask(item, watch)
+    def ask() -> None:
+        if not has_failed(case):
+            _ask(item, watch)
 
-        instance.addCleanup(ask)
+    case.addCleanup(ask)
 
 
 def _ask(item: pytest.Item, watch: Watch) -> None:

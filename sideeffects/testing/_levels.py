@@ -33,5 +33,11 @@ def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
     for option in options:
         if option not in OPTIONS:
             raise TypeError(f"{label} has no option {option!r}; it takes {', '.join(OPTIONS)}")
-    lists = [options.get(option, ()) for option in OPTIONS[:3]]
-    return Level(rule_table(*lists, stub=options.get("stub", {}), label=label), origin)
+    rules = rule_table(
+        force_run=options.get("force_run", ()),
+        record=options.get("record", ()),
+        forbid=options.get("forbid", ()),
+        stub=options.get("stub", {}),
+        label=label,
+    )
+    return Level(rules, origin)

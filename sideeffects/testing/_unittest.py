@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sideeffects._reading import Calls
 from sideeffects.testing._levels import OPTIONS, Level, level
 from sideeffects.testing._watch import Watch, collect_own_children, files_of_class
 
+if TYPE_CHECKING:
+    from unittest import TestCase as Case
+else:  # it stands before the test case among the bases, and unittest need not be imported for it
+    Case = object
+
 #: unittest leaves the frames of such modules out of its tracebacks.
 __unittest = True
 
 
-class SideEffectsMixin:
+class SideEffectsMixin(Case):
     """For `unittest` and Django test cases: `class OrderTests(SideEffectsMixin, TestCase)`.
 
     Each test starts with no calls. It fails when a refused call was swallowed on its way to the test and not read, when
@@ -55,14 +60,14 @@ class SideEffectsMixin:
         collect_own_children()
         watch = Watch()
         watch.enter(_levels(cls))
-        cls.addClassCleanup(watch.finish)  # type: ignore[attr-defined]
-        super().setUpClass()  # type: ignore[misc]
+        cls.addClassCleanup(watch.finish)
+        super().setUpClass()
 
     def run(self, result: Any = None) -> Any:
         """Run the test, from no calls on."""
         watch = self._begin()
         try:
-            return super().run(result)  # type: ignore[misc]
+            return super().run(result)
         finally:
             watch.finish()
 
@@ -70,7 +75,7 @@ class SideEffectsMixin:
         """Run the test without collecting its result."""
         watch = self._begin()
         try:
-            super().debug()  # type: ignore[misc]
+            super().debug()
         finally:
             watch.finish()
 
@@ -85,16 +90,19 @@ class SideEffectsMixin:
             return watch
 
         def check() -> None:
-            outcome = getattr(self, "_outcome", None)
-            if outcome is not None and not outcome.success:
-                return
-            complaints = watch.complaints(lambda: files_of_class(type(self)))
+            complaints = "" if has_failed(self) else watch.complaints(lambda: files_of_class(type(self)))
             if complaints:
-                raise AssertionError(complaints)
+                raise self.failureException(complaints)
 
         # Before the test's own cleanups, so that it runs after them; and before Django rolls back.
-        self.addCleanup(check)  # type: ignore[attr-defined]
+        self.addCleanup(check)
         return watch
+
+
+def has_failed(case: Case) -> bool:
+    """Whether a running test has failed, or was skipped, already: then nothing is put on top of it."""
+    outcome = getattr(case, "_outcome", None)
+    return outcome is not None and not outcome.success
 
 
 def _levels(kind: type) -> list[Level]:

@@ -12,7 +12,6 @@ from typing import Final
 
 from sideeffects import transactions
 from sideeffects._calls import Call, Mode
-from sideeffects._capturing import Window
 from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls
 from sideeffects._registry import EVERYTHING
@@ -27,13 +26,15 @@ class Watch:
     the calls made meanwhile are not its own, and its markers do not hold for them.
     """
 
-    __slots__ = ("_is_over", "_levels", "_restorers", "_windows")
+    # Most tests call nothing and have no marker: theirs costs one number.
+    _stop: int | None = None
+    _earlier: Sequence[tuple[int, int]] = ()
+    _levels: Sequence[Level] = ()
+    _restorers: Sequence[Restorer] = ()
+    _is_over = False
 
     def __init__(self) -> None:
-        self._windows = [Window()]
-        self._levels: Sequence[Level] = ()
-        self._restorers: list[Restorer] = []
-        self._is_over = False
+        self._start = state.ledger.end
 
     # -- its calls
 
@@ -44,9 +45,11 @@ class Watch:
 
     def read(self) -> tuple[Sequence[Call], int]:
         """The test's calls, and how many of them were dropped."""
-        if len(self._windows) == 1:
-            return self._windows[0].read()
-        parts = [window.read() for window in self._windows]
+        if self._stop is None:
+            state.sync()
+        if not self._earlier:
+            return state.ledger.read(self._start, self._stop)
+        parts = [state.ledger.read(start, stop) for start, stop in (*self._earlier, (self._start, self._stop))]
         return [call for calls, _ in parts for call in calls], sum(dropped for _, dropped in parts)
 
     # -- what is in force
@@ -61,7 +64,7 @@ class Watch:
         self._leave()
         try:
             for rules, origin in levels:
-                self._restorers.append(enter_rules(rules, origin))
+                self._restorers = [enter_rules(rules, origin), *self._restorers]
         except BaseException:
             self._leave()
             raise
@@ -69,23 +72,22 @@ class Watch:
         return before
 
     def _leave(self) -> None:
-        while self._restorers:
-            self._restorers.pop()()
-        self._levels = ()
+        restorers, self._restorers, self._levels = self._restorers, (), ()
+        for restore in restorers:
+            restore()
 
     def step_aside(self, levels: Sequence[Level]) -> Callable[[], None]:
         """Let `levels` hold instead of the test's own, and count no calls. Returns the way back."""
+        state.sync()
         if not self._is_over:
-            self._windows[-1].close()
+            self._earlier = [*self._earlier, (self._start, state.ledger.end)]
         before = self.enter(levels)
-        gone = [True]
 
         def step_back() -> None:
-            if gone:
-                gone.clear()
-                self.enter(() if self._is_over else before)
-                if not self._is_over:
-                    self._windows.append(Window())
+            self.enter(() if self._is_over else before)
+            if not self._is_over:
+                state.sync()
+                self._start = state.ledger.end
 
         return step_back
 
@@ -93,10 +95,16 @@ class Watch:
         """Nothing holds any more, and no later call is the test's."""
         if not self._is_over:
             self._is_over = True
-            self._leave()
-            self._windows[-1].close()
+            self._stop = state.ledger.end
+            if self._restorers:
+                self._leave()
 
     # -- what it has to answer for
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has been called since the test began."""
+        state.sync()
+        return state.ledger.end == self._start and not self._earlier
 
     def complaints(self, files: Callable[[], Collection[str]]) -> str:
         """What is wrong with the calls so far, in words; empty when nothing is.
@@ -104,9 +112,9 @@ class Watch:
         Args:
             files: gives the source files whose frames are the test's own.
         """
-        calls = self.read()[0]
-        if not calls:
+        if self.is_quiet():
             return ""
+        calls = self.read()[0]
         return "\n\n".join(filter(None, (swallowed(calls, files), pending(calls))))
 
 
