@@ -14,10 +14,13 @@ class Deferred:
 
     def __init__(self, call: Call | None, work: Callable[[], object]) -> None:
         self.call = call
+        self.has_run = False
         self._work = work
 
     def __call__(self) -> None:
         """Run it: the transaction has committed."""
+        # `captureOnCommitCallbacks(execute=True)` does so too, and leaves it among the connection's callbacks.
+        self.has_run = True
         self._work()
 
 
@@ -63,12 +66,12 @@ def pending() -> Iterator[Call]:
     """The executing calls that wait for a commit on this thread's connections."""
     import sys
 
-    if "django.db" not in sys.modules or not state.in_test_run():
+    if "django.db" not in sys.modules or not state.in_test_run() or not _has_databases():
         return
     from django.db import connections
 
     for connection in connections.all(initialized_only=True):
         for callback in connection.run_on_commit:
             deferred = callback[1]
-            if isinstance(deferred, Deferred) and deferred.call is not None:
+            if isinstance(deferred, Deferred) and deferred.call is not None and not deferred.has_run:
                 yield deferred.call

@@ -150,7 +150,7 @@ def pending(calls: Iterable[Call]) -> str:
     waiting = {id(call) for call in transactions.pending()}
     if not waiting:
         return ""
-    forced = [call for call in calls if id(call) in waiting and call.outcome is None and not _is_blanket(call)]
+    forced = [call for call in calls if id(call) in waiting and not _is_blanket(call)]
     if not forced:
         return ""
     what = "a forced side effect still waits" if len(forced) == 1 else f"{len(forced)} forced side effects still wait"
