@@ -163,11 +163,11 @@ class Call:
         "_decision",
         "_effect",
         "_instance",
+        "_instruction",
         "_is_async",
         "_is_foreign",
         "_is_read",
         "_kwargs",
-        "_line",
         "_names",
         "_outcome",
         "_process",
@@ -185,7 +185,7 @@ class Call:
         instance: Any,
         by_reference: tuple[str, ...],
         code: CodeType | str,
-        line: int,
+        instruction: int,
         at: float,
         names: frozenset[str],
         is_async: bool = False,
@@ -199,7 +199,7 @@ class Call:
         self._instance = instance
         self._by_reference = by_reference
         self._code = code
-        self._line = line
+        self._instruction = instruction
         self._at = at
         self._names = names
         self._is_async = is_async
@@ -270,12 +270,14 @@ class Call:
     @property
     def reason(self) -> str:
         """Why it was decided so."""
-        return self._decision.reason
+        return self.decision.reason
 
     @property
     def decision(self) -> Decision:
         """The decision, with its origin."""
-        return self._decision
+        decision = self._decision
+        # A rule on arguments may have failed with their values in its words.
+        return Decision(decision.mode, self.scrubbed(decision.reason), decision.origin, decision.conditional)
 
     @property
     def is_async(self) -> bool:
@@ -288,7 +290,9 @@ class Call:
     def caller(self) -> str:
         """Where it was called, as `file:line`."""
         code = self._code
-        return f"{code if isinstance(code, str) else code.co_filename}:{self._line}"
+        if isinstance(code, str):
+            return f"{code}:{self._instruction}"
+        return f"{code.co_filename}:{_line_of(code, self._instruction)}"
 
     @property
     def run_id(self) -> str | None:
@@ -393,7 +397,7 @@ class Call:
         return {
             "name": self.name,
             "mode": self.mode.value,
-            "reason": self.scrubbed(self.reason),
+            "reason": self.reason,
             "origin": self._decision.origin,
             "arguments": {name: _values.jsonable(value) for name, value in self.arguments.items()},
             "args": [_values.jsonable(value) for value in self.args],
@@ -495,6 +499,14 @@ class Call:
             if self._hides(name):
                 hidden.add(position)
         return frozenset(hidden)
+
+
+def _line_of(code: CodeType, instruction: int) -> int:
+    """The line of the instruction at that offset in bytes: `frame.f_lineno`, worked out long after the call."""
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno
 
 
 class RemoteError(Exception):

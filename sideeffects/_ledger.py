@@ -24,6 +24,7 @@ class Ledger:
         self._calls: list[Call] = []
         self._trimmed = 0
         self._is_closed = False
+        self._lost: list[int] = []
         self._lock = threading.RLock()
         self.bound = bound
 
@@ -76,7 +77,13 @@ class Ledger:
             end = now if stop is None else min(stop, now)
             first = max(start, self._trimmed, now - self._bound)
             kept = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
-            return kept, max(0, min(first, end) - start)
+            lost = sum(start <= position <= end for position in self._lost)
+            return kept, max(0, min(first, end) - start) + lost
+
+    def lose(self, count: int) -> None:
+        """Note that here so many calls were made of which nothing is known."""
+        with self._lock:
+            self._lost += [self.end] * count
 
     def close(self) -> None:
         """Keep what is there, and take no more."""
@@ -99,14 +106,14 @@ class Journal:
     """An append-only file of calls, one JSON line each, that several processes write and one reads.
 
     A line is one `write` on a descriptor opened with `O_APPEND`, under an advisory lock where the platform has
-    one, so that lines of several processes never mix.
+    one, so that lines of several processes never mix. What a killed process left half-written is counted in `torn`.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._offset = 0
-        self._rest = b""
+        self.torn = 0
         self._seen: dict[tuple[Any, ...], Call] = {}
 
     def write_call(self, call: Call) -> None:
@@ -119,7 +126,8 @@ class Journal:
         self._write({key: record[key] for key in ("process", "serial", "outcome")})
 
     def _write(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record, ensure_ascii=True).encode() + b"\n"
+        # The first line break ends what a process that was killed while writing may have left.
+        line = b"\n" + json.dumps(record, ensure_ascii=True).encode() + b"\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with _locked(descriptor):
@@ -137,15 +145,19 @@ class Journal:
         with self._lock:
             if os.stat(self.path).st_size == self._offset:
                 return []
-            with open(self.path, "rb") as file:
+            # Locked, so that nobody is writing: a line without an end is one that will never get it.
+            with open(self.path, "rb") as file, _locked(file.fileno()):
                 file.seek(self._offset)
                 data = file.read()
             self._offset += len(data)
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            return [call for call in map(self._take, lines) if call is not None]
+            return [call for call in map(self._take, filter(None, data.split(b"\n"))) if call is not None]
 
     def _take(self, line: bytes) -> Call | None:
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+        except ValueError:
+            self.torn += 1
+            return None
         if "call" in record:
             call = Call.from_record(record["call"])
             if call.outcome is None:

@@ -308,28 +308,40 @@ def _agrees(call: Call, expected: Mapping[str, Any], where: Callable[[Call], obj
 
 
 def _same(call: Call, name: str, value: Any) -> bool:
-    """Compare with the true value; with what travelled, for calls of other processes."""
+    """Compare with the true value; with what travelled, for calls of other processes.
+
+    Raises:
+        AssertionError: that value did not travel, since it is sensitive, so that nobody can tell.
+    """
+    __tracebackhide__ = True
     if not call.has_argument(name):
         return False
     actual = call.true_argument(name)
-    if call.is_foreign:
-        return bool(actual == _values.jsonable(_values.redact(value, frozenset())))
-    return actual is value or bool(actual == value)
+    if not call.is_foreign:
+        return actual is value or bool(actual == value)
+    if call.hides(name):
+        raise AssertionError(
+            f"{name} of {call.name} is sensitive and was redacted in the other process that called it, so nobody can "
+            f"tell what it was: leave it out of this assertion"
+        )
+    return bool(actual == _values.jsonable(_values.redact(value, call.sensitive_names)))
 
 
-def _shown(call: Call, name: str, value: Any) -> str:
-    return _values.REDACTED if call.hides(name) else _values.describe(_values.redact(value, frozenset()))
+def _shown(value: Any, names: frozenset[str]) -> str:
+    return _values.describe(_values.redact(value, names))
 
 
 def _shown_expectation(
     pattern: str, expected: Mapping[str, Any], where: Callable[[Call], object] | None, named: Sequence[Call]
 ) -> str:
-    effects = _registry.registry.match(pattern)
-    hidden = {name for effect in effects for name in effect.sensitive} | {n for c in named for n in c.effect.sensitive}
+    """What was expected, without what is secret in any of the calls that it is compared with."""
+    effects = [*_registry.registry.match(pattern), *(call.effect for call in named)]
+    hidden = {name for effect in effects for name in effect.sensitive}
+    names = frozenset(name for call in named for name in call.sensitive_names)
     parts = [
         f"{name}={_values.REDACTED}"
-        if name in hidden or _values.is_sensitive(name, frozenset())
-        else f"{name}={_values.describe(_values.redact(value, frozenset()))}"
+        if name in hidden or _values.is_sensitive(name, names) or any(call.hides(name) for call in named)
+        else f"{name}={_shown(value, names)}"
         for name, value in expected.items()
     ]
     condition = f" where {getattr(where, '__name__', where)!s}" if where is not None else ""
@@ -338,15 +350,17 @@ def _shown_expectation(
 
 def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
     """The call that agrees in the most arguments, those that differ marked."""
+    __tracebackhide__ = True
     nearest = max(named, key=lambda call: sum(_same(call, name, value) for name, value in expected.items()))
     lines = [f"nearest call: {_line(nearest)}"]
     for name, value in expected.items():
         if _same(nearest, name, value):
             continue
-        lines.append(f"    {name}: expected {_shown(nearest, name, value)}")
+        hides = nearest.hides(name)
+        wanted = _values.REDACTED if hides else _shown(value, nearest.sensitive_names)
+        lines.append(f"    {name}: expected {wanted}")
         if nearest.has_argument(name):
-            shown = nearest.arguments.get(name, nearest.kwargs.get(name))
-            actual = "another value" if nearest.hides(name) else _values.describe(shown)
+            actual = "another value" if hides else _shown(nearest.true_argument(name), nearest.sensitive_names)
             lines.append(f"    {' ' * len(name)}       got {actual}   <--")
         else:
             lines.append(f"    {' ' * len(name)}       got no such argument   <--")

@@ -263,9 +263,9 @@ def _begin(
         ledger.append(call)
     if mode is not Mode.EXECUTE:
         if not is_test_run and logger.isEnabledFor(logging.INFO):
-            logger.info("%s %s", "recorded" if mode is Mode.RECORD else "refused", _Shown(call))
+            _log(call)
         if mode is Mode.RAISE:
-            blocked = SideEffectBlocked(effect.name, decision.reason, call.caller, decision.origin)
+            blocked = SideEffectBlocked(effect.name, call.reason, call.caller, decision.origin)
             _finish(call, Outcome(None, blocked, 0.0))
             raise blocked
     return call, mode, stub
@@ -302,6 +302,19 @@ def _snapshot(
     return kept, kept_args, kept_kwargs, tuple(marks)
 
 
+def _log(call: Call) -> None:
+    """Outside a test run the log is all that tells of recorded and refused calls."""
+    try:
+        logger.info("%s %s", "recorded" if call.mode is Mode.RECORD else "refused", _Shown(call))
+    except Exception as error:  # noqa: BLE001 - a filter of the user's failed, which changes no decision and no result
+        _warn("could not log a call of %s", call, error)
+
+
+def _warn(message: str, call: Call, error: Exception) -> None:
+    with contextlib.suppress(Exception):
+        logger.error(message, call.name, exc_info=error)
+
+
 class _Shown:
     """A call as the log shows it; worked out only if the record is emitted."""
 
@@ -319,8 +332,8 @@ def _finish(call: Call, outcome: Outcome) -> None:
     if journal is not None and state.in_test_run():
         try:
             journal.write_outcome(call)
-        except Exception:
-            logger.exception("could not write the outcome of %s", call.name)
+        except Exception as error:  # noqa: BLE001 - the effect has run, and its result must arrive
+            _warn("could not write the outcome of %s", call, error)
     if state.observers:
         _notify(call)
 
@@ -337,8 +350,8 @@ def _notify(call: Call) -> None:
         for observer in state.observers:
             try:
                 observer(call)
-            except Exception:
-                logger.exception("an observer failed on %s", call.name)
+            except Exception as error:  # noqa: BLE001 - an observer changes nothing
+                _warn("an observer failed on %s", call, error)
     finally:
         _is_notifying.reset(token)
 

@@ -269,8 +269,10 @@ class State:
         """Take over what children have written since the last time."""
         journal = self._journal
         if journal is not None and self._journal_owner == process_id():
+            known = journal.torn
             for call in journal.read_new():
                 self.ledger.append(call)
+            self.ledger.lose(journal.torn - known)
 
 
 def _temporary_folder() -> str:
