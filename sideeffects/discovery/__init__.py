@@ -43,6 +43,11 @@ class Failure:
     path: Path | None = None
 
     @property
+    def is_declared(self) -> bool:
+        """Whether it is the target of a `declare` rather than a module of the project."""
+        return ":" in self.module
+
+    @property
     def where(self) -> str:
         """`file:line` of what failed: in the module itself, if the error passed through it."""
         if isinstance(self.error, SyntaxError):
@@ -55,7 +60,7 @@ class Failure:
 
     def __str__(self) -> str:
         said = f"{type(self.error).__name__}: {self.error}"
-        if ":" in self.module:
+        if self.is_declared:
             return f"{self.module} is declared and cannot be found: {said}"
         place = f" ({self.where})" if self.where else ""
         return f"{self.module} could not be imported: {said}{place}"
@@ -98,29 +103,41 @@ def discover() -> tuple[Failure, ...]:
     Raises:
         ImproperlyConfigured: the settings are invalid.
     """
-    if _is_running.get() or _registry.store.isolations or not _is_ready():
+    if not _may_look():
         return ()
     conf.current_rules()
     modules = _modules()
     failures = list(_plan.unreadable)
-    token = _is_running.set(True)
-    try:
-        with _recording() as ledger:
-            for name in _not_imported(modules):
-                called = ledger.end
-                try:
-                    importlib.import_module(name)
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code raises is reported
-                    failures.append(Failure(name, error, modules[name]))
-                _warn_of_calls(name, ledger, called)
+    with recording() as ledger:
+        for name in _not_imported(modules):
+            before = ledger.end
+            try:
+                importlib.import_module(name)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code raises is reported
+                failures.append(Failure(name, error, modules[name]))
+            _warn_of_calls(name, ledger, before)
+    return (*failures, *find_declared())
+
+
+def find_declared() -> tuple[Failure, ...]:
+    """Import the modules of `declare` targets, if not done yet.
+
+    Returns:
+        the targets that are not there, or whose module could not be imported.
+    """
+    failures = []
+    if _may_look():
+        with recording():
             for target in _declare.waiting():
                 try:
                     _declare.find(target)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
                     failures.append(Failure(target, error))
-    finally:
-        _is_running.reset(token)
     return tuple(failures)
+
+
+def _may_look() -> bool:
+    return _is_ready() and not _is_running.get() and not _registry.store.isolations
 
 
 def _has_settings() -> bool:
@@ -162,17 +179,23 @@ def _not_imported(modules: dict[str, Path]) -> list[str]:
 
 
 @contextmanager
-def _recording() -> Generator[Ledger]:
-    """Record every effect, in this context and in the threads started from it, above all other overrides."""
+def recording() -> Generator[Ledger]:
+    """Record every effect, in this context and in the threads started from it, above all other overrides.
+
+    Yields:
+        the calls.
+    """
     _propagation.install()
     ledger = Ledger()
     decision = Decision(Mode.RECORD, "its module is being imported to find its effects", "discovery")
     entry = Entry((OverrideRule(_registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)
     leave = state.enter(entry)
     stop = state.watch(ledger)
+    token = _is_running.set(True)
     try:
         yield ledger
     finally:
+        _is_running.reset(token)
         stop()
         leave()
 

@@ -1,0 +1,114 @@
+"""Django system checks: wrong settings, names in them that mean no effect, modules that cannot be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning as CheckWarning
+
+from sideeffects import _registry, conf, discovery
+from sideeffects._policy import Rules, legacy_names
+from sideeffects.settings_rules import DottedPolicy, Problem, problems
+
+TAG: Final = "sideeffects"
+
+
+def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
+    """E001 to E014: the values of the settings. E020 to E024: what they name.
+
+    Modules are looked for only when a name is not known without.
+    """
+    del app_configs, options
+    raw = getattr(settings, "SIDE_EFFECTS", None)
+    legacy = getattr(settings, "FORCE_RUN_SIDE_EFFECTS", None)
+    found = problems(raw, legacy)
+    if found:
+        return [_error(problem) for problem in found]
+    try:
+        rules = conf.current_rules()
+    except Exception as error:  # noqa: BLE001 - what is wrong is shown, whatever it is
+        return [_error(Problem("E024", f"SIDE_EFFECTS['DECLARE']: {error}"))]
+    messages = [_error(problem) for problem in unusable_policies(rules)]
+    messages += [_error(Problem("E024", str(failure))) for failure in discovery.find_declared()]
+    if any(unknown_names(rules)):
+        failures = discovery.discover()
+        hint = _hint([failure for failure in failures if not failure.is_declared])
+        messages += [_error(problem, hint) for problem in unknown_names(rules)]
+    return messages
+
+
+def check_modules(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
+    """W001, with `check --deploy`: modules that may declare effects and cannot be imported or parsed."""
+    del app_configs, options
+    try:
+        failures = discovery.discover()
+    except Exception:  # noqa: BLE001 - settings that are wrong are shown by `check_settings`
+        return []
+    return [
+        CheckWarning(str(failure), hint="Its effects are missing from the listing.", id=f"{TAG}.W001")
+        for failure in failures
+        if not failure.is_declared
+    ]
+
+
+def unusable_policies(rules: Rules) -> Iterator[Problem]:
+    """Policies given as a dotted path at which there is no function."""
+    for rule in rules.policy:
+        if isinstance(rule.verdict, DottedPolicy):
+            path = rule.verdict.path
+            try:
+                with discovery.recording():
+                    function: object = rule.verdict.resolve()
+            except Exception as error:  # noqa: BLE001 - importing runs code, which may raise anything
+                said = f"cannot be imported ({type(error).__name__}: {error})"
+            else:
+                if callable(function):
+                    continue
+                said = f"is no function but {function!r}"
+            where = f"SIDE_EFFECTS['POLICY'][{rule.pattern!r}]"
+            yield Problem("E023", f"{where}: {path} {said}, so every call that it decides is refused")
+
+
+def unknown_names(rules: Rules) -> Iterator[Problem]:
+    """Names, globs and tags in the settings that mean no effect known by now."""
+    known = _registry.registry
+    tags = {tag for effect in known.values() for tag in effect.tags}
+    for rule in rules.policy:
+        tag = rule.pattern.removeprefix("tag:")
+        if tag == rule.pattern:
+            said = "" if _means_something(tag) else _unknown(tag)
+        else:
+            said = "" if tag in tags else f"no side effect has the tag {tag!r}"
+        if said:
+            yield Problem("E020", f"SIDE_EFFECTS['POLICY']: {said}")
+    for pattern in rules.force_run:
+        if not _means_something(pattern):
+            yield Problem("E021", f"SIDE_EFFECTS['FORCE_RUN']: {_unknown(pattern)}")
+    if rules.force_run_legacy:
+        named = {_registry.EVERYTHING}.union(*(legacy_names(effect) for effect in known.values()))
+        for name in sorted(rules.force_run_legacy - named):
+            yield Problem("E022", f"FORCE_RUN_SIDE_EFFECTS: {_unknown(name)}")
+
+
+def _means_something(pattern: str) -> bool:
+    """Whether a pattern means an effect, or means all of them, however many there are."""
+    return pattern in (_registry.EVERYTHING, "*") or bool(_registry.registry.match(pattern))
+
+
+def _unknown(pattern: str) -> str:
+    close = _registry.registry.close_to(pattern)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    what = "matches no side effect" if _registry.is_glob(pattern) else "names no side effect"
+    return f"{pattern!r} {what}{hint}"
+
+
+def _hint(failures: list[discovery.Failure]) -> str | None:
+    if not failures:
+        return "`python manage.py side_effects` lists those that are declared."
+    return "\n".join(["It may be declared in a module that could not be looked at:", *map(str, failures)])
+
+
+def _error(problem: Problem, hint: str | None = None) -> Error:
+    return Error(problem.sentence, hint=hint, id=f"{TAG}.{problem.id}")

@@ -1,0 +1,246 @@
+"""`python manage.py side_effects`: list the declared effects, or check them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
+from types import MethodType
+from typing import Any, Final
+
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+
+from sideeffects import _registry, checks, conf, discovery
+from sideeffects._policy import Rules
+from sideeffects.errors import UnknownSideEffect
+from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
+
+_EXAMPLES: Final = """\
+examples:
+  manage.py side_effects                       all effects, with the mode now in force
+  manage.py side_effects 'sms.*' --explain     why those have the mode that they have
+  manage.py side_effects --app shop --verbose  everything about the effects of one app
+  manage.py side_effects --format json         for programs
+  manage.py side_effects --check               for CI
+
+exit codes:
+  0  done; with --check: no problems
+  1  --check found problems, a line each
+  2  a name, glob or option means nothing, the settings are invalid, or a module could not be looked at
+"""
+
+
+class _Formatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Django's help, with the examples as they are written."""
+
+
+class Command(BaseCommand):
+    """Lists the declared effects without executing any."""
+
+    help = (
+        "List the functions declared with @side_effect, those in modules that nothing has imported yet too, "
+        "with the mode now in force: EXECUTE, RECORD or RAISE. No effect is executed."
+    )
+    requires_system_checks = ()  # type: ignore[mutable-override]
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Django's parser, with examples at the end of the help."""
+        kwargs.setdefault("epilog", _EXAMPLES)
+        kwargs.setdefault("formatter_class", _Formatter)
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Which effects, and how to show them."""
+        add = parser.add_argument
+        add("patterns", nargs="*", metavar="name", help="Names or globs, such as 'sms.*' (in quotes); * crosses dots.")
+        add("--app", action="append", metavar="LABEL", help="Only effects declared in this installed app.")
+        add("--tag", action="append", metavar="TAG", help="Only effects with this tag.")
+        add("--owner", action="append", metavar="OWNER", help="Only effects of this owner.")
+        add("--module", action="append", metavar="MODULE", help="Only effects of this module, or of those below it.")
+        add("--format", choices=("table", "json", "markdown"), help="How to show them (default: table).")
+        add("--verbose", action="store_true", help="Show all: whole docstring, signature, raises, sensitive, ...")
+        add("--explain", action="store_true", help="Say why each mode is in force, and where that is set.")
+        add(
+            "--check",
+            action="store_true",
+            help="Show problems instead, a line each, and exit with 1 if there are any: effects without docstring, "
+            "names and globs in the settings that mean no effect, functions that are two effects.",
+        )
+
+    def handle(self, *, patterns: Sequence[str], check: bool, **options: Any) -> None:
+        """Discover, select, show."""
+        form: str | None = options["format"]
+        if check and (form or options["verbose"] or options["explain"]):
+            raise _wrong("--check prints problems, a line each: leave out --format, --verbose and --explain")
+        failures = self._discover()
+        rules = conf.current_rules()
+        rows = _select(
+            rows_of(_registry.registry.values(), functools.cache(_app_of), rules.sensitive), patterns, options, failures
+        )
+        problems = [*_problems_of(rows), *_problems_of_settings(rules)] if check else []
+        if check:
+            self._write("\n".join(problems))
+        else:
+            self._show(rows, form or "table", verbose=options["verbose"], explain=options["explain"])
+        if failures:
+            raise _wrong(_incomplete(failures)) from failures[0].error
+        if check and not problems and options["verbosity"]:
+            self.stderr.write(f"No problems among {len(rows)} side effect{'' if len(rows) == 1 else 's'}.")
+        if problems:
+            raise CommandError(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", returncode=1)
+
+    def _discover(self) -> tuple[discovery.Failure, ...]:
+        # What modules print while they are imported must not stand in the listing.
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                return discovery.discover()
+            except Exception as error:  # settings that are wrong, or name a module whose import raises anything
+                raise _wrong(str(error)) from error
+
+    def _show(self, rows: Sequence[Row], form: str, *, verbose: bool, explain: bool) -> None:
+        if form == "json":
+            self._write(as_json(rows, ascii_only=not self._can_write("\u00fc")))
+        elif not rows:
+            self.stderr.write("No side effect has all of that." if _registry.registry else _NONE_DECLARED)
+        elif form == "markdown":
+            self._write(as_markdown(rows, verbose=verbose, explain=explain))
+        elif verbose:
+            self._write(as_details(rows, self._paint, explain=explain))
+        else:
+            self._write(as_table(rows, self._paint, self._width(), explain=explain))
+
+    def _write(self, text: str) -> None:
+        if text:
+            encoding = self._encoding()
+            self.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+    def _can_write(self, text: str) -> bool:
+        try:
+            text.encode(self._encoding())
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def _encoding(self) -> str:
+        return getattr(self.stdout, "encoding", None) or "utf-8"
+
+    def _paint(self, role: str, text: str) -> str:
+        # `self.style` looks at the process's output; what is captured by `call_command` stays plain.
+        painted: str = getattr(self.style, role)(text)
+        return painted if self.stdout.isatty() or self._is_color_forced else text
+
+    def _width(self) -> int | None:
+        """The terminal's columns; `None` when the output goes elsewhere and nobody said how wide that is."""
+        if self.stdout.isatty() or os.environ.get("COLUMNS"):
+            return shutil.get_terminal_size().columns
+        return None
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """As Django's, noting `--force-color`."""
+        self._is_color_forced = bool(options.get("force_color"))
+        return super().execute(*args, **options)
+
+
+_NONE_DECLARED: Final = "No side effect is declared. Put @side_effect above a function that reaches the outside world."
+
+
+def _wrong(message: str) -> CommandError:
+    return CommandError(message, returncode=2)
+
+
+def _incomplete(failures: Sequence[discovery.Failure]) -> str:
+    return "\n".join(["the listing may be incomplete:", *map(str, failures)])
+
+
+def _app_of(module: str) -> str:
+    app = apps.get_containing_app_config(module)
+    return "" if app is None else app.label
+
+
+# -- which effects
+
+#: The options, each with what a row has of it.
+_FILTERS: Final[dict[str, Callable[[Row], Collection[str]]]] = {
+    "app": lambda row: {row.app},
+    "tag": lambda row: row.effect.tags,
+    "owner": lambda row: {row.effect.owner},
+    "module": lambda row: _with_those_above(row.module),
+}
+
+
+def _with_those_above(module: str) -> set[str]:
+    parts = module.split(".")
+    return {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+
+
+def _select(
+    rows: list[Row], patterns: Sequence[str], options: dict[str, Any], failures: Sequence[discovery.Failure]
+) -> list[Row]:
+    for pattern in patterns:
+        if not _registry.registry.match(pattern) and pattern not in (_registry.EVERYTHING, "*"):
+            unknown = UnknownSideEffect(pattern, _registry.registry.close_to(pattern))
+            raise _wrong("\n".join([str(unknown), *map(str, failures)]))
+    selected = rows
+    if patterns:
+        selected = [row for row in rows if any(_registry.matches(pattern, row.effect.name) for pattern in patterns)]
+    for option, of in _FILTERS.items():
+        wanted: list[str] = options[option] or []
+        if wanted:
+            known = {value for row in rows for value in of(row) if value}
+            if option == "app":
+                known |= {app.label for app in apps.get_app_configs()}
+            for value in wanted:
+                if value not in known:
+                    raise _wrong(_unknown(option, value, known))
+            selected = [row for row in selected if not set(of(row)).isdisjoint(wanted)]
+    return selected
+
+
+def _unknown(option: str, value: str, known: Collection[str]) -> str:
+    what = {
+        "app": f"no installed app has the label {value!r}",
+        "tag": f"no side effect has the tag {value!r}",
+        "owner": f"no side effect has the owner {value!r}",
+        "module": f"no side effect is declared in {value!r} or below it",
+    }[option]
+    close = difflib.get_close_matches(value, sorted(known), n=3)
+    return f"{what}. Did you mean {' or '.join(map(repr, close))}?" if close else f"{what}."
+
+
+# -- --check
+
+
+def _problems_of(rows: Iterable[Row]) -> list[str]:
+    found = []
+    names: dict[object, str] = {}
+    for row in rows:
+        name = row.effect.name
+        if not row.effect.docstring.strip():
+            found.append(f"{row.where}: {name} has no docstring")
+        function = _identity(_registry.function_of(name).__wrapped__)
+        other = names.setdefault(function, name)
+        if other != name:
+            found.append(f"{row.where}: {other} and {name} are two effects of one function")
+    return found
+
+
+def _identity(function: Any) -> object:
+    """What is the same for the same function, however it is wrapped."""
+    while not isinstance(function, MethodType):
+        if isinstance(function, classmethod | staticmethod):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            return id(function)
+    return id(function.__func__), id(function.__self__)
+
+
+def _problems_of_settings(rules: Rules) -> list[str]:
+    return [problem.sentence for problem in [*checks.unusable_policies(rules), *checks.unknown_names(rules)]]
