@@ -9,7 +9,6 @@ after Ctrl-C.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -72,7 +71,8 @@ class Transcript:
     def show(self, text: str) -> None:
         """Print what a program said, set off from the rest."""
         for line in text.rstrip("\n").splitlines():
-            print(f"  {line}".rstrip())
+            indent = " " * (4 + len(line) - len(line.lstrip()))
+            print(*textwrap.wrap(f"  {line}", self.width, subsequent_indent=indent) or [""], sep="\n")
 
     def command(self, text: str) -> None:
         """Print a command as one would type it."""
@@ -96,12 +96,12 @@ class Transcript:
         """One screen: each step and what came of it."""
         print(f"\n{self._styled('1', 'Summary')}\n")
         for title, text in self.done:
-            print(f"  {self._styled('32', 'ok')}      {title:<34}{text}")
+            print(f"  {self._styled('32', 'ok')}      {title:<30}{text}")
         if failure:
             print(f"  {self._styled('31', 'FAILED')}  {self._title}")
         else:
             print("\n  No test patched anything, and no code asks whether it is being tested.")
-            print("  The shop is in docs/demo/shop; its tests, in docs/demo/shop/tests, are there to be copied.")
+            print("  The shop is in docs/demo/shop. Its tests are there to be copied.")
 
     def _styled(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self.in_colour else text
@@ -155,17 +155,24 @@ class Stage:
         if not quietly:
             self.out.show(process.stdout)
         if process.returncode:
-            raise Broken(f"`{shown}` ended with exit code {process.returncode}:\n{process.stdout}")
+            said = f":\n{process.stdout}" if quietly else "; what it said is above."
+            arrived = _listing("Until then the receivers got:", self.receivers.take())
+            raise Broken(f"`{shown}` ended with exit code {process.returncode}{said}\n{arrived}")
         return process.stdout
 
-    def expect(self, *expected: dict[str, Any]) -> None:
+    def expect(self, *expected: dict[str, Any], quietly: bool = False) -> None:
         """Compare what the receivers got since the last time with what they should have got, and show it.
+
+        Args:
+            expected: all that should have arrived, in this order.
+            quietly: show it only if it is wrong.
 
         Raises:
             Broken: they got something else.
         """
         arrived = self.receivers.take()
-        self.out.arrivals(arrived)
+        if not quietly:
+            self.out.arrivals(arrived)
         if arrived != list(expected):
             surplus = [arrival for arrival in arrived if arrival not in expected]
             missing = [arrival for arrival in expected if arrival not in arrived]
@@ -213,8 +220,12 @@ _OF_A_TEST_RUN: Final = ("DJANGO_", "PYTEST_", "SIDE_EFFECTS_")
 
 
 def _line(arrival: dict[str, Any], width: int = 120) -> str:
-    sent = textwrap.wrap(json.dumps(arrival["sent"]), width - 26, break_on_hyphens=False)
-    return f"    {arrival['to']:<22}" + f"\n{' ' * 26}".join(sent)
+    text = f"    {arrival['to']:<22}{_readable(arrival['sent'])}"
+    return textwrap.fill(text, width, subsequent_indent=" " * 26, break_on_hyphens=False)
+
+
+def _readable(fields: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in fields.items())
 
 
 def _listing(title: str, arrivals: Sequence[dict[str, Any]]) -> str:
@@ -242,7 +253,7 @@ def list_effects(stage: Stage) -> None:
     for name in EFFECTS:
         if name not in listing:
             raise Broken(f"the listing lacks {name}")
-    stage.expect()
+    stage.expect(quietly=True)
     stage.out.conclude(f"{len(EFFECTS)} effects are declared")
 
 
@@ -256,7 +267,7 @@ def run_the_tests(stage: Stage) -> None:
     stage.run("-m", "pytest", "-q")
     stage.run("manage.py", "test")
     stage.expect()
-    stage.out.conclude("nothing left the tests")
+    stage.out.conclude("nothing arrived")
 
 
 def place_an_order(stage: Stage) -> None:
@@ -267,13 +278,12 @@ def place_an_order(stage: Stage) -> None:
     )
     stage.out.command("python manage.py runserver")
     with stage.serving() as address:
-        form = ", ".join(f"{name}={value}" for name, value in ORDER.items())
-        stage.out.show(f"\n{textwrap.fill(f'POST /orders/  {form}', stage.out.width - 2, subsequent_indent=' ' * 15)}")
+        stage.out.show(f"\nPOST /orders/  {_readable(ORDER)}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{address}orders/", urllib.parse.urlencode(ORDER).encode(), timeout=SECONDS) as response:
             stage.out.show(f"{response.status}  {response.read().decode()}")
     stage.expect(CHARGE, MAIL, TEXT, ANNOUNCEMENT)
-    stage.out.conclude("one charge, one mail, one text, one announcement")
+    stage.out.conclude("a charge, a mail, a text, a webhook")
 
 
 def name_one_effect(stage: Stage) -> None:
@@ -299,7 +309,7 @@ def explain_decisions(stage: Stage) -> None:
     staging = stage.run("manage.py", "side_effects", "--explain", SHOP_STAGE="staging")
     if "EXECUTE" not in here.upper() or "POLICY" not in staging:
         raise Broken("the explanation does not say why")
-    stage.expect()
+    stage.expect(quietly=True)
     stage.out.conclude("each decision names its rule")
 
 

@@ -15,13 +15,13 @@ from sideeffects import side_effect
 
 @side_effect(name="sms.send", returns="sms-recorded", raises=(OSError,), async_ok=True, owner="support")
 def send_sms(to: str, body: str) -> str:
-    """Send a text message through the SMS gateway and return the gateway's id for it."""
+    """Send a text message and return the gateway's id for it."""
     return _post(settings.SMS_GATEWAY, {"to": to, "body": body})["id"]
 
 
 @side_effect(name="mail.confirm_order", on_commit=True, owner="sales")
 def confirm_by_mail(to: str, order_id: int, total_cents: int) -> None:
-    """Mail the customer a confirmation, once the order is safely in the database."""
+    """Mail the customer a confirmation, once the order is committed."""
     send_mail(
         subject=f"Your order {order_id}",
         message=f"Thank you for order {order_id} over {total_cents / 100:.2f} EUR.",
