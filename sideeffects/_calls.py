@@ -114,7 +114,7 @@ class SideEffect:
 
     @property
     def location(self) -> str:
-        """Where it is defined, as `file:line`."""
+        """The file and line of its definition, with a colon between them."""
         return f"{self.file or self.dotted_path}:{self.line}"
 
 
@@ -288,7 +288,7 @@ class Call:
 
     @property
     def caller(self) -> str:
-        """Where it was called, as `file:line`."""
+        """The file and line that called it, with a colon between them."""
         code = self._code
         if isinstance(code, str):
             return f"{code}:{self._instruction}"
