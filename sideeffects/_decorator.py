@@ -127,11 +127,25 @@ def _bound_to(function: Any) -> Any:
 class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
     """A declared function. It is called as before; `__wrapped__` is the one way around a decision."""
 
-    __bound_function_wrapper__ = BoundEffectFunction
+    # wrapt looks this up whenever a method is bound. A slot is found sooner than an attribute of the class, for which
+    # the look goes into the instance's dict first.
+    __slots__ = ("__bound_function_wrapper__",)
 
     def __init__(self, wrapped: Any, declared: Declared) -> None:
-        super().__init__(wrapped, functools.partial(perform, declared), declared.switch)
+        wrapper = functools.partial(perform, declared)
+        if _stands_alone(wrapped):
+            # Otherwise wrapt looks for a `__self__` at each call, in case that the function was bound before it was
+            # decorated. A plain function has none, and the `AttributeError` inside costs a fifth of recording a call.
+            super(_FunctionWrapper, self).__init__(wrapped, None, wrapper, declared.switch, "staticmethod")
+        else:
+            super().__init__(wrapped, wrapper, declared.switch)
+        self.__bound_function_wrapper__ = BoundEffectFunction
         self._self_declared = declared
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        # It stands in a class after all.
+        super().__init__(self.__wrapped__, self._self_wrapper, self._self_enabled)
+        super().__set_name__(owner, name)
 
     @property
     def effect(self) -> SideEffect:
@@ -154,6 +168,11 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
+
+
+def _stands_alone(function: Any) -> bool:
+    """Whether it is a plain function that was not written in the body of a class."""
+    return type(function) is FunctionType and "." not in function.__qualname__.rpartition("<locals>.")[2]
 
 
 def _referred(function: Any) -> Any:
@@ -217,7 +236,7 @@ _STREAMS: Final = frozenset(("generator", "async generator", "context manager", 
 def _refuse(function: Any) -> None:
     """Say what to decorate instead of what cannot be."""
     # By its type, because looking at a Celery task's proxy any closer makes the application ready.
-    kinds = {f"{base.__module__}.{base.__qualname__}" for base in type(function).__mro__}
+    kinds = {f"{base.__module__}.{base.__name__}" for base in type(function).__mro__}
     for kind, task in _TASKS.items():
         if kind in kinds:
             raise TypeError(

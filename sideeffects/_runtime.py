@@ -42,7 +42,8 @@ class Declared:
 
     __slots__ = (
         "__weakref__",
-        "_binders",
+        "_binder",
+        "_binder_without_first",
         "_standing",
         "effect",
         "is_bound",
@@ -66,7 +67,8 @@ class Declared:
         self.may_take_class = bool(owner) and not owner.endswith("<locals>") and effect.kind != "staticmethod"
         #: Whether it was bound before it was decorated, so that its signature has no `self`.
         self.is_bound = False
-        self._binders: dict[bool, Binder] = {}
+        self._binder: Binder | None = None
+        self._binder_without_first: Binder | None = None
         # One value: threads that change it one after the other never leave an answer with the question of another.
         self._standing: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
 
@@ -77,17 +79,18 @@ class Declared:
             TypeError: as the function itself would raise it.
         """
         if instance is None or self.is_bound:
-            return self._binder(False)(*args, **kwargs)
-        return self._binder(True)(instance, *args, **kwargs)
+            binder = self._binder
+            if binder is None:
+                binder = self._binder = self._compile(without_first=False)
+            return binder(*args, **kwargs)
+        binder = self._binder_without_first
+        if binder is None:
+            binder = self._binder_without_first = self._compile(without_first=True)
+        return binder(instance, *args, **kwargs)
 
-    def _binder(self, without_first: bool) -> Binder:
-        try:
-            return self._binders[without_first]
-        except KeyError:
-            effect = self.effect
-            binder = compile_binder(effect.signature, effect.short_name, self.qualname, without_first=without_first)
-            self._binders[without_first] = binder
-            return binder
+    def _compile(self, *, without_first: bool) -> Binder:
+        effect = self.effect
+        return compile_binder(effect.signature, effect.short_name, self.qualname, without_first=without_first)
 
     def standing(self, rules: Rules, is_test_run: bool) -> Standing:
         """What the rules say of this effect, worked out once for as long as they stay the same."""

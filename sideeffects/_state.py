@@ -77,6 +77,7 @@ class State:
         "_journal",
         "_journal_owner",
         "_live",
+        "_looked_at",
         "_off",
         "doubts",
         "entries",
@@ -103,6 +104,8 @@ class State:
         #: Reasons for which the fast switch stays on for good (pytest is imported, say).
         self.doubts: set[str] = set()
         self._is_test_run = False
+        #: The generation in which the signs of a test run were last looked for, in vain.
+        self._looked_at = -1
         #: Grows with every change that may change a decision.
         self.generation = 0
         self._off: list[Switched] = []
@@ -118,7 +121,14 @@ class State:
         """Whether this process is in a test run. Once it is, it stays so until it exits."""
         if self._is_test_run:
             return True
-        why = self.test_run_signs()
+        why = ""
+        generation = self.generation
+        # Looking costs more than recording a call. A sign that comes up later either latches or disturbs (`_test_run`
+        # sees to it), and the fast switch relies on that as well.
+        if self._looked_at != generation:
+            why = self.test_run_signs()
+            if not why:
+                self._looked_at = generation
         if not why and rules is not None and rules.test_run:
             why = 'SIDE_EFFECTS["TEST_RUN"] is true'
         if why:
@@ -141,12 +151,14 @@ class State:
     def visible(self, own: Scope, test_run: bool) -> Iterator[tuple[Entry, bool]]:
         """The overrides that a call sees, in the order in which they speak, each with whether it is outlived."""
         outermost: list[tuple[Entry, bool]] = []
+        unheard = [entry for entry in own.entries if entry.closed and _was_entered_here(entry)]
+        for entry in unheard:
+            # Left elsewhere: this is no work that outlives the block, it only has not heard of it.
+            _drop(entry)
         for entry in reversed(own.entries):
-            outlived = entry.closed
-            if outlived and _was_entered_here(entry):
-                # Left elsewhere: this is no work that outlives the block, it only has not heard of it.
-                _drop(entry)
+            if entry in unheard:
                 continue
+            outlived = entry.closed
             if entry.outermost:
                 outermost.append((entry, outlived))
             else:

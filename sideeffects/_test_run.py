@@ -18,10 +18,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from sideeffects import _import_hooks
+from sideeffects import _environment, _import_hooks
 from sideeffects._state import TEST_RUN_VARIABLE, state
 
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
+_test_run_variable: Final = _environment.reader(TEST_RUN_VARIABLE)
+_pytest_version: Final = _environment.reader("PYTEST_VERSION")
 
 #: Variables on which a decision may depend: writing one is noticed at once.
 _VARIABLES: Final = frozenset((TEST_RUN_VARIABLE, "PYTEST_VERSION", "DJANGO_SETTINGS_MODULE"))
@@ -82,9 +84,9 @@ def install() -> None:
 
 def signs() -> str:
     """The first sign of a test run, in words; empty when there is none."""
-    if os.environ.get(TEST_RUN_VARIABLE, "").lower() not in _FALSE:
+    if (_test_run_variable() or "").lower() not in _FALSE:
         return f"{TEST_RUN_VARIABLE} is set in the environment"
-    if "PYTEST_VERSION" in os.environ:
+    if _pytest_version() is not None:
         return "pytest runs (PYTEST_VERSION is set in the environment)"
     if "sideeffects.pytest_plugin" in sys.modules:
         return "pytest runs (the sideeffects plugin is imported)"
@@ -197,8 +199,9 @@ def _is_for_tests(runner: object) -> bool:
 
 
 def _variable_was_set(_: Any, name: Any, __: Any) -> None:
-    if name in _VARIABLES and not state.in_test_run():
+    if name in _VARIABLES:
         state.disturb()
+        state.in_test_run()
 
 
 def _hook_django(utils: Any) -> None:

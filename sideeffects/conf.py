@@ -6,12 +6,11 @@ This module is imported without Django; what needs Django imports it once Django
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
-from sideeffects import _import_hooks
+from sideeffects import _environment, _import_hooks
 from sideeffects._declare import declare
 from sideeffects._policy import Rules
 from sideeffects._state import state
@@ -20,6 +19,7 @@ from sideeffects.errors import SideEffectError
 from sideeffects.settings_rules import declarations, rules_from
 
 _MISSING: Final = object()
+_settings_module: Final = _environment.reader("DJANGO_SETTINGS_MODULE")
 
 #: Without Django there are no settings. These may change when Django comes, which is noticed (`install`).
 _NO_SETTINGS: Final = Rules(settled=True)
@@ -72,14 +72,22 @@ def current_rules() -> Rules:
     """
     conf = sys.modules.get("django.conf")
     if conf is None:
-        if not os.environ.get("DJANGO_SETTINGS_MODULE") or find_spec("django") is None:
+        if not _settings_module() or find_spec("django") is None:
             return _NO_SETTINGS
         conf = importlib.import_module("django.conf")
     settings = conf.settings
-    wrapped = settings._wrapped  # noqa: SLF001 - the holder itself: Django has no public way to tell one from the next
+    # The holder itself: Django has no public way to tell one from the next. Taken past the `__getattribute__` of lazy
+    # objects, which is written in Python and would be the dearest step of a decision.
+    wrapped = object.__getattribute__(settings, "_wrapped")
     known = _cache.known
-    if wrapped is known.wrapped and _held(wrapped) == known.held and known.given == known.copied:
-        return known.rules
+    if wrapped is known.wrapped:
+        own = wrapped.__dict__
+        if (
+            own.get("SIDE_EFFECTS", _MISSING) is known.held[0]
+            and own.get("FORCE_RUN_SIDE_EFFECTS", _MISSING) is known.held[1]
+            and known.given == known.copied
+        ):
+            return known.rules
     return _load(settings)
 
 
@@ -91,7 +99,7 @@ def _held(wrapped: Any) -> tuple[object, object]:
 
 def _load(settings: Any) -> Rules:
     if not settings.configured:
-        name = os.environ.get("DJANGO_SETTINGS_MODULE")
+        name = _settings_module()
         if not name:
             return _UNCONFIGURED
         if getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False):
