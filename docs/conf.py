@@ -80,9 +80,7 @@ def resolve_internal(
         return None
     python = env.get_domain("py")
     for door in ("sideeffects", "sideeffects.testing", "sideeffects.probes"):
-        found = python.resolve_xref(
-            env, node["refdoc"], app.builder, node["reftype"], f"{door}.{name}", node, contnode
-        )
+        found = python.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], f"{door}.{name}", node, contnode)
         if found is not None and getattr(importlib.import_module(door), name, None) is target:
             return found
     return contnode
