@@ -129,14 +129,15 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
 
     # wrapt looks this up whenever a method is bound. A slot is found sooner than an attribute of the class, for which
     # the look goes into the instance's dict first.
-    __slots__ = ("__bound_function_wrapper__",)
+    __slots__ = ("__bound_function_wrapper__", "_self_declared")
 
     def __init__(self, wrapped: Any, declared: Declared) -> None:
         wrapper = functools.partial(perform, declared)
         if _stands_alone(wrapped):
             # Otherwise wrapt looks for a `__self__` at each call, in case that the function was bound before it was
             # decorated. A plain function has none, and the `AttributeError` inside costs a fifth of recording a call.
-            super(_FunctionWrapper, self).__init__(wrapped, None, wrapper, declared.switch, "staticmethod")
+            above: Any = super(_FunctionWrapper, self)
+            above.__init__(wrapped, None, wrapper, declared.switch, "staticmethod")
         else:
             super().__init__(wrapped, wrapper, declared.switch)
         self.__bound_function_wrapper__ = BoundEffectFunction
