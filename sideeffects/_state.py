@@ -288,7 +288,11 @@ class State:
 
 
 def _temporary_folder() -> str:
-    """`tempfile.gettempdir()`; imported here since only a test run needs it, and production pays for no import."""
+    """As `tempfile.gettempdir()` finds it, which however writes a file in order to try; importing writes none."""
+    variables = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    for folder in (*variables, "/tmp", "/var/tmp"):  # noqa: S108 - the file in it has a name that nobody can guess
+        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK):
+            return os.path.abspath(folder)
     import tempfile
 
     return tempfile.gettempdir()

@@ -120,6 +120,7 @@ def _load(settings: Any) -> Rules:
         _cache.known = _Known(wrapped, held, given, copied, rules)
         state.ledger.bound = rules.max_calls
         state.disturb()
+        state.in_test_run(rules)  # now, so that children which are started before the first call know it too
     return rules
 
 
