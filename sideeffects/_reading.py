@@ -251,7 +251,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
     def _fail(self, *lines: str) -> Any:
         __tracebackhide__ = True
         calls = self._calls()
-        listing = [f"  {index}. {_line(call)}" for index, call in enumerate(calls[:_SHOWN], 1)]
+        listing = [f"  {index}. {line_of(call)}" for index, call in enumerate(calls[:_SHOWN], 1)]
         if len(calls) > _SHOWN:
             listing.append(f"  … and {len(calls) - _SHOWN} more")
         everything = ["all calls:", *listing] if calls else ["no effect was called."]
@@ -352,7 +352,7 @@ def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
     """The call that agrees in the most arguments, those that differ marked."""
     __tracebackhide__ = True
     nearest = max(named, key=lambda call: sum(_same(call, name, value) for name, value in expected.items()))
-    lines = [f"nearest call: {_line(nearest)}"]
+    lines = [f"nearest call: {line_of(nearest)}"]
     for name, value in expected.items():
         if _same(nearest, name, value):
             continue
@@ -367,7 +367,8 @@ def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _line(call: Call) -> str:
+def line_of(call: Call) -> str:
+    """A call as messages list it."""
     shown = ", ".join(
         f"{name}={_values.describe(value, 200)}" + (" (by reference)" if name in call.by_reference else "")
         for name, value in call.arguments.items()

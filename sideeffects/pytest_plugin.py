@@ -17,7 +17,7 @@ from sideeffects._reading import Calls
 from sideeffects._state import state
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.testing._levels import USAGE, Level, level
-from sideeffects.testing._unittest import SideEffectsMixin, has_failed
+from sideeffects.testing._unittest import SideEffectsMixin, ask_at_end
 from sideeffects.testing._watch import Watch, collect_own_children, files_of_class, swallowed
 
 if TYPE_CHECKING:
@@ -259,13 +259,7 @@ def _before_rollback(item: pytest.Item, watch: Watch) -> None:
         return
     if isinstance(instance, SideEffectsMixin):
         instance.leave_asking_to_plugin()
-    case = cast("TestCase", instance)
-
-    def ask() -> None:
-        if not has_failed(case):
-            _ask(item, watch)
-
-    case.addCleanup(ask)
+    ask_at_end(cast("TestCase", instance), lambda: _ask(item, watch))
 
 
 def _ask(item: pytest.Item, watch: Watch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sideeffects._reading import Calls
@@ -69,7 +69,7 @@ class SideEffectsMixin(Case):
         try:
             return super().run(result)
         finally:
-            watch.finish()
+            self._end(watch)
 
     def debug(self) -> None:
         """Run the test without collecting its result."""
@@ -77,7 +77,7 @@ class SideEffectsMixin(Case):
         try:
             super().debug()
         finally:
-            watch.finish()
+            self._end(watch)
 
     def leave_asking_to_plugin(self) -> None:
         """Under pytest the plugin asks what the test has to answer for, once."""
@@ -86,23 +86,42 @@ class SideEffectsMixin(Case):
     def _begin(self) -> Watch:
         watch = Watch()
         self.side_effects = watch.calls
-        if self._is_asked_by_plugin:
-            return watch
-
-        def check() -> None:
-            complaints = "" if has_failed(self) else watch.complaints(lambda: files_of_class(type(self)))
-            if complaints:
-                raise self.failureException(complaints)
-
-        # Before the test's own cleanups, so that it runs after them; and before Django rolls back.
-        self.addCleanup(check)
+        if not self._is_asked_by_plugin:
+            ask_at_end(self, lambda: self._complain(watch))
         return watch
 
+    def _end(self, watch: Watch) -> None:
+        watch.finish()
+        vars(self).pop("doCleanups", None)
 
-def has_failed(case: Case) -> bool:
-    """Whether a running test has failed, or was skipped, already: then nothing is put on top of it."""
-    outcome = getattr(case, "_outcome", None)
-    return outcome is not None and not outcome.success
+    def _complain(self, watch: Watch) -> None:
+        complaints = watch.complaints(lambda: files_of_class(type(self)))
+        if complaints:
+            raise self.failureException(complaints)
+
+
+def ask_at_end(case: Case, ask: Callable[[], None]) -> None:
+    """Call `ask` after the test's own cleanups, and before Django rolls back, unless the test has failed already.
+
+    Args:
+        case: an instance that is about to run.
+        ask: fails the test by raising.
+    """
+    has_failed: list[bool] = []
+    do_cleanups = case.doCleanups
+
+    def look_and_do_cleanups() -> Any:
+        # While a cleanup runs, the outcome tells of that cleanup alone. A skipped test has no success either.
+        outcome = getattr(case, "_outcome", None)
+        has_failed.append(outcome is not None and not outcome.success)
+        return do_cleanups()
+
+    def ask_unless_it_failed() -> None:
+        if not any(has_failed):
+            ask()
+
+    case.doCleanups = look_and_do_cleanups  # type: ignore[method-assign]
+    case.addCleanup(ask_unless_it_failed)
 
 
 def _levels(kind: type) -> list[Level]:

@@ -13,7 +13,7 @@ from typing import Final
 from sideeffects import transactions
 from sideeffects._calls import Call, Mode
 from sideeffects._overrides import enter_rules
-from sideeffects._reading import Calls
+from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
 from sideeffects.testing._levels import Level
@@ -170,7 +170,7 @@ def _is_blanket(call: Call) -> bool:
 
 
 def _listed(calls: Sequence[Call]) -> list[str]:
-    shown = [f"  {number}. {call!r}\n     {call.decision}" for number, call in enumerate(calls[:MOST_SHOWN], 1)]
+    shown = [f"  {number}. {line_of(call)}\n     {call.reason}" for number, call in enumerate(calls[:MOST_SHOWN], 1)]
     return shown if len(calls) <= MOST_SHOWN else [*shown, f"  … and {len(calls) - MOST_SHOWN} more"]
 
 
