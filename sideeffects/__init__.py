@@ -4,7 +4,7 @@ Declare each dangerous function once with `@side_effect` and go on calling it no
 that no test names; in production everything does, unless a policy says otherwise.
 """
 
-from sideeffects import _runtime, _test_run, conf, discovery
+from sideeffects import _plugs, _test_run, conf, discovery
 from sideeffects._calls import Call, Decision, Mode, SideEffect
 from sideeffects._capturing import capture, observe
 from sideeffects._declare import declare
@@ -45,8 +45,8 @@ __all__ = [
     "stub",
 ]
 
-_runtime.plugs.deferral = DjangoTransactions()
-_runtime.plugs.engine = threads.engine
+_plugs.plugs.deferral = DjangoTransactions()
+_plugs.plugs.engine = threads.engine
 _test_run.install()
 conf.install()
 discovery.install()

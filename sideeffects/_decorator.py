@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, 
 import wrapt
 
 from sideeffects import _registry
+from sideeffects._background import enqueue
 from sideeffects._calls import Decision, SideEffect
+from sideeffects._declared import Declared
 from sideeffects._handles import Handle
 from sideeffects._reading import check_known, pattern_of
-from sideeffects._runtime import Declared, enqueue, explain_declared, perform
+from sideeffects._runtime import explain_declared, perform
+from sideeffects._shapes import SHAPES
 from sideeffects._signatures import signature_of
 
 P = ParamSpec("P")
@@ -391,7 +394,7 @@ def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
     if qualname is None:
         is_partial = isinstance(subject, functools.partial)
         qualname = effect.short_name if is_partial else f"{type(subject).__qualname__}.__call__"
-    declared = Declared(effect, returns, qualname)
+    declared = Declared(effect, returns, qualname, SHAPES.get(effect.kind))
     declared.is_bound = isinstance(function, MethodType)
     wrapper = EffectFunction(function, declared)
     _registry.store.add(effect, wrapper)

@@ -1,0 +1,88 @@
+"""An effect with what is needed to perform it: how its calls are bound, and what the rules say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sideeffects._calls import Mode, SideEffect
+from sideeffects._policy import EXECUTED, Rules, Standing, standing
+from sideeffects._signatures import Binder, compile_binder
+from sideeffects._state import state
+
+#: Kinds whose calls can be decided once and then executed directly.
+_DIRECT: Final = frozenset(("function", "classmethod", "staticmethod", "callable object"))
+
+
+class Declared:
+    """An effect with what is needed to perform it.
+
+    Args:
+        effect: the effect.
+        returns: what a recorded call returns: a value, or a callable that is given the call's arguments.
+        qualname: the function's qualified name, for messages.
+        shape: performs the calls of functions that do not simply return (see `_shapes`); `None` for those that do.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_binder",
+        "_binder_without_first",
+        "_standing",
+        "effect",
+        "is_bound",
+        "is_direct",
+        "may_take_class",
+        "qualname",
+        "returns",
+        "shape",
+        "switch",
+    )
+
+    def __init__(
+        self, effect: SideEffect, returns: Any, qualname: str, shape: Callable[..., Any] | None = None
+    ) -> None:
+        self.effect = effect
+        self.returns = returns
+        self.qualname = qualname
+        self.shape = shape
+        self.switch: list[bool] = [True]
+        self.is_direct = effect.kind in _DIRECT and effect.on_commit is False
+        owner = qualname.rpartition(".")[0]
+        #: Whether a class may arrive as the first argument (see `_as_class_method` in `_runtime`).
+        self.may_take_class = bool(owner) and not owner.endswith("<locals>") and effect.kind != "staticmethod"
+        #: Whether it was bound before it was decorated, so that its signature has no `self`.
+        self.is_bound = False
+        self._binder: Binder | None = None
+        self._binder_without_first: Binder | None = None
+        # One value: threads that change it one after the other never leave an answer with the question of another.
+        self._standing: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
+
+    def bind(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """A call's arguments by name, defaults applied, without `self` or `cls`.
+
+        Raises:
+            TypeError: as the function itself would raise it.
+        """
+        if instance is None or self.is_bound:
+            binder = self._binder
+            if binder is None:
+                binder = self._binder = self._compile(without_first=False)
+            return binder(*args, **kwargs)
+        binder = self._binder_without_first
+        if binder is None:
+            binder = self._binder_without_first = self._compile(without_first=True)
+        return binder(instance, *args, **kwargs)
+
+    def _compile(self, *, without_first: bool) -> Binder:
+        effect = self.effect
+        return compile_binder(effect.signature, effect.short_name, self.qualname, without_first=without_first)
+
+    def standing(self, rules: Rules, is_test_run: bool) -> Standing:
+        """What the rules say of this effect, worked out once for as long as they stay the same."""
+        known_rules, known_test_run, known_option, known = self._standing
+        option = state.option
+        if known_rules is not rules or known_test_run is not is_test_run or known_option is not option:
+            known = standing(rules, self.effect, is_test_run, option)
+            self._standing = (rules, is_test_run, option, known)
+        return known

@@ -1,0 +1,291 @@
+"""Calls of functions that do not simply return: coroutines, generators, context managers.
+
+The decision is taken at the call; for coroutines when they are awaited, for asynchronous generators and context
+managers at their first step. It then holds to the end, whatever is entered or left meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from types import CodeType, TracebackType
+from typing import Any, Final
+
+from sideeffects import _values
+from sideeffects._calls import Call, Mode, Outcome
+from sideeffects._declared import Declared
+from sideeffects._plugs import plugs
+from sideeffects._policy import Stub
+from sideeffects._runtime import alias_of, answer, begin, finish, returned, stubbed
+
+
+async def _coroutine(
+    declared: Declared,
+    wrapped: Callable[..., Awaitable[Any]],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: CodeType,
+    instruction: int,
+) -> Any:
+    __tracebackhide__ = True
+    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    if mode is not Mode.EXECUTE:
+        value = await answer_async(declared, call, stub, args, kwargs)
+        return None if declared.effect.on_commit is not False else value
+    if declared.effect.on_commit is not False:
+        await plugs.deferral.run_async(alias_of(declared), call, lambda: execute_async(call, wrapped, args, kwargs))
+        return None
+    return await execute_async(call, wrapped, args, kwargs)
+
+
+def _start_coroutine(declared: Declared, *rest: Any) -> Any:
+    coroutine: Any = _coroutine(declared, *rest)
+    # "coroutine 'send_sms' was never awaited" helps; our own name would not.
+    coroutine.__name__ = declared.effect.short_name
+    coroutine.__qualname__ = declared.qualname
+    return coroutine
+
+
+async def execute_async(
+    call: Call | None, wrapped: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    __tracebackhide__ = True
+    if call is None:
+        return await wrapped(*args, **kwargs)
+    started = time.perf_counter()
+    try:
+        result = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        finish(call, Outcome(None, error, time.perf_counter() - started))
+        raise
+    finish(call, returned(result, started))
+    return result
+
+
+async def answer_async(
+    declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """As `_answer`; stubs of asynchronous effects may be asynchronous."""
+    __tracebackhide__ = True
+    assert call is not None  # noqa: S101 - recorded calls are always written down
+    try:
+        value = stubbed(declared, stub, args, kwargs)
+        if inspect.isawaitable(value):
+            value = await value
+    except BaseException as error:
+        finish(call, Outcome(None, error, 0.0))
+        raise
+    finish(call, Outcome(_values.snapshot(value, "", {}, []), None, 0.0))
+    return value
+
+
+def _generator(
+    declared: Declared,
+    wrapped: Callable[..., Generator[Any, Any, Any]],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: CodeType,
+    instruction: int,
+) -> Generator[Any, Any, Any]:
+    __tracebackhide__ = True
+    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    if mode is not Mode.EXECUTE:
+        return _given(answer(declared, call, stub, args, kwargs))
+    generator = wrapped(*args, **kwargs)
+    return generator if call is None else _driven(call, generator)
+
+
+def _given(value: Any) -> Generator[Any, Any, Any]:
+    """What a recorded generator yields: the items of the stub; nothing without one."""
+    if inspect.isgenerator(value):
+        return value
+    return (item for item in (() if value is None else value))
+
+
+def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    started = time.perf_counter()
+    try:
+        result = yield from generator
+    except BaseException as error:
+        finish(call, Outcome(None, None if isinstance(error, GeneratorExit) else error, time.perf_counter() - started))
+        raise
+    finish(call, returned(result, started))
+    return result
+
+
+async def _async_generator(
+    declared: Declared,
+    wrapped: Callable[..., AsyncGenerator[Any, Any]],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: CodeType,
+    instruction: int,
+) -> AsyncGenerator[Any, Any]:
+    __tracebackhide__ = True
+    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    if mode is not Mode.EXECUTE:
+        value = await answer_async(declared, call, stub, args, kwargs)
+        if hasattr(value, "__aiter__"):
+            async for item in value:
+                yield item
+        else:
+            for item in () if value is None else value:
+                yield item
+        return
+    generator = wrapped(*args, **kwargs)
+    started = time.perf_counter()
+    error: BaseException | None = None
+    try:
+        step = generator.__anext__()
+        while True:
+            try:
+                item = await step
+            except StopAsyncIteration:
+                return
+            try:
+                sent = yield item
+            except GeneratorExit:
+                await generator.aclose()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 - it goes on into the generator
+                step = generator.athrow(thrown)
+            else:
+                step = generator.asend(sent)
+    except GeneratorExit:
+        raise
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if call is not None:
+            finish(call, Outcome(None, error, time.perf_counter() - started))
+
+
+def _context_manager(
+    declared: Declared,
+    wrapped: Callable[..., contextlib.AbstractContextManager[Any]],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: CodeType,
+    instruction: int,
+) -> _Manager:
+    __tracebackhide__ = True
+    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+
+    def again(code: CodeType, instruction: int) -> _Manager:
+        return _context_manager(declared, wrapped, instance, args, kwargs, code, instruction)
+
+    if mode is not Mode.EXECUTE:
+        value = answer(declared, call, stub, args, kwargs)
+        return _Manager(again, value if hasattr(type(value), "__enter__") else contextlib.nullcontext(value), None)
+    return _Manager(again, wrapped(*args, **kwargs), call)
+
+
+class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[Any]):
+    """The context manager of one call.
+
+    As a decorator it makes a new call, with a decision of its own, each time that the decorated function runs: what
+    was decided when the function was decorated, perhaps at import, must not hold for good.
+    """
+
+    def __init__(
+        self,
+        again: Callable[[CodeType, int], _Manager],
+        manager: contextlib.AbstractContextManager[Any],
+        call: Call | None,
+    ) -> None:
+        self._again = again
+        self._manager = manager
+        self._call = call
+        self._started = 0.0
+
+    def _recreate_cm(self) -> _Manager:  # what `ContextDecorator` calls
+        caller = sys._getframe(2)  # noqa: SLF001 - as in `perform`
+        return self._again(caller.f_code, caller.f_lasti)
+
+    def __enter__(self) -> Any:
+        __tracebackhide__ = True
+        self._started = time.perf_counter()
+        try:
+            return self._manager.__enter__()
+        except BaseException as error:
+            self._finished(error)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        __tracebackhide__ = True
+        try:
+            is_suppressed = self._manager.__exit__(kind, error, traceback)
+        except BaseException as raised:
+            self._finished(raised)
+            raise
+        self._finished(None if is_suppressed else error)
+        return is_suppressed
+
+    def _finished(self, error: BaseException | None) -> None:
+        # Once: a manager that is entered a second time raises by itself.
+        call, self._call = self._call, None
+        if call is not None:
+            finish(call, Outcome(None, error, time.perf_counter() - self._started))
+
+
+def _async_context_manager(
+    declared: Declared,
+    wrapped: Callable[..., contextlib.AbstractAsyncContextManager[Any]],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: CodeType,
+    instruction: int,
+) -> contextlib.AbstractAsyncContextManager[Any]:
+    return _around_async(declared, wrapped, instance, args, kwargs, code, instruction)
+
+
+@contextlib.asynccontextmanager
+async def _around_async(
+    declared: Declared,
+    wrapped: Callable[..., contextlib.AbstractAsyncContextManager[Any]],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: CodeType,
+    instruction: int,
+) -> AsyncGenerator[Any, None]:
+    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    if mode is not Mode.EXECUTE:
+        value = await answer_async(declared, call, stub, args, kwargs)
+        if hasattr(type(value), "__aenter__"):
+            async with value as entered:
+                yield entered
+        else:
+            yield value
+        return
+    started = time.perf_counter()
+    error: BaseException | None = None
+    try:
+        async with wrapped(*args, **kwargs) as value:
+            yield value
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if call is not None:
+            finish(call, Outcome(None, error, time.perf_counter() - started))
+
+
+SHAPES: Final[dict[str, Callable[..., Any]]] = {
+    "coroutine function": _start_coroutine,
+    "generator": _generator,
+    "async generator": _async_generator,
+    "context manager": _context_manager,
+    "async context manager": _async_context_manager,
+}
