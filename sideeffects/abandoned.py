@@ -2,7 +2,8 @@
 
 A generator that is dropped between two steps leaves its `with` block open for as long as somebody holds it, in a
 context that the server's thread keeps for its next request. What was entered during a request, overrides and captures
-alike, is therefore removed when that request has finished.
+alike, is therefore removed when that request has finished. Under ASGI there is nothing to do: a request's views run in
+tasks of its own, whose contexts end with them.
 """
 
 from __future__ import annotations
