@@ -39,10 +39,13 @@ def enqueue(
     number = f"{id(args):x}-{time.monotonic_ns():x}" if call is None else call.id
     is_coroutine = effect.kind == "coroutine function"
     if mode is not Mode.EXECUTE:
-        if is_coroutine:
-            result = _to_end(answer_async(declared, call, stub, args, kwargs))
-        else:
-            result = answer(declared, call, stub, args, kwargs)
+        try:
+            if is_coroutine:
+                result = _to_end(answer_async(declared, call, stub, args, kwargs))
+            else:
+                result = answer(declared, call, stub, args, kwargs)
+        except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the real call would
+            return Handle.failed(number, effect.name, error)
         return Handle.finished(number, effect.name, None if effect.on_commit is not False else result)
     engine = plugs.engine()
     handle = Handle.waiting(number, effect.name)
@@ -52,14 +55,21 @@ def enqueue(
             return _to_end(execute_async(call, wrapped, args, kwargs))
         return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
 
-    plugs.deferral.run(alias_of(declared), call, lambda: engine.submit(handle, work))
+    if effect.on_commit is False:
+        engine.submit(handle, work)
+    else:
+        plugs.deferral.run(alias_of(declared), call, lambda: engine.submit(handle, work))
     return handle
 
 
 def _to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end in a thread of its own: the one that we are in may have a loop that runs."""
+    """Run a coroutine to its end: here, or in a thread of its own when a loop runs in this one."""
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(contextvars.copy_context().run, asyncio.run, coroutine).result()

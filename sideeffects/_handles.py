@@ -29,6 +29,13 @@ class Handle:
         return cls(number, name, future)
 
     @classmethod
+    def failed(cls, number: str, name: str, error: BaseException) -> Handle:
+        """A handle of a call that was answered with an exception instead of run."""
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return cls(number, name, future)
+
+    @classmethod
     def waiting(cls, number: str, name: str) -> Handle:
         """A handle of a call that is still to run."""
         return cls(number, name, Future())

@@ -6,6 +6,7 @@ out of `sys.modules`, or imported again after a hook had refused it, would be th
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -91,6 +92,14 @@ class _Loader(Loader):
 
 
 _finder: Final = _Finder()
+
+
+def _after_fork_in_child() -> None:
+    # A lock that another thread held at the fork would stay locked for good.
+    _finder.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def holders_of(value: object) -> Iterator[tuple[Any, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import functools
+import os
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -141,6 +142,15 @@ class Registry(Mapping[str, SideEffect]):
 
 
 store: Final = Store()
+
+
+def _after_fork_in_child() -> None:
+    # A lock that another thread held at the fork would stay locked for good.
+    store.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
 registry: Final = Registry(store)
 
 

@@ -34,6 +34,10 @@ class DjangoTransactions:
             return
         from django.db import transaction
 
+        if transaction.get_connection(using).connection is None:
+            # Not connected, so in no transaction: `on_commit` would connect to find that out.
+            work()
+            return
         transaction.on_commit(Deferred(call, work), using=using)
 
     async def run_async(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import contextvars
 import logging
 import os
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
 from sideeffects._handles import Handle
+from sideeffects._propagation import carried
+from sideeffects._state import scope
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -19,27 +22,49 @@ DRAIN_SECONDS: Final = 10.0
 
 
 class ThreadEngine:
-    """Runs calls in `WORKERS` threads, in the order in which they came. Nothing survives the process."""
+    """Runs calls in at most `WORKERS` threads, in the order in which they came. Nothing survives the process.
+
+    The threads are daemons: those of `ThreadPoolExecutor` would be waited for at exit, for good if one of them hangs.
+    """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="sideeffects")
-        self._waiting: dict[Future[None], Handle] = {}
-        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[tuple[Handle, Callable[[], object]]] = queue.SimpleQueue()
+        self._unfinished: set[Handle] = set()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._is_closed = False
         self.pid = os.getpid()
 
     def submit(self, handle: Handle, work: Callable[[], object]) -> None:
-        """Take `work` over; its result or error goes to `handle`."""
-        future = self._pool.submit(_run, handle, work)
-        with self._lock:
-            self._waiting[future] = handle
-        future.add_done_callback(self._forget)
+        """Take `work` over; its result or error goes to `handle`.
 
-    def _forget(self, future: Future[None]) -> None:
-        with self._lock:
-            self._waiting.pop(future, None)
+        Raises:
+            RuntimeError: the process is ending, and would not wait for it.
+        """
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError(f"side effect {handle.name!r} cannot be enqueued any more: the process is ending")
+            self._unfinished.add(handle)
+            # What the work calls is decided in the scope that enqueued it.
+            self._queue.put((handle, carried(work, scope.get())))
+            if self._threads < min(WORKERS, len(self._unfinished)):
+                self._threads += 1
+                thread = threading.Thread(target=self._work, name=f"sideeffects-{self._threads}", daemon=True)
+                # In a context of its own: the thread outlives the blocks that this call stands in.
+                contextvars.Context().run(thread.start)
+
+    def _work(self) -> None:
+        while True:
+            handle, work = self._queue.get()
+            _run(handle, work)
+            with self._changed:
+                self._unfinished.discard(handle)
+                self._changed.notify_all()
+            # Not kept while waiting for the next one.
+            del handle, work
 
     def drain(self, timeout: float = DRAIN_SECONDS) -> list[Handle]:
-        """Wait for what was enqueued.
+        """Wait for what was enqueued, and take no more.
 
         Args:
             timeout: seconds.
@@ -47,12 +72,14 @@ class ThreadEngine:
         Returns:
             what could not be finished in time; it is logged as well.
         """
-        with self._lock:
-            waiting = dict(self._waiting)
-        unfinished = [waiting[future] for future in wait(waiting, timeout).not_done]
+        if self.pid != os.getpid():
+            return []  # the parent of this fork runs them
+        with self._changed:
+            self._changed.wait_for(lambda: not self._unfinished, timeout)
+            self._is_closed = True
+            unfinished = list(self._unfinished)
         for handle in unfinished:
             logger.error("side effect %s (%s) was enqueued but not finished at exit", handle.name, handle.id)
-        self._pool.shutdown(wait=False, cancel_futures=True)
         return unfinished
 
 
@@ -68,6 +95,15 @@ def _run(handle: Handle, work: Callable[[], object]) -> None:
 
 _engines: list[ThreadEngine] = []
 _lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    # A lock that another thread held at the fork would stay locked for good.
+    global _lock  # noqa: PLW0603 - a child of a fork has a lock of its own
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def engine() -> ThreadEngine:
