@@ -69,6 +69,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
                 return 0
         """,
     )
+    project.write("early.py", "import effects\n" + (project.root / "run.py").read_text(encoding="utf-8"))
     project.write("shop/management/commands/testserver.py", TEST_SERVER)
     project.write("shop/management/commands/check_all.py", EXTENDED_TEST)
     return project
@@ -213,6 +214,8 @@ def test_the_plugin_module_makes_a_test_run(plain: Project) -> None:
             id="pytest.main without plugins",
         ),
         pytest.param("pytest.main(['--help'])", id="pytest.main without tests"),
+        # As the workers of xdist do; those on another machine inherit no variable, and older pytests set none.
+        pytest.param("__import__('_pytest.config').config.get_config()", id="pytest's configuration"),
     ],
 )
 @pytest.mark.parametrize("imported", ["before", "late"])
@@ -313,6 +316,7 @@ effects.attempt_all_shapes("after")
     [
         pytest.param(("manage.py", "test", OWN_RUNNER), id="manage.py test"),
         pytest.param(("run.py", "test", OWN_RUNNER), id="renamed manage.py"),
+        pytest.param(("early.py", "test", OWN_RUNNER), id="renamed manage.py that imports effects first"),
         pytest.param(("manage.py", "testserver"), id="manage.py testserver"),
         pytest.param(("-m", "manage", "test", OWN_RUNNER), id="python -m manage"),
     ],
@@ -375,6 +379,24 @@ def test_a_late_import_finds_the_test_run(plain: Project, arguments: tuple[str, 
     plain.run(
         *arguments,
         environment={"IN_THREAD": in_thread, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
+    assert plain.attempted == shapes("a test")
+    assert not plain.executed
+
+
+def test_a_late_import_finds_the_test_environment(plain: Project) -> None:
+    """Django's test environment was set up by a script that imports an effect afterwards."""
+    plain.program(
+        """
+        from django.conf import settings
+        from django.test.utils import setup_test_environment
+
+        settings.configure()
+        setup_test_environment()
+        import effects
+
+        effects.attempt_all_shapes("a test")
+        """
     )
     assert plain.attempted == shapes("a test")
     assert not plain.executed
