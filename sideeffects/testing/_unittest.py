@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sideeffects._reading import Calls
+from sideeffects._state import state
+from sideeffects.errors import SideEffectError
 from sideeffects.testing._levels import OPTIONS, Level, level
 from sideeffects.testing._watch import Watch, collect_own_children, files_of_class
 
@@ -43,6 +45,7 @@ class SideEffectsMixin(Case):
     stub: ClassVar[Mapping[Any, object]] = {}
 
     _is_asked_by_plugin = False
+    _are_attributes_in_force = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -57,10 +60,15 @@ class SideEffectsMixin(Case):
     @classmethod
     def setUpClass(cls) -> None:
         """Put the class attributes into force, before anything else is set up."""
-        collect_own_children()
         watch = Watch()
         watch.enter(_levels(cls))
-        cls.addClassCleanup(watch.finish)
+        cls._are_attributes_in_force = True
+
+        def leave() -> None:
+            watch.finish()
+            del cls._are_attributes_in_force
+
+        cls.addClassCleanup(leave)
         super().setUpClass()
 
     def run(self, result: Any = None) -> Any:
@@ -84,20 +92,36 @@ class SideEffectsMixin(Case):
         self._is_asked_by_plugin = True
 
     def _begin(self) -> Watch:
+        collect_own_children()
+        state.sync()
         watch = Watch()
         self.side_effects = watch.calls
+        if "_are_attributes_in_force" not in vars(type(self)):
+            # A `setUpClass` that calls no `super()`, or none at all: `TestCase.debug()`.
+            try:
+                watch.enter(_levels(type(self)))
+            except (SideEffectError, TypeError) as error:
+                self.setUp = _raising(error)  # type: ignore[method-assign]
         if not self._is_asked_by_plugin:
             ask_at_end(self, lambda: self._complain(watch))
         return watch
 
     def _end(self, watch: Watch) -> None:
         watch.finish()
-        vars(self).pop("doCleanups", None)
+        for shadowing in ("doCleanups", "setUp"):
+            vars(self).pop(shadowing, None)
 
     def _complain(self, watch: Watch) -> None:
         complaints = watch.complaints(lambda: files_of_class(type(self)))
         if complaints:
             raise self.failureException(complaints)
+
+
+def _raising(error: Exception) -> Callable[[], None]:
+    def set_up() -> None:
+        raise error
+
+    return set_up
 
 
 def ask_at_end(case: Case, ask: Callable[[], None]) -> None:
@@ -113,7 +137,8 @@ def ask_at_end(case: Case, ask: Callable[[], None]) -> None:
     def look_and_do_cleanups() -> Any:
         # While a cleanup runs, the outcome tells of that cleanup alone. A skipped test has no success either.
         outcome = getattr(case, "_outcome", None)
-        has_failed.append(outcome is not None and not outcome.success)
+        if outcome is not None:
+            has_failed.append(not outcome.success or outcome.expectedFailure is not None)
         return do_cleanups()
 
     def ask_unless_it_failed() -> None:

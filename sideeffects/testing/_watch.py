@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from types import TracebackType
 from typing import Final
 
 from sideeffects import transactions
@@ -16,6 +15,7 @@ from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
+from sideeffects.errors import SideEffectBlocked
 from sideeffects.testing._levels import Level
 
 
@@ -179,7 +179,12 @@ MOST_SHOWN: Final = 20
 
 def _reached(call: Call, files: Collection[str]) -> bool:
     error = call.outcome.error if call.outcome is not None else None
-    step: TracebackType | None = None if error is None else error.__traceback__
+    if not isinstance(error, SideEffectBlocked):
+        return False
+    step = error.__traceback__
+    if step is None:
+        # unittest's assertRaises takes it away. `except` leaves it.
+        return True
     while step is not None:
         file = step.tb_frame.f_code.co_filename
         if file in files or file.startswith("<doctest ") or os.path.basename(file) == "conftest.py":
