@@ -1,7 +1,5 @@
 """The Django app: it registers the system checks, and reads the settings once."""
 
-import contextlib
-
 from django.apps import AppConfig
 from django.core import checks as django_checks
 
@@ -18,10 +16,9 @@ class SideEffectsConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks, and declare what the settings list.
 
-        Settings that are wrong are shown by the checks, and every call of an effect raises; starting up is not what
-        they break.
+        Raises:
+            Exception: the settings are wrong, and this is a test run; otherwise the checks show it.
         """
         django_checks.register(checks.check_settings, checks.TAG)
         django_checks.register(checks.check_modules, checks.TAG, deploy=True)
-        with contextlib.suppress(Exception):
-            conf.current_rules()
+        conf.read_at_start()

@@ -5,8 +5,11 @@ This module is imported without Django; what needs Django imports it once Django
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +42,7 @@ class _Known(NamedTuple):
     rules: Rules
 
 
+_plain_attribute: Final = object.__getattribute__
 _NOTHING_KNOWN: Final = _Known(None, (_MISSING, _MISSING), (None, None), (None, None), _NO_SETTINGS)
 
 
@@ -58,9 +62,39 @@ def install() -> None:
     """Let decisions read the settings, and notice when Django comes."""
     state.rules_source = current_rules
     _import_hooks.after_import("django.conf", lambda _: state.disturb())
+    _import_hooks.after_import("django.apps.registry", _hook_apps)
+    read_at_start()
+
+
+def read_at_start() -> None:
+    """Read the settings if Django has them, so that what they declare is declared before it is used.
+
+    What is wrong with them is raised by every call of an effect and shown by the system checks: starting up, and so
+    showing it, must not fail on it. In a test run it does: what a wrong `DECLARE` fails to declare would execute.
+
+    Raises:
+        Exception: the settings are wrong, and this is a test run.
+    """
     conf = sys.modules.get("django.conf")
-    if conf is not None and conf.settings.configured:
+    if conf is None or not conf.settings.configured:
+        return
+    try:
         current_rules()
+    except Exception:
+        if state.in_test_run():
+            raise
+
+
+def _hook_apps(registry: Any) -> None:
+    """Before Django imports the first app: a module of it may call, or take hold of, what the settings declare."""
+    original = registry.Apps.populate
+
+    @functools.wraps(original)
+    def populate(self: Any, installed_apps: Any = None) -> None:
+        read_at_start()
+        original(self, installed_apps)
+
+    registry.Apps.populate = populate
 
 
 def current_rules() -> Rules:
@@ -78,16 +112,16 @@ def current_rules() -> Rules:
     settings = conf.settings
     # The holder itself: Django has no public way to tell one from the next. Taken past the `__getattribute__` of lazy
     # objects, which is written in Python and would be the dearest step of a decision.
-    wrapped = object.__getattribute__(settings, "_wrapped")
-    known = _cache.known
-    if wrapped is known.wrapped:
+    wrapped = _plain_attribute(settings, "_wrapped")
+    known_wrapped, (known_own, known_legacy), given, copied, rules = _cache.known
+    if wrapped is known_wrapped:
         own = wrapped.__dict__
         if (
-            own.get("SIDE_EFFECTS", _MISSING) is known.held[0]
-            and own.get("FORCE_RUN_SIDE_EFFECTS", _MISSING) is known.held[1]
-            and known.given == known.copied
+            own.get("SIDE_EFFECTS", _MISSING) is known_own
+            and own.get("FORCE_RUN_SIDE_EFFECTS", _MISSING) is known_legacy
+            and (given is copied or given == copied)  # what they hold may have been changed in its place
         ):
-            return known.rules
+            return rules
     return _load(settings)
 
 
@@ -112,10 +146,13 @@ def _load(settings: Any) -> Rules:
     wrapped = settings._wrapped  # noqa: SLF001 - the holder itself: Django has no public way to tell one from the next
     held = _held(wrapped)
     given = raw, legacy = getattr(wrapped, "SIDE_EFFECTS", None), getattr(wrapped, "FORCE_RUN_SIDE_EFFECTS", None)
-    copied = snapshot(raw, "", {}, []), snapshot(legacy, "", {}, [])
-    rules = rules_from(raw, legacy)
+    copied = given if raw is legacy is None else (snapshot(raw, "", {}, []), snapshot(legacy, "", {}, []))
     with state.lock:
-        applydeclarations(raw)
+        undeclared = apply_declarations(raw)
+    rules = rules_from(raw, legacy)
+    if undeclared:
+        raise undeclared[0]
+    with state.lock:
         _follow_changes()
         _cache.known = _Known(wrapped, held, given, copied, rules)
         state.ledger.bound = rules.max_calls
@@ -144,9 +181,22 @@ def _changed(**_: Any) -> None:
     state.disturb()
 
 
-def applydeclarations(raw: Any) -> None:
-    """Declare what `SIDE_EFFECTS["DECLARE"]` lists, each once."""
-    for target, options in declarations((raw or {}).get("DECLARE")):
-        if target not in _cache.declared:
-            declare(target, **options)
-            _cache.declared.add(target)
+def apply_declarations(raw: Any) -> list[Exception]:
+    """Declare what `SIDE_EFFECTS["DECLARE"]` lists, each once: all that can be, whatever is wrong with others.
+
+    Returns:
+        what went wrong with those that are well-formed.
+    """
+    value = raw.get("DECLARE") if isinstance(raw, Mapping) else None
+    failures: list[Exception] = []
+    for target in value if isinstance(value, Mapping | list | tuple) else ():
+        if isinstance(target, str) and target not in _cache.declared:
+            with contextlib.suppress(TypeError):  # it is no declaration, and `rules_from` says so
+                options = declarations({target: value[target]} if isinstance(value, Mapping) else [target])[0][1]
+                try:
+                    declare(target, **options)
+                except Exception as error:  # noqa: BLE001 - the others are declared all the same
+                    failures.append(error)
+                else:
+                    _cache.declared.add(target)
+    return failures

@@ -71,7 +71,7 @@ DECLARING = {
     "chain": "from shop.chain_b import renamed_again\n@renamed_again('chain')\ndef f(): ...",
     "star_b": "from shop.helpers import *",
     "star": "from shop.star_b import named\n@named('star')\ndef f(): ...",
-    "latin": "# coding: latin-1\nfrom sideeffects import side_effect\n@side_effect(name='latin')\ndef f(): 'F\xfcr alle.'",
+    "latin": "# coding: latin-1\nfrom sideeffects import side_effect\n@side_effect(name='latin')\ndef f(): 'F\xfcr.'",
 }
 NAMES = {
     **{name: name for name in DECLARING},
