@@ -68,11 +68,11 @@ class Declared:
             binder = self._binder
             if binder is None:
                 binder = self._binder = self._compile(without_first=False)
-            return binder(*args, **kwargs)
+            return binder(*args, **kwargs) if kwargs else binder(*args)
         binder = self._binder_without_first
         if binder is None:
             binder = self._binder_without_first = self._compile(without_first=True)
-        return binder(instance, *args, **kwargs)
+        return binder(instance, *args, **kwargs) if kwargs else binder(instance, *args)
 
     def _compile(self, *, without_first: bool) -> Binder:
         effect = self.effect

@@ -91,10 +91,11 @@ def begin(
     ruled = declared.standing(rules, is_test_run)
     stub: Stub | None = None
     bound: dict[str, Any] | None = None
-    rule = None if own is EMPTY else own.first_word(effect.name)
+    first = own.first
+    rule = None if first is None or first.closed else first.find(effect.name)
     if rule is not None:
         decision, stub = rule.decision, rule.stub
-    elif not ruled.conditions and (own is EMPTY or not own.entries) and not (is_test_run and state.entries):
+    elif not ruled.conditions and not own.entries and not (is_test_run and state.entries):
         decision = ruled.decision
     else:
         bound = declared.bind(instance, args, kwargs)
@@ -130,11 +131,10 @@ def begin(
         journal = state.journal
         if journal is not None:
             journal.write_call(call)
-    if own is not EMPTY:
-        for ledger in own.captures:
-            ledger.append(call)
+    for ledger in own.captures:
+        ledger.append(call)
     if mode is not _EXECUTE:
-        if not is_test_run and logger.isEnabledFor(logging.INFO):
+        if not is_test_run and logger.isEnabledFor(_INFO):
             _log(call)
         if mode is _RAISE:
             blocked = SideEffectBlocked(effect.name, call.reason, call.caller, decision.origin)
@@ -148,6 +148,7 @@ _now: Final = time.time
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
 _RAISE: Final = Mode.RAISE
+_INFO: Final = logging.INFO
 #: One for all calls without keywords: each keeps what it was given, and most are given none.
 _NO_KEYWORDS: Final[dict[str, Any]] = {}
 

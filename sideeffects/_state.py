@@ -19,11 +19,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call, Mode, process_id
 from sideeffects._ledger import Journal, Ledger
-from sideeffects._policy import Entry, OverrideRule, Rules
+from sideeffects._policy import Entry, Rules
 
 TEST_RUN_VARIABLE: Final = "SIDE_EFFECTS_TEST_RUN"
 JOURNAL_VARIABLE: Final = "SIDE_EFFECTS_JOURNAL"
@@ -32,16 +33,19 @@ Restorer = Callable[[], None]
 Observer = Callable[[Call], object]
 
 
-class Scope(NamedTuple):
-    """What a context sees: its overrides, innermost last, and the ledgers of its captures."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a context sees: its overrides, innermost last, and the ledgers of its captures.
+
+    Attributes:
+        entries: the overrides.
+        captures: the ledgers.
+        first: the override that speaks before all others: what it says while it is open needs no second opinion.
+    """
 
     entries: tuple[Entry, ...] = ()
     captures: tuple[Ledger, ...] = ()
-
-    def first_word(self, name: str) -> OverrideRule | None:
-        """What the innermost override says of an effect, if it is open and says anything: then no other is asked."""
-        innermost = self.entries[-1]
-        return None if innermost.closed or innermost.outermost else innermost.find(name)
+    first: Entry | None = None
 
 
 EMPTY: Final = Scope()
@@ -49,7 +53,9 @@ EMPTY: Final = Scope()
 
 def _scope(entries: tuple[Entry, ...], captures: tuple[Ledger, ...]) -> Scope:
     """`EMPTY` itself when there is nothing, so that looking for nothing is one comparison."""
-    return Scope(entries, captures) if entries or captures else EMPTY
+    if not entries and not captures:
+        return EMPTY
+    return Scope(entries, captures, entries[-1] if entries and not entries[-1].outermost else None)
 
 
 def _placed(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
@@ -121,11 +127,14 @@ class State:
         """Whether this process is in a test run. Once it is, it stays so until it exits."""
         if self._is_test_run:
             return True
-        why = ""
         generation = self.generation
+        why = ""
         # Looking costs more than recording a call. A sign that comes up later either latches or disturbs (`_test_run`
         # sees to it), and the fast switch relies on that as well.
-        if self._looked_at != generation:
+        if self._looked_at == generation:
+            if rules is None or not rules.test_run:
+                return False
+        else:
             why = self.test_run_signs()
             if not why:
                 self._looked_at = generation
