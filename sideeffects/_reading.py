@@ -369,8 +369,10 @@ def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
 
 def line_of(call: Call) -> str:
     """A call as messages list it."""
+    # `items[2].user` is a path into `items`.
+    referred = {path.partition(".")[0].partition("[")[0] for path in call.by_reference}
     shown = ", ".join(
-        f"{name}={_values.describe(value, 200)}" + (" (by reference)" if name in call.by_reference else "")
+        f"{name}={_values.describe(value, 200)}" + (" (by reference)" if name in referred else "")
         for name, value in call.arguments.items()
     )
     error = call.outcome.error if call.outcome is not None else None

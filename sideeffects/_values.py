@@ -123,6 +123,9 @@ def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], dept
         return value
     known = memo.get(id(value))
     if known is not None:
+        if known[0] is _BY_REFERENCE:
+            marks.append(path)
+            return value
         return known[0]
     if depth > MAX_DEPTH * 4:
         marks.append(path)
@@ -130,10 +133,15 @@ def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], dept
     try:
         copied = _copy_container(value, kind, path, memo, marks, depth)
     except Exception:  # noqa: BLE001 - a `__copy__` of the user's may raise anything
-        copied = value
-        marks.append(path)
+        copied = _BY_REFERENCE
     memo[id(value)] = (copied, value)
+    if copied is _BY_REFERENCE:
+        marks.append(path)
+        return value
     return copied
+
+
+_BY_REFERENCE: Final = object()
 
 
 def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], marks: list[str], depth: int) -> Any:
@@ -151,6 +159,10 @@ def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], mar
         if issubclass(kind, dict):
             base = _dict_base(kind)
             _refill(base, twin, [(key, below(child, f"[{describe(key)}]")) for key, child in base.items(value)])
+        elif issubclass(kind, collections.deque):
+            children = [below(item, f"[{index}]") for index, item in enumerate(value)]
+            twin.clear()
+            twin.extend(children)
         elif issubclass(kind, list):
             twin[:] = [below(item, f"[{index}]") for index, item in enumerate(list.__iter__(value))]
         elif kind is set:
@@ -164,8 +176,7 @@ def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], mar
             if hasattr(value, name):
                 object.__setattr__(twin, name, below(getattr(value, name), f".{name}"))
         return twin
-    marks.append(path)
-    return value
+    return _BY_REFERENCE
 
 
 _PLAIN = frozenset((list, dict, set))
