@@ -1,9 +1,13 @@
 """When settings are read, and what wrong ones do to a start."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sideeffects import conf
+from sideeffects.settings_rules import KEYS, problems
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project
 
@@ -77,3 +81,29 @@ def test_wrong_settings_stop_a_test_run_at_its_start_and_nothing_else(project: P
     stopped = project.run("program.py", environment=IN_TESTS, code=1)
     assert not stopped.stdout
     assert "SIDE_EFFECTS" in stopped.stderr or "os:no_such_function" in stopped.stderr
+
+
+PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
+
+
+def test_the_page_on_settings_has_every_key_and_only_right_examples() -> None:
+    """What a reader copies is accepted."""
+    page = (PAGES / "settings.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+    assert len(examples) >= len(KEYS) - 4
+    for example in examples:
+        names: dict[str, Any] = {}
+        exec(example, names)
+        assert problems(names.get("SIDE_EFFECTS"), names.get("FORCE_RUN_SIDE_EFFECTS")) == []
+    for key in KEYS:
+        assert f"`{key}`" in page
+
+
+def test_the_page_on_checks_has_every_number() -> None:
+    """Those that the code can give, and no others."""
+    page = set(re.findall(r"sideeffects\.([EW]\d{3})", (PAGES / "checks.md").read_text(encoding="utf-8")))
+    package = Path(conf.__file__).parent
+    code = "".join((package / name).read_text(encoding="utf-8") for name in ("checks.py", "settings_rules.py"))
+
+    assert page == set(re.findall(r"\b([EW]\d{3})\b", re.sub(r"#.*|\bE\d+ to E\d+\b", "", code)))
