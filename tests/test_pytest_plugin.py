@@ -984,6 +984,36 @@ def test_plain_unittest_cases_are_covered(project: Project) -> None:
     result.stdout.fnmatch_lines(["*to='tearDown'*"])
 
 
+def test_the_mixin_has_its_calls_and_gives_way_to_markers(project: Project) -> None:
+    """Under pytest the class attributes of `SideEffectsMixin` hold where no marker, of whatever level, speaks."""
+    result = project.run(
+        test_it="""
+        import unittest
+        import app, pytest
+        from sideeffects import Mode, explain
+        from sideeffects.testing import SideEffectsMixin
+
+        pytestmark = pytest.mark.side_effects(record=["mail.send"])
+
+        class TestCase(SideEffectsMixin, unittest.TestCase):
+            forbid = ["mail.send", "sms.send"]
+
+            def see(self):
+                self.assertIs(explain("mail.send").mode, Mode.RECORD)
+                self.assertIs(explain("sms.send").mode, Mode.RAISE)
+                app.send_mail("x")
+                self.side_effects.assert_called("mail.send", times=1)
+
+            def test_first(self):
+                self.see()
+
+            def test_second(self):
+                self.see()
+        """
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_run_inside_a_run_leaves_nothing_behind(project: Project) -> None:
     """Markers, option and complaints of a nested pytest, in the same process, end with it."""
     result = project.run(
