@@ -106,6 +106,9 @@ class BoundEffectFunction(_BoundFunctionWrapper):  # type: ignore[misc]
         """Run it in the background; needs `async_ok=True`."""
         return enqueue(self._self_declared, self.__wrapped__, _bound_to(self), args, kwargs)
 
+    def __repr__(self) -> str:
+        return f"<side effect {self.effect.name}, bound: {self.__wrapped__!r}>"
+
     def __copy__(self) -> Any:
         return self
 
@@ -160,6 +163,9 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
         return enqueue(self._self_declared, self.__wrapped__, None, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<side effect {self.effect.name}>"
 
     def __copy__(self) -> Any:
         return self

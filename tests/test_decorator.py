@@ -1520,3 +1520,18 @@ def test_explain_takes_names_and_effects() -> None:
     assert explain(send).mode is Mode.RECORD
     with pytest.raises(UnknownSideEffect, match=r"Did you mean 'sms.send'\?"):
         explain("smss.send")
+
+
+def test_its_repr_says_that_it_is_an_effect() -> None:
+    """By name, without addresses for functions; bound ones show what they are bound to."""
+
+    class Gateway:
+        def __repr__(self) -> str:
+            return "Gateway()"
+
+        @side_effect(name="method")
+        def send(self) -> None: ...
+
+    assert repr(side_effect(name="send")(lambda: None)) == "<side effect send>"
+    assert repr(Gateway().send).startswith("<side effect method, bound: <bound method")
+    assert "Gateway()" in repr(Gateway().send)
