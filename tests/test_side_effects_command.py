@@ -171,11 +171,11 @@ def test_files_of_other_packages_are_shown_without_their_folder(project: Project
     assert f"{smtplib.__file__}:" in listing(project, "smtp.send", "--verbose")
 
 
-def in_a_terminal(project: Project, *arguments: str, **environment: str) -> str:
-    """What the command writes to a terminal of 100 columns."""
+def in_a_terminal(project: Project, *arguments: str, program: tuple[str, ...] = COMMAND, **environment: str) -> str:
+    """What the command, or another program, writes to a terminal of 100 columns."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, *COMMAND, *arguments],
+        [sys.executable, *program, *arguments],
         cwd=project.root,
         env=clean_environment() | {"TERM": "xterm", "COLUMNS": "100"} | environment,
         stdin=follower,
@@ -490,9 +490,10 @@ def test_captured_output_is_plain(project: Project) -> None:
         assert "\\x1b" not in out.getvalue()
         call_command("side_effects", "sms.*", stdout=out, force_color=True)
         assert "\\x1b" in out.getvalue()
+        print("done")
         """,
     )
-    project.run("program.py", environment={"DJANGO_COLORS": "dark"})
+    assert in_a_terminal(project, program=("program.py",)) == "done\n"
 
 
 def test_the_help_shows_examples(project: Project) -> None:
