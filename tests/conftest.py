@@ -34,6 +34,7 @@ TAKEN_AWAY = {
     "option": None,
     "entries": (),
     "observers": (),
+    "journal": None,
     "_journal": None,
     "_journal_owner": 0,
 }

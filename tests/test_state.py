@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-import dis
+import functools
 import gc
 import os
 import queue
@@ -11,7 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import FrameType
@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
-from hypothesis import settings as hypothesis_settings, strategies as st
+from hypothesis import event, settings as hypothesis_settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from sideeffects import SideEffectBlocked, capture, explain, forbid, force_run, observe, record, side_effect, stub
 from sideeffects._overrides import enter_rules, rule_table
-from sideeffects._state import EMPTY, scope, state
+from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 
 # -- places: where code runs, each with a context of its own, driven step by step
@@ -176,6 +176,7 @@ SETTINGS = st.sampled_from(
     + [{"POLICY": {"a.*": mode}} for mode in ("EXECUTE", "RECORD", "RAISE")]
     + [{"MODE": "RECORD", "POLICY": {"a.*": "EXECUTE"}}]
 )
+DICE = st.sampled_from(range(8))
 NUMBERS = st.integers(min_value=0, max_value=1000)
 MAKE: dict[str, Callable[[str], Any]] = {
     "executed": force_run,
@@ -276,16 +277,12 @@ class Programs(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, name=st.sampled_from(EFFECTS))
     def call(self, number: int, name: str) -> None:
-        """Call an effect in a place; `explain` says the same."""
+        """Call an effect in a place."""
         place = self.place(number)
         expected = self.model.fate(self.model.own[place], place, name)
-        before = place.do(lambda: explain(name).mode.name)
-        assert before == {"executed": "EXECUTE", "refused": "RAISE"}.get(expected, "RECORD")
         self.expect_call(place)
         assert place.do(lambda: attempt(self.effects[name])) == expected
-        # By calling, a place has heard of what was left elsewhere.
-        heard = [entry for entry in self.model.own[place] if entry.is_open or entry.home is not place]
-        self.model.own[place][:] = heard
+        self.hear(place)
 
     @rule(number=NUMBERS, name=st.sampled_from(EFFECTS), how=st.sampled_from(["thread", "to_thread"]))
     def hand_on(self, number: int, name: str, how: str) -> None:
@@ -298,7 +295,7 @@ class Programs(RuleBasedStateMachine):
             done: queue.SimpleQueue[str] = queue.SimpleQueue()
             job: Callable[[], None] = lambda: done.put(attempt(self.effects[name]))  # noqa: E731
             if how == "to_thread":
-                job = (lambda context, inner: lambda: context.run(inner))(contextvars.copy_context(), job)
+                job = functools.partial(contextvars.copy_context().run, job)
             threading.Thread(target=job).start()
             return done.get(timeout=30)
 
@@ -340,6 +337,35 @@ class Programs(RuleBasedStateMachine):
         """Remove an observer."""
         self.removers.pop()()
 
+    @rule(dice=DICE)
+    def maybe_calm_down(self, dice: int) -> None:
+        """Not too often: the longer a program, the more may come together in it."""
+        if dice == 0:
+            self.calm_down()
+
+    def calm_down(self) -> None:
+        """Undo everything, as between two tests or requests. Outside a test run effects then bypass the runtime."""
+        while self.entries:
+            self.leave(0, 0, at_home=True)
+        while self.overridden:
+            self.change_settings_back()
+        while self.removers:
+            self.stop_observing()
+        for place in self.places[3:]:
+            place.stop()
+            del self.model.own[place], self.model.captures[place]
+        del self.places[3:]
+        for place in self.places:
+            self.model.own[place].clear()
+            self.model.captures[place].clear()
+            for name in EFFECTS:
+                # Twice: the first may be the one that reads the settings.
+                assert [place.do(lambda: attempt(self.effects[name])) for _ in "12"] == [self.model.default(name)] * 2  # noqa: B023
+        for name, effect in self.effects.items():
+            self.call(0, name)
+            is_on = bool(effect._self_declared.switch)
+            event("calm, and the switch is on" if is_on else "calm, and the switch is off")
+
     # -- what always holds
 
     @invariant()
@@ -350,6 +376,20 @@ class Programs(RuleBasedStateMachine):
     def captures_saw_their_calls(self) -> None:
         for watched in self.watched:
             assert len(watched.calls) == watched.expected
+
+    @invariant()
+    def explain_agrees_everywhere(self) -> None:
+        """Every place is told what the model says."""
+        modes = {"executed": "EXECUTE", "refused": "RAISE"}
+        for place, seen in self.model.own.items():
+            expected = [modes.get(self.model.fate(seen, place, name), "RECORD") for name in EFFECTS]
+            assert place.do(lambda: [explain(name).mode.name for name in EFFECTS]) == expected
+            self.hear(place)
+
+    def hear(self, place: Place) -> None:
+        """By calling or asking, a place has heard of what was left elsewhere."""
+        heard = [entry for entry in self.model.own[place] if entry.is_open or entry.home is not place]
+        self.model.own[place][:] = heard
 
     @invariant()
     def the_switch_is_on_unless_every_call_executes_unwatched(self) -> None:
@@ -409,11 +449,19 @@ class ProductionPrograms(Programs):
         watched.is_open = False
         del watched.stop
 
+    def calm_down(self) -> None:
+        """Leave the captures and clear the doubts as well."""
+        for watched in self.watched:
+            if watched.is_open:
+                self.stop_capture(0)
+        self.doubt(is_doubtful=False)
+        super().calm_down()
+
     @precondition(lambda self: not self.model.is_test_run and not any_open(self.watched))
-    @rule(dice=st.integers(min_value=0, max_value=9))
+    @rule(dice=DICE)
     def begin_a_test_run(self, dice: int) -> None:
         """Now and then, a test run begins."""
-        if dice == 0:
+        if dice == 1:
             state.latch("the program says so")
             self.model.is_test_run = True
 
@@ -438,7 +486,7 @@ class ProductionPrograms(Programs):
         os.environ.pop("SIDE_EFFECTS_TEST_RUN", None)
 
 
-SIZE = hypothesis_settings(max_examples=60, stateful_step_count=40)
+SIZE = hypothesis_settings(max_examples=100, stateful_step_count=50)
 
 
 def test_programs_in_a_test_run() -> None:
@@ -449,3 +497,454 @@ def test_programs_in_a_test_run() -> None:
 def test_programs_in_production(production: None) -> None:
     """The same outside a test run; and no effect bypasses the runtime unless all its calls execute unwatched."""
     run_state_machine_as_test(ProductionPrograms, settings=SIZE)
+
+
+# -- the fast switch, piece by piece
+
+
+@pytest.fixture
+def send() -> Iterator[Any]:
+    """An effect that says what became of it."""
+    with isolated_registry():
+        yield Programs.declare("sms.send")
+
+
+@pytest.fixture
+def beside() -> Iterator[ThreadPlace]:
+    """A thread beside the one of the test."""
+    place = ThreadPlace()
+    yield place
+    place.stop()
+
+
+def switch_of(effect: Any) -> bool:
+    """Whether calls go through the runtime, rather than directly to the function."""
+    return bool(effect._self_declared.switch)
+
+
+def test_it_goes_off_when_nobody_watches(production: None, send: Any) -> None:
+    """Executing in production, a function is called directly from the second call on."""
+    assert switch_of(send)
+    for _ in range(3):
+        assert send() == "executed"
+    assert not switch_of(send)
+
+
+def test_in_a_test_run_it_never_goes_off(send: Any) -> None:
+    """Even a forced effect goes through the runtime at each call."""
+    with force_run(send), override_settings(SIDE_EFFECTS={"FORCE_RUN": ["sms.send"]}):
+        for _ in range(3):
+            assert send() == "executed"
+            assert switch_of(send)
+
+
+def entered(manager: Any) -> Callable[[], Any]:
+    """Enter it; gives what leaves it."""
+    manager.__enter__()
+    return lambda: manager.__exit__(None, None, None)
+
+
+def doubt() -> Callable[[], Any]:
+    """Let a doubt come up; gives what takes it away."""
+    with state.lock:
+        state.doubts.add("?")
+        state.disturb()
+    return lambda: state.doubts.discard("?")
+
+
+#: What may come into force; each gives what takes it back.
+CHANGES: dict[str, Callable[[], Callable[[], Any]]] = {
+    "override": lambda: entered(record()),
+    "capture": lambda: entered(capture()),
+    "observer": lambda: observe(str),
+    "settings": lambda: entered(override_settings(SIDE_EFFECTS={"MODE": "RAISE"})),
+    "a doubt": doubt,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_change_turns_it_on_and_keeps_it_on(production: None, send: Any, beside: ThreadPlace, change: str) -> None:
+    """An override, a capture, an observer, a setting or a doubt, from whatever thread, turns it on for its duration."""
+    for _ in range(2):
+        send(), send()
+        assert not switch_of(send)
+        undo = beside.do(CHANGES[change])
+        assert switch_of(send)
+        for _ in range(3):
+            attempt(send)
+            assert switch_of(send)
+        beside.do(undo)
+        del undo
+        send(), send()
+        assert not switch_of(send)
+
+
+def test_work_that_outlives_a_block_keeps_it_on(production: None, send: Any) -> None:
+    """As long as a context may still see a closed RECORD, no effect bypasses the runtime; then it goes off again."""
+    with record("sms.send"):
+        outlived = contextvars.copy_context()
+    gc.collect()
+    for _ in range(3):
+        send()
+        assert switch_of(send)
+    assert outlived.run(send) == "recorded"
+    del outlived
+    send(), send()
+    assert not switch_of(send)
+
+
+def test_work_that_waits_for_its_turn_keeps_it_on(production: None, send: Any) -> None:
+    """A job in a pool's queue is such work, although no thread runs it yet."""
+    go = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(go.wait, 30)
+        with record("sms.send"):
+            later = pool.submit(send)
+        gc.collect()
+        send()
+        assert switch_of(send)
+        go.set()
+        assert later.result(30) == "recorded"
+
+
+def test_a_test_run_that_begins_turns_it_on_for_good(production: None, send: Any) -> None:
+    """From the latch on nothing executes, though it did before; and the environment tells the children."""
+    send(), send()
+    assert not switch_of(send)
+    state.latch("it begins")
+    assert (send(), switch_of(send)) == ("recorded", True)
+    assert os.environ["SIDE_EFFECTS_TEST_RUN"] == "1"
+    del os.environ["SIDE_EFFECTS_TEST_RUN"]
+    assert send() == "recorded"
+
+
+@pytest.mark.parametrize("kind", ["on_commit", "coroutine function", "generator", "policy function"])
+def test_what_cannot_be_decided_once_never_bypasses(production: None, kind: str) -> None:
+    """Effects with `on_commit`, coroutines, generators, and rules on arguments go through the runtime at each call."""
+    with isolated_registry(), override_settings(SIDE_EFFECTS={"POLICY": {"x.policy": lambda *call: "EXECUTE"}}):
+        ran = []
+        on_commit = side_effect(name="x.commit", on_commit=True)(lambda: ran.append(1))
+        policy = side_effect(name="x.policy")(lambda: ran.append(1))
+
+        @side_effect(name="x.coroutine")
+        async def coroutine() -> None:
+            ran.append(1)
+
+        @side_effect(name="x.generator")
+        def generator() -> Iterator[int]:
+            ran.append(1)
+            yield 1
+
+        chosen = {
+            "on_commit": (on_commit, on_commit),
+            "coroutine function": (coroutine, lambda: asyncio.run(coroutine())),
+            "generator": (generator, lambda: list(generator())),
+            "policy function": (policy, policy),
+        }
+        effect, call = chosen[kind]
+        for _ in range(3):
+            call()
+            assert switch_of(effect)
+        assert ran == [1, 1, 1]
+
+
+ARRIVING = """
+import sys
+from sideeffects import side_effect
+from sideeffects._state import state
+
+@side_effect(name="sms.send", returns="recorded")
+def send():
+    return "executed"
+
+assert [send(), send()] == ["executed"] * 2
+assert send._self_declared.switch == [], "not off"
+assert "django.conf" not in sys.modules
+from django.conf import settings
+assert send() == "executed"
+{change}
+print(send())
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "printed"),
+    [
+        ("settings.configure()", "executed"),
+        ("settings.configure(SIDE_EFFECTS={'MODE': 'RECORD'})", "recorded"),
+        ("settings.configure(SIDE_EFFECTS={'TEST_RUN': True})", "recorded"),
+        ("settings.configure(); from django.test.utils import setup_test_environment as up; send(); up()", "recorded"),
+        (
+            "settings.configure(); from django.test import utils; send(); utils.setup_test_environment(); "  # noqa: ISC004
+            "utils.teardown_test_environment()",
+            "recorded",
+        ),
+    ],
+)
+def test_django_that_arrives_late_is_noticed(production: None, change: str, printed: str) -> None:
+    """Effects that bypass the runtime come back to it when Django, its settings or its test environment come."""
+    run = subprocess.run(
+        [sys.executable, "-c", ARRIVING.format(change=change)], capture_output=True, text=True, check=False
+    )
+    assert (run.stdout.strip(), run.returncode) == (printed, 0), run.stderr
+
+
+# -- races, at every single step of the interpreter
+
+
+def interrupted(work: Callable[[], Any], intruder: Callable[[], Any], step: int) -> tuple[Any, bool]:
+    """Do `work`; at its `step`-th instruction inside the package let another thread do `intruder`.
+
+    Steps at which `work` holds the state's lock are passed over: the intruder would wait for it. Gives what `work`
+    returned, and whether it was long enough for the intruder to come in.
+    """
+    left = [step]
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if "sideeffects" not in frame.f_code.co_filename.split(os.sep):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and left[0] >= 0 and not state.lock._is_owned():  # type: ignore[attr-defined]
+            left[0] -= 1
+            if left[0] < 0:
+                intruder()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        result = work()
+    finally:
+        sys.settrace(before)
+    return result, left[0] < 0
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_in_the_midst_of_a_call_is_not_lost(
+    production: None, send: Any, beside: ThreadPlace, change: str
+) -> None:
+    """Wherever in a call a change comes in between, that call does not turn the switch off afterwards."""
+    fate = {"override": "recorded", "settings": "refused"}.get(change, "executed")
+    step, came_in = 0, True
+    while came_in:
+        state.disturb()
+        undo: list[Any] = []
+        intruder = functools.partial(lambda undo: undo.append(beside.do(CHANGES[change])), undo)
+        _, came_in = interrupted(lambda: attempt(send), intruder, step)
+        if came_in:
+            assert switch_of(send), f"off after step {step}"
+            assert beside.do(lambda: attempt(send)) == fate, f"after step {step}"
+            beside.do(undo.pop())
+        step += 1
+    assert step > 50
+
+
+def test_two_calls_at_once_never_mix_two_rules(production: None, send: Any, beside: ThreadPlace) -> None:
+    """Wherever in a call another thread makes the same call, the rules that hold now are those that decide."""
+    step, came_in = 0, True
+    while came_in:
+        assert attempt(send) == "executed"
+        with override_settings(SIDE_EFFECTS={"MODE": "RECORD"}):
+            fate, came_in = interrupted(lambda: attempt(send), lambda: beside.do(send), step)
+            assert fate == "recorded", f"at step {step}"
+            assert attempt(send) == "recorded", f"after step {step}"
+        step += 1
+    assert step > 50
+
+
+def test_settings_that_change_while_they_are_read_are_read_again(
+    production: None, send: Any, beside: ThreadPlace
+) -> None:
+    """Wherever in the reading of settings others come into force, the next call knows the others."""
+    step, came_in = 0, True
+    while came_in:
+        strict = override_settings(SIDE_EFFECTS={"MODE": "RAISE"})
+        with override_settings(SIDE_EFFECTS={"MODE": "EXECUTE"}):
+            _, came_in = interrupted(lambda: attempt(send), strict.enable, step)
+            if came_in:
+                assert attempt(send) == "refused", f"after step {step}"
+                strict.disable()
+        step += 1
+    assert step > 500
+
+
+@pytest.mark.parametrize("word", ["recorded", "refused"])
+def test_no_call_inside_ones_own_block_executes(production: None, send: Any, word: str) -> None:
+    """Many threads enter, call and leave, while others just call: inside a block of its own none ever executes."""
+    wrong: list[str] = []
+    interval = sys.getswitchinterval()
+    held = MAKE[word]("sms.send")
+    barrier = threading.Barrier(6)
+
+    def hold_back() -> None:
+        barrier.wait(30)
+        for _ in range(300):
+            with held:
+                if attempt(send) != word:
+                    wrong.append("executed inside")
+            if send() != "executed":
+                wrong.append("held back outside")
+
+    def only_call() -> None:
+        barrier.wait(30)
+        wrong.extend("held back beside" for _ in range(2000) if send() != "executed")
+
+    threads = [threading.Thread(target=target) for target in [hold_back] * 3 + [only_call] * 3]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert state.entries == ()
+
+
+# -- laws
+
+
+CHILD = """
+from sideeffects import force_run, side_effect
+ran = []
+@side_effect(name="sms.send")
+def send():
+    ran.append(1)
+with force_run(send):
+    try:
+        send()
+    except OSError as error:
+        print(type(error).__name__, ran)
+"""
+
+
+def test_law_2_a_broken_store_executes_nothing(production: None, tmp_path: Any) -> None:
+    """When a child of a test run cannot write its call down, the call raises; forced or not, it does not execute."""
+    environment = {
+        **os.environ,
+        "SIDE_EFFECTS_TEST_RUN": "1",
+        "SIDE_EFFECTS_JOURNAL": str(tmp_path / "no" / "such" / "folder" / "calls.jsonl"),
+    }
+    run = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=False, env=environment)
+    assert (run.stdout.strip(), run.returncode) == ("FileNotFoundError []", 0), run.stderr
+
+
+def test_law_2_rules_that_cannot_be_read_execute_nothing(production: None, send: Any, monkeypatch: Any) -> None:
+    """When the rules cannot be read, the call raises what went wrong."""
+    send(), send()
+
+    def fail() -> Any:
+        raise LookupError("no rules")
+
+    monkeypatch.setattr(state, "rules_source", fail)
+    state.disturb()
+    with pytest.raises(LookupError, match="no rules"):
+        send()
+    with pytest.raises(LookupError, match="no rules"), record():
+        send()
+
+
+async def test_law_4_a_coroutine_is_decided_when_it_is_awaited(send: Any) -> None:
+    """What was only created inside a block is not forced by it; what was begun in it stays as it was decided."""
+    go = asyncio.Event()
+
+    @side_effect(name="mail.fetch", returns="recorded")
+    async def fetch() -> str:
+        return "executed"
+
+    async def slow_answer() -> str:
+        await go.wait()
+        return "stubbed"
+
+    with force_run("mail.fetch"):
+        created = fetch()
+    assert await created == "recorded"
+    with stub("mail.fetch", returns=slow_answer):
+        begun = asyncio.create_task(fetch())
+        await asyncio.sleep(0)
+    with force_run("mail.fetch"):
+        go.set()
+        assert await begun == "stubbed"
+
+
+async def test_law_4_generators_stay_as_they_were_decided(send: Any) -> None:
+    """A generator is decided at the call, an asynchronous one at its first step; what comes later changes nothing."""
+
+    @side_effect(name="feed.read", returns=["recorded"] * 2)
+    def read() -> Iterator[str]:
+        yield from ["executed"] * 2
+
+    @side_effect(name="feed.stream", returns=["recorded"] * 2)
+    async def stream() -> Any:
+        for item in ["executed"] * 2:
+            yield item
+
+    reading = read()
+    streaming, not_begun = stream(), stream()
+    assert await anext(streaming) == "recorded"
+    with force_run("feed.*"):
+        assert list(reading) == ["recorded"] * 2
+        assert await anext(streaming) == "recorded"
+        executing = read()
+        assert await anext(not_begun) == "executed"
+    with forbid("feed.*"):
+        assert list(executing) == ["executed"] * 2
+        assert await anext(not_begun) == "executed"
+
+
+@pytest.mark.parametrize("where", ["test run", "production"])
+def test_law_4_the_background_keeps_to_the_decision(request: Any, send: Any, where: str) -> None:
+    """An enqueued call is decided when it is enqueued, however long it waits and whatever is in force by then."""
+    if where == "production":
+        request.getfixturevalue("production")
+    go = threading.Event()
+
+    @side_effect(name="background.block", async_ok=True)
+    def block() -> None:
+        go.wait(30)
+
+    @side_effect(name="background.send", async_ok=True, returns="recorded")
+    def background() -> str:
+        return "executed"
+
+    with force_run("background.*"):
+        blocked = [block.enqueue() for _ in range(8)]
+        forced = background.enqueue()
+    with record("background.*"):
+        recorded = background.enqueue()
+    with forbid("background.*"):
+        go.set()
+        assert forced.result(30) == "executed"
+    with force_run("background.*"):
+        assert recorded.result(30) == "recorded"
+    assert [handle.result(30) for handle in blocked] == [None] * 8
+
+
+@pytest.mark.parametrize("doing", ["executing", "executing in doubt", "recording", "refusing", "overriding"])
+def test_law_7_nothing_accumulates(production: None, send: Any, doing: str) -> None:
+    """Outside a test run and without captures, ten thousand more calls take no more memory than the ones before."""
+    given = {"recording": {"MODE": "RECORD"}, "refusing": {"MODE": "RAISE"}}.get(doing, {})
+    if doing == "executing in doubt":
+        state.doubts.add("?")
+
+    def calls(count: int) -> None:
+        for _ in range(count):
+            if doing == "overriding":
+                with record("sms.send"):
+                    send()
+            attempt(send)
+
+    with override_settings(SIDE_EFFECTS=given):
+        calls(500)
+        tracemalloc.start()
+        try:
+            sizes = []
+            for _ in range(4):
+                calls(2500)
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+    # A single call kept of each thousand would be seen: a `Call` alone takes some 200 bytes.
+    assert sizes[-1] - sizes[0] < 1500, sizes
