@@ -88,8 +88,6 @@ def signs() -> str:
         return f"{TEST_RUN_VARIABLE} is set in the environment"
     if _pytest_version() is not None:
         return "pytest runs (PYTEST_VERSION is set in the environment)"
-    if "sideeffects.pytest_plugin" in sys.modules:
-        return "pytest runs (the sideeffects plugin is imported)"
     if _is_django_environment_up():
         return "Django's test environment is set up"
     argv = getattr(sys, "argv", None) or [""]
@@ -217,8 +215,7 @@ class _LatchingState(type):
     """The type of Django's record of a test environment: filling it latches."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        if name == "saved_data":
-            state.latch(_BY_DJANGO)
+        state.latch(_BY_DJANGO)
         super().__setattr__(name, value)
 
 

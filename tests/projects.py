@@ -90,7 +90,7 @@ class Project:
         file.write_text(textwrap.dedent(source).lstrip("\n"), encoding="utf-8")
 
     def run(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, code: int = 0
+        self, *arguments: str, environment: Mapping[str, str] | None = None, code: int | None = 0
     ) -> "subprocess.CompletedProcess[str]":
         """Run `python ARGUMENTS` in the project, with a cleaned environment and these variables, and forget before it.
 
@@ -98,10 +98,9 @@ class Project:
             the finished process.
 
         Raises:
-            AssertionError: it did not exit with `code`.
+            AssertionError: it did not exit with `code`; `None` allows any.
         """
-        for trace in ("attempted", "executed"):
-            (self.root / trace).unlink(missing_ok=True)
+        self.forget()
         finished = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.root,
@@ -112,7 +111,7 @@ class Project:
             timeout=120,
             check=False,
         )
-        assert finished.returncode == code, (
+        assert code in (None, finished.returncode), (
             f"python {' '.join(arguments)} exited with {finished.returncode}:\n{finished.stdout}\n{finished.stderr}"
         )
         return finished
@@ -125,6 +124,11 @@ class Project:
         """
         self.write("program.py", source)
         return self.run("program.py", *arguments, environment=environment).stdout
+
+    def forget(self) -> None:
+        """Forget the traces of earlier runs."""
+        for trace in ("attempted", "executed"):
+            (self.root / trace).unlink(missing_ok=True)
 
     @property
     def attempted(self) -> Counter[str]:

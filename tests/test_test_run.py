@@ -369,6 +369,9 @@ LATE = """
             id="runner",
         ),
         pytest.param(("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:sideeffects", "test_late.py"), id="pytest"),
+        pytest.param(
+            ("-c", "import pytest; pytest.main(['-q', '-p', 'no:cacheprovider', 'test_late.py'])"), id="pytest.main"
+        ),
         pytest.param(("-c", "import doctest, test_late as t; doctest.testmod(t)"), id="doctest"),
         pytest.param(("-m", "doctest", "test_late.py"), id="python -m doctest"),
     ],
@@ -382,6 +385,27 @@ def test_a_late_import_finds_the_test_run(plain: Project, arguments: tuple[str, 
     )
     assert plain.attempted == shapes("a test")
     assert not plain.executed
+
+
+def test_a_django_with_another_record_is_covered(plain: Project, tmp_path: Path) -> None:
+    """A Django that notes its test environment elsewhere than today's is known by `setup_test_environment` itself."""
+    folder = tmp_path / "django" / "test"
+    folder.mkdir(parents=True)
+    for package in (folder.parent, folder):
+        (package / "__init__.py").write_text("")
+    (folder / "utils.py").write_text("def setup_test_environment():\n    pass\n")
+    plain.program(
+        """
+        import effects
+        effects.attempt("before")
+        from django.test.utils import setup_test_environment
+        setup_test_environment()
+        effects.attempt_all_shapes("a test")
+        """,
+        environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{clean_environment()['PYTHONPATH']}"},
+    )
+    assert plain.attempted == {"before": 1} | shapes("a test")
+    assert plain.executed == {"before": 1}
 
 
 def test_a_late_import_finds_the_test_environment(plain: Project) -> None:
@@ -509,14 +533,9 @@ def test_the_interpreter_starts_within_the_test_run(plain: Project, arguments: t
     for script in ("bin/pytest", "manage.py"):
         plain.write(script, "")
     path = os.pathsep.join((str(tmp_path), str(plain.root), clean_environment()["PYTHONPATH"]))
-    subprocess.run(
-        [sys.executable, *arguments],
-        cwd=plain.root,
-        env=clean_environment() | {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        timeout=60,
-        check=False,  # Django has no settings here
-    )
+    # Django has no settings here, so the program may fail afterwards.
+    plain.run(*arguments, environment={"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, code=None)
+
     assert set(shapes("sitecustomize")) <= set(plain.attempted)
     assert not plain.executed
 
@@ -625,8 +644,7 @@ def test_a_server_executes(shop: Project) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    for trace in ("attempted", "executed"):
-        (shop.root / trace).unlink(missing_ok=True)
+    shop.forget()
     with subprocess.Popen(
         [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
         cwd=shop.root,
