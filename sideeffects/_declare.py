@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -115,6 +114,8 @@ def _find(module: ModuleType, path: str) -> tuple[Any, str, Any]:
 
 def _no_such(module: ModuleType, path: str, owner: Any, part: str) -> DeclarationError:
     names = [name for name in dir(owner) if not name.startswith("__")]
+    import difflib  # for this message alone
+
     close = difflib.get_close_matches(part, names, n=1, cutoff=0.3)
     prefix = path.rpartition(part)[0]
     nearest = f"; the nearest is {module.__name__}:{prefix}{close[0]}" if close else ""

@@ -8,7 +8,6 @@ import functools
 import importlib
 import inspect
 import os
-import pickle
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
@@ -189,6 +188,8 @@ def _referred(function: Any) -> Any:
     effect: SideEffect = function.effect
     module, _, qualname = effect.dotted_path.partition(":")
     if "<locals>" in qualname:
+        import pickle  # whoever asks has imported it
+
         raise pickle.PicklingError(f"cannot pickle the local side effect {qualname!r}: define it in its module")
     return _refer, (module, qualname, effect.name)
 

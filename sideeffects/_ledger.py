@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from collections.abc import Generator
@@ -126,6 +125,8 @@ class Journal:
         self._write({key: record[key] for key in ("process", "serial", "outcome")})
 
     def _write(self, record: dict[str, Any]) -> None:
+        import json  # in test runs alone
+
         # The first line break ends what a process that was killed while writing may have left.
         line = b"\n" + json.dumps(record, ensure_ascii=True).encode() + b"\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -154,6 +155,8 @@ class Journal:
 
     def _take(self, line: bytes) -> Call | None:
         try:
+            import json
+
             record = json.loads(line)
         except ValueError:
             self.torn += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects._calls import Decision, Mode, SideEffect
 from sideeffects._registry import EVERYTHING, is_glob, matches
@@ -18,8 +18,11 @@ from sideeffects._values import text_of
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+# Most of these are named tuples: a frozen dataclass takes four times as long to be made when the package is imported.
+# What each call looks into is unpacked there, which is as fast as the attributes of a dataclass.
+
+
+class Rule(NamedTuple):
     """One entry of `POLICY`: what to do with the effects that a pattern means."""
 
     pattern: str
@@ -42,8 +45,7 @@ class Rules:
     settled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What the rules say of one effect: a decision, and functions that may tighten or replace it per call."""
 
     decision: Decision
@@ -51,16 +53,14 @@ class Standing:
     floor: Mode = Mode.EXECUTE
 
 
-@dataclass(frozen=True, slots=True)
-class Stub:
+class Stub(NamedTuple):
     """What a recorded call returns or raises."""
 
     returns: Any = None
     raises: BaseException | type[BaseException] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OverrideRule:
+class OverrideRule(NamedTuple):
     """One line of an override: the effects that a pattern means get this decision, and perhaps a stub."""
 
     pattern: str
@@ -68,7 +68,7 @@ class OverrideRule:
     stub: Stub | None = None
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False, repr=False, weakref_slot=True)
 class Entry:
     """One open (or outlived) override, as it stands in a context.
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sideeffects._state import EMPTY, Scope, scope, state
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _patched: list[bool] = []
 
@@ -26,6 +28,8 @@ def install() -> None:
         if not _patched:
             _patched.append(True)
             setattr(threading.Thread, "start", _start(threading.Thread.start))  # noqa: B010 - a method, for the checkers
+            from concurrent.futures import ThreadPoolExecutor  # where nothing is overridden, nothing needs it
+
             setattr(ThreadPoolExecutor, "submit", _submit(ThreadPoolExecutor.submit))  # noqa: B010 - as above
 
 

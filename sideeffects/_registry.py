@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import os
@@ -135,6 +134,8 @@ class Registry(Mapping[str, SideEffect]):
     def close_to(self, name: str) -> tuple[str, ...]:
         """Up to three declared names that look like `name`, best first."""
         names = self._store.names()
+        import difflib  # for error messages alone
+
         close = difflib.get_close_matches(name, names, n=3)
         return tuple(
             close or [known for known in names if known.startswith(f"{name}.") or known.endswith(f".{name}")][:3]

@@ -86,23 +86,22 @@ def begin(
     rules = state.rules_source()
     is_test_run = state.in_test_run(rules)
     own = scope.get()
+    entries, captures, first = own
     if instance is None and args and declared.may_take_class:
         instance, args = _as_class_method(declared, args)
     ruled = declared.standing(rules, is_test_run)
+    decision, conditions, _ = ruled
     stub: Stub | None = None
     bound: dict[str, Any] | None = None
-    first = own.first
     rule = None if first is None or first.closed else first.find(effect.name)
     if rule is not None:
-        decision, stub = rule.decision, rule.stub
-    elif not ruled.conditions and not own.entries and not (is_test_run and state.entries):
-        decision = ruled.decision
-    else:
+        _, decision, stub = rule
+    elif conditions or entries or (is_test_run and state.entries):
         bound = declared.bind(instance, args, kwargs)
         decision, stub = decide(effect, MappingProxyType(bound), state.visible(own, is_test_run), ruled)
     mode = decision.mode
-    if mode is _EXECUTE and not is_test_run and not own.captures and not state.observers:
-        if declared.is_direct and own is EMPTY and not ruled.conditions:
+    if mode is _EXECUTE and not is_test_run and not captures and not state.observers:
+        if declared.is_direct and own is EMPTY and not conditions:
             state.settle(declared, generation, rules)
         return None, mode, None
     if bound is None:
@@ -131,7 +130,7 @@ def begin(
         journal = state.journal
         if journal is not None:
             journal.write_call(call)
-    for ledger in own.captures:
+    for ledger in captures:
         ledger.append(call)
     if mode is not _EXECUTE:
         if not is_test_run and logger.isEnabledFor(_INFO):

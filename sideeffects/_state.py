@@ -19,8 +19,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from sideeffects._calls import Call, Mode, process_id
 from sideeffects._ledger import Journal, Ledger
@@ -33,8 +32,7 @@ Restorer = Callable[[], None]
 Observer = Callable[[Call], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What a context sees: its overrides, innermost last, and the ledgers of its captures.
 
     Attributes:

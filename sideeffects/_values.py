@@ -12,15 +12,13 @@ import collections
 import copy
 import dataclasses
 import datetime
-import decimal
 import enum
-import fractions
 import functools
 import math
 import pathlib
 import re
+import sys
 import types
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 
@@ -42,38 +40,59 @@ SENSITIVE_NAMES: Final = frozenset(
     """.split()
 )
 
-SCALARS: Final = frozenset(
-    (
-        type(None),
-        bool,
-        int,
-        float,
-        complex,
-        str,
-        bytes,
-        decimal.Decimal,
-        fractions.Fraction,
-        datetime.date,
-        datetime.datetime,
-        datetime.time,
-        datetime.timedelta,
-        uuid.UUID,
-        range,
-        slice,
-        type(Ellipsis),
-        type(NotImplemented),
-        re.Pattern,
-        pathlib.PosixPath,
-        pathlib.WindowsPath,
-        pathlib.PurePosixPath,
-        pathlib.PureWindowsPath,
-        types.FunctionType,
-        types.BuiltinFunctionType,
-        types.ModuleType,
-        type,
-    )
-)
-#: Values of these types never change, so the reference is the copy.
+#: Values of these types never change, so the reference is the copy. `is_scalar` knows further ones.
+SCALARS: Final[set[type[Any]]] = {
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    datetime.date,
+    datetime.datetime,
+    datetime.time,
+    datetime.timedelta,
+    range,
+    slice,
+    type(Ellipsis),
+    type(NotImplemented),
+    re.Pattern,
+    pathlib.PosixPath,
+    pathlib.WindowsPath,
+    pathlib.PurePosixPath,
+    pathlib.PureWindowsPath,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    type,
+}
+
+#: More of them, by name, each with its module and with what makes text of it for JSON. Their modules take as long to
+#: import as half of this package, and where there is a value there is the module.
+_SCALARS_OF: Final[dict[str, tuple[str, Callable[[Any], str] | None]]] = {
+    "Decimal": ("decimal", str),
+    "Fraction": ("fractions", None),
+    "UUID": ("uuid", str),
+}
+
+
+def is_scalar(kind: type[Any]) -> bool:
+    """Whether values of this type never change. Types seen for the first time are entered into `SCALARS`."""
+    if kind in SCALARS:
+        return True
+    name = _name_of(kind)
+    module, as_text = _SCALARS_OF.get(name, ("", None))
+    if not module or getattr(sys.modules.get(module), name, None) is not kind:
+        return False
+    if as_text is not None:
+        _JSON[kind] = as_text
+    SCALARS.add(kind)
+    return True
+
+
+#: Past a `__name__` that a metaclass may have.
+_name_of: Final[Callable[[type[Any]], str]] = vars(type)["__name__"].__get__
 
 
 def _per_type(function: Callable[[type[Any]], R]) -> Callable[[type[Any]], R]:
@@ -119,7 +138,7 @@ def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], dept
         depth: how far down this is.
     """
     kind = type(value)
-    if kind in SCALARS or issubclass(kind, (enum.Enum, type)):
+    if is_scalar(kind) or issubclass(kind, (enum.Enum, type)):
         return value
     known = memo.get(id(value))
     if known is not None:
@@ -355,7 +374,7 @@ def texts_in(value: Any) -> Iterator[str]:
 
 def _secrets(value: Any, more: frozenset[str], is_secret: bool, depth: int) -> Iterator[str]:
     kind = type(value)
-    if kind in SCALARS:
+    if is_scalar(kind):
         if is_secret:
             text = value.decode("utf-8", "replace") if kind is bytes else describe(value) if kind is not str else value
             if len(text) >= SHORTEST_SECRET and kind not in (bool, type(None)):
@@ -531,7 +550,7 @@ LONGEST_INTEGER: Final = 2048
 
 
 def _jsonable(value: Any, kind: type, depth: int) -> Any:
-    simple = _JSON.get(kind)
+    simple = _JSON.get(kind) if is_scalar(kind) else None
     if simple is not None:
         return simple(value)
     if is_lazy(kind):
@@ -560,8 +579,6 @@ def _json_key(key: object) -> str:
 
 
 _JSON: Final[dict[type, Callable[[Any], Any]]] = {
-    decimal.Decimal: str,
-    uuid.UUID: str,
     datetime.datetime: datetime.datetime.isoformat,
     datetime.date: datetime.date.isoformat,
     datetime.time: datetime.time.isoformat,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -65,6 +64,8 @@ def problems(raw: Any, legacy: Any) -> list[Problem]:
         given = raw
     for key in given:
         if key not in KEYS:
+            import difflib  # for this message alone
+
             close = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(KEYS)}"
             found.append(Problem("E001", f"SIDE_EFFECTS has no key {key!r}{hint}"))
