@@ -150,8 +150,10 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         if (len(found) >= 1) if times is None else (len(found) == times):
             return
         wanted = _shown_expectation(pattern_of(effect), expected, where, named)
-        often = "" if times is None else f" {times} time{'' if times == 1 else 's'}, but it was called {len(found)}"
-        lines = [f"expected call{often}: {wanted}" if times is None else f"expected{often}: {wanted}"]
+        if times is None:
+            lines = [f"expected call: {wanted}"]
+        else:
+            lines = [f"expected {times} call{'' if times == 1 else 's'}, got {len(found)}: {wanted}"]
         if not found and named and (expected or where):
             lines += _nearest(named, expected)
         self._fail(*lines)
@@ -231,14 +233,15 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
     def _check_parameters(self, effect: object, expected: Mapping[str, Any]) -> None:
         pattern = pattern_of(effect)
         declared = _registry.registry.match(pattern)
-        if not expected or len(declared) != 1 or declared[0].signature is None:
-            return
-        parameters = declared[0].signature.parameters
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            return
-        for name in expected:
-            if name not in parameters:
-                raise TypeError(f"{pattern} has no parameter {name!r}; it has {', '.join(parameters) or 'none'}")
+        known: dict[str, None] = {}
+        for one in declared:
+            if one.signature is None or any(p.kind is p.VAR_KEYWORD for p in one.signature.parameters.values()):
+                return
+            # What a method is called on is no argument: `where=lambda call: call.instance is ...` compares it.
+            known |= dict.fromkeys(name for name in one.signature.parameters if name not in ("self", "cls"))
+        for name in expected if declared else ():
+            if name not in known:
+                raise TypeError(f"{pattern} has no parameter {name!r}; it has {', '.join(known) or 'none'}")
 
     def _complete(self) -> None:
         __tracebackhide__ = True
