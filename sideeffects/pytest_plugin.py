@@ -84,7 +84,6 @@ class Watcher:
     def __init__(self, config: pytest.Config) -> None:
         self.watch: Watch | None = None
         self._item: pytest.Item | None = None
-        self._has_finalizer = False
         self._option_before = state.option
         option = config.getoption("--side-effects")
         if option is not None:
@@ -110,7 +109,6 @@ class Watcher:
             self.watch.finish()
         self.watch = watch = Watch()
         self._item = item
-        self._has_finalizer = False
         levels = _levels(item)
         if levels:
             _enter(watch, levels)
@@ -139,8 +137,6 @@ class Watcher:
         if watch is None:
             return (yield)
         start = state.ledger.end
-        if not self._has_finalizer:
-            watch.finish()
         try:
             result = yield
         finally:
@@ -163,10 +159,6 @@ class Watcher:
         watch, item = self.watch, self._item
         if watch is None or item is None:
             return (yield)
-        if not self._has_finalizer:
-            # Registered before those of the test's fixtures, it runs after them, and before those of wider ones.
-            self._has_finalizer = True
-            item.addfinalizer(watch.finish)
         if fixturedef.scope == "function" or request.node is item:
             return (yield)
         levels = _levels(request.node)

@@ -721,14 +721,20 @@ def test_a_refusal_in_a_child_process_has_to_be_read(project: Project) -> None:
 # -- how it gets there
 
 
-@pytest.mark.parametrize("autoload", [True, False])
-@pytest.mark.parametrize("plugins", [(), ("sideeffects.pytest_plugin",), ("sideeffects",)])
+@pytest.mark.parametrize(
+    ("autoload", "plugins"),
+    [
+        (True, ()),
+        (True, ("sideeffects.pytest_plugin",)),
+        (True, ("sideeffects",)),
+        (False, ("sideeffects.pytest_plugin",)),
+        (False, ("sideeffects",)),
+    ],
+)
 def test_it_loads_by_entry_point_and_by_name(
     project: Project, monkeypatch: pytest.MonkeyPatch, autoload: bool, plugins: tuple[str, ...]
 ) -> None:
     """However it is loaded, and twice too, it works once."""
-    if not autoload and not plugins:
-        pytest.skip("then it is not loaded")
     if autoload:
         monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
         project.pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
