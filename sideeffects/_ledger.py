@@ -20,10 +20,10 @@ class Ledger:
     """
 
     def __init__(self, bound: int = DEFAULT_BOUND) -> None:
-        self._calls: list[Call] = []
+        #: `None` stands for a call of which nothing is known.
+        self._calls: list[Call | None] = []
         self._trimmed = 0
         self._is_closed = False
-        self._lost: list[int] = []
         self._lock = threading.RLock()
         self.bound = bound
 
@@ -75,14 +75,14 @@ class Ledger:
             now = self.end  # read once: others may be appending
             end = now if stop is None else min(stop, now)
             first = max(start, self._trimmed, now - self._bound)
-            kept = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
-            lost = sum(start <= position <= end for position in self._lost)
-            return kept, max(0, min(first, end) - start) + lost
+            stretch = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
+            kept = [call for call in stretch if call is not None]
+            return kept, max(0, min(first, end) - start) + len(stretch) - len(kept)
 
     def lose(self, count: int) -> None:
         """Note that here so many calls were made of which nothing is known."""
         with self._lock:
-            self._lost += [self.end] * count
+            self._calls += [None] * count
 
     def close(self) -> None:
         """Keep what is there, and take no more."""

@@ -247,8 +247,9 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         __tracebackhide__ = True
         if self.dropped:
             raise AssertionError(
-                f"{self.dropped} calls were dropped from the ledger, so nobody can tell: raise "
-                f'SIDE_EFFECTS["LEDGER"]["MAX_CALLS"], or capture a smaller block'
+                f"{self.dropped} of the calls were dropped from the ledger, so nobody can tell: raise "
+                f'SIDE_EFFECTS["LEDGER"]["MAX_CALLS"], or capture a smaller block (a child process that is killed '
+                f"while it writes a call down loses that call, too)"
             )
 
     def _fail(self, *lines: str) -> Any:
