@@ -69,6 +69,9 @@ DECLARING = {
     "made": "from shop.helpers import Maker\nclass made(Maker):\n    def send(self): ...",
     "chain_b": "from shop.helpers import named as renamed_again",
     "chain": "from shop.chain_b import renamed_again\n@renamed_again('chain')\ndef f(): ...",
+    "late_c": "from shop.chain_b import renamed_again as again",
+    "late_b": "from sideeffects import registry\nfrom shop.late_c import again as and_again",
+    "late": "from shop.late_b import and_again\n@and_again('late')\ndef f(): ...",
     "star_b": "from shop.helpers import *",
     "star": "from shop.star_b import named\n@named('star')\ndef f(): ...",
     "latin": "# coding: latin-1\nfrom sideeffects import side_effect\n@side_effect(name='latin')\ndef f(): 'F\xfcr.'",
@@ -79,7 +82,7 @@ NAMES = {
     "tagged": "shop.tagged.f",
     "made": "made.made",
 }
-NAMES = {module: name for module, name in NAMES.items() if module not in ("chain_b", "star_b")}
+NAMES = {module: name for module, name in NAMES.items() if not module.endswith(("_b", "_c"))}
 
 #: Modules that speak of effects and declare none when they are imported.
 SILENT = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -20,8 +20,8 @@ _DECORATORS: Final = frozenset(("sideeffects.side_effect", "sideeffects._decorat
 #: What declares, wherever it is imported from.
 _DECLARERS: Final = _DECORATORS | {"sideeffects.declare", "sideeffects._declare.declare"}
 _PACKAGE: Final = "sideeffects"
-#: Names that stand for names: past this, it is a circle.
-_LONGEST_CHAIN: Final = 50
+#: In segments. Longer ones come of names that stand for parts of themselves.
+_LONGEST_PATH: Final = 50
 
 
 class Survey:
@@ -37,7 +37,6 @@ class Survey:
         self._files = files
         self._modules: dict[str, _Module | None] = {}
         self._answers: dict[str, bool] = {}
-        self._asking: list[str] = []
         self.unreadable: dict[str, Exception] = {}
         for name, path in files.items():
             try:
@@ -58,62 +57,77 @@ class Survey:
             known |= wanted
             speaks = re.compile(rb"\b(?:" + b"|".join(re.escape(word.encode()) for word in sorted(wanted)) + rb")\b")
             found = [name for name, text in self._texts.items() if name not in self._modules and speaks.search(text)]
+            for name in found:
+                self._parsed(name)
             # A question may have been answered "no" for want of a module that has been read since.
             self._answers.clear()
-            wanted = {
-                passed_on
-                for name in found
-                if (module := self._module(name)) is not None
-                for passed_on in module.names
-                if self._is_declarer(f"{name}.{passed_on}")
-            } - known
+            passed_on = {
+                name
+                for module in list(self._modules.values())
+                if module is not None
+                for name in module.names
+                if self._is_declarer(f"{module.name}.{name}")
+            }
+            wanted = passed_on - known
 
     def _module(self, name: str) -> _Module | None:
-        """The module of that name, parsed once; `None` when it is not the project's or cannot be parsed."""
+        """The module of that name, if it is the project's and may pass on what declares.
+
+        One that speaks of nothing that declares can do so only by importing everything from another.
+        """
+        if name not in self._modules and b"import *" in self._texts.get(name, b""):
+            return self._parsed(name)
+        return self._modules.get(name)
+
+    def _parsed(self, name: str) -> _Module | None:
+        """The module of that name, parsed once; `None` when it cannot be parsed."""
         if name not in self._modules:
-            text = self._texts.get(name)
             self._modules[name] = None
-            if text is not None:
-                try:
-                    self._modules[name] = _Module(name, _parse(text), self._files[name].name == "__init__.py")
-                except (SyntaxError, ValueError, RecursionError) as error:
-                    self.unreadable[name] = error
+            try:
+                self._modules[name] = _Module(name, _parse(self._texts[name]), self._files[name].name == "__init__.py")
+            except (SyntaxError, ValueError, RecursionError) as error:
+                self.unreadable[name] = error
         return self._modules[name]
 
     def _is_declarer(self, dotted: str) -> bool:
-        """Whether calling, or decorating with, what stands at that dotted path declares an effect."""
-        if dotted in _DECLARERS:
-            return True
-        known = self._answers.get(dotted)
-        if known is not None:
-            return known
-        if dotted in self._asking or len(self._asking) > _LONGEST_CHAIN:
-            return False
-        self._asking.append(dotted)
-        try:
-            answer = self._look_up(dotted)
-        finally:
-            self._asking.pop()
-        # A "no" from inside a circle of imports is none: whoever asked has not been answered yet.
-        if answer or not self._asking:
-            self._answers[dotted] = answer
-        return answer
+        """Whether calling, or decorating with, what stands at that dotted path declares an effect.
 
-    def _look_up(self, dotted: str) -> bool:
+        It does when it leads to what declares, by any way; each way station is looked at once.
+        """
+        met = {dotted}
+        waiting = [dotted]
+        while waiting:
+            here = waiting.pop()
+            if here in _DECLARERS or self._answers.get(here):
+                self._answers[dotted] = True
+                return True
+            if here not in self._answers:
+                further = [there for there in self._leads_to(here) if there not in met]
+                met.update(further)
+                waiting += further
+        # None of them leads there, since all that they lead to has been met.
+        self._answers.update(dict.fromkeys(met, False))
+        return False
+
+    def _leads_to(self, dotted: str) -> Iterable[str]:
+        """What stands behind a dotted path: another name of it, or what it mentions when it is used."""
+        if dotted.count(".") > _LONGEST_PATH:  # `a = a.b`, followed round and round
+            return
         holder, _, rest = dotted.rpartition(".")
         while holder and self._module(holder) is None:
             holder, _, more = holder.rpartition(".")
             rest = f"{more}.{rest}"
         module = self._module(holder) if holder else None
         if module is None:
-            return False
+            return
         name, _, attributes = rest.partition(".")
         target = module.bound.get(name)
         if target is not None:
-            return self._is_declarer(f"{target}.{attributes}" if attributes else target)
-        if any(self._is_declarer(mention) for mention in module.later.get(name, ())):
-            return True
-        return any(self._is_declarer(f"{star}.{rest}") for star in module.stars)
+            yield f"{target}.{attributes}" if attributes else target
+            return
+        yield from module.later.get(name, ())
+        for star in module.stars:
+            yield f"{star}.{rest}"
 
     def _declares(self, module: _Module) -> bool:
         return any(self._is_declarer(mention) for mention in module.now)
@@ -130,6 +144,7 @@ class _Module:
     """What one module's source says, as dotted paths.
 
     Attributes:
+        name: its own.
         bound: names that stand for something else: imported, or assigned from another name.
         stars: modules of which everything was imported.
         later: top-level functions, classes and made decorators, each with what it mentions when it is used.
@@ -138,11 +153,11 @@ class _Module:
     """
 
     def __init__(self, name: str, tree: ast.Module, is_package: bool) -> None:
-        self._name = name
+        self.name = name
         self._package = name if is_package else name.rpartition(".")[0]
         self.bound: dict[str, str] = {}
         self.stars: list[str] = []
-        self.later: dict[str, list[str]] = {}
+        self.later: dict[str, set[str]] = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 self._note_import(node)
@@ -152,12 +167,12 @@ class _Module:
         for node in _run_by_import(tree):
             if isinstance(node, Definition):
                 at_once = set(_run_by_import(node))
-                self.later.setdefault(node.name, []).extend(
+                self.later.setdefault(node.name, set()).update(
                     self._mentions(inner for inner in ast.walk(node) if inner not in at_once)
                 )
             elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 passing.update(self._note_assignment(node))
-        self.now = list(self._mentions(node for node in _run_by_import(tree) if node not in passing))
+        self.now = set(self._mentions(node for node in _run_by_import(tree) if node not in passing))
         self.names = [*self.bound, *self.later]
 
     def _note_import(self, node: ast.Import) -> None:
@@ -190,7 +205,7 @@ class _Module:
         passed_on = self._dotted(value)
         if passed_on is not None:
             for name in names:
-                if passed_on != f"{self._name}.{name}":
+                if passed_on != f"{self.name}.{name}":
                     self.bound.setdefault(name, passed_on)
             yield from ast.walk(value)
         elif isinstance(value, ast.Call):
@@ -200,7 +215,7 @@ class _Module:
             # What a function of the project makes may be a decorator, and may be an effect: then both is assumed.
             if makes_decorator or (function is not None and is_plain):
                 for name in names:
-                    self.later.setdefault(name, []).extend(self._mentions(ast.walk(value)))
+                    self.later.setdefault(name, set()).update(self._mentions(ast.walk(value)))
             if makes_decorator:
                 yield from ast.walk(value)
 
@@ -219,7 +234,7 @@ class _Module:
             node = node.value
         if not isinstance(node, ast.Name):
             return None
-        start = self.bound.get(node.id, f"{self._name}.{node.id}")
+        start = self.bound.get(node.id, f"{self.name}.{node.id}")
         return ".".join([start, *reversed(attributes)])
 
 
