@@ -127,12 +127,23 @@ def is_sensitive(name: object, more: frozenset[str]) -> bool:
 # -- copying
 
 
-def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], depth: int = 0) -> Any:
+#: How a value is reached, in steps: the path to what holds it, and its index, key or attribute (with a dot).
+_Path = str | tuple[Any, object, str]
+
+
+def _written(path: _Path) -> str:
+    if isinstance(path, str):
+        return path
+    above, key, attribute = path
+    return f"{_written(above)}.{attribute}" if attribute else f"{_written(above)}[{describe(key)}]"
+
+
+def snapshot(value: Any, path: _Path, memo: dict[int, Any], marks: list[str], depth: int = 0) -> Any:
     """A copy of `value` as it is now. Paths of what stays a reference are added to `marks`.
 
     Args:
         value: anything.
-        path: how the value is reached, such as `items[2]`, for the marks.
+        path: how the value is reached, such as `items[2]`, for the marks; written out only for them.
         memo: copies made so far by `id`; keeps shared and circular structures as they are.
         marks: receives the paths.
         depth: how far down this is.
@@ -143,11 +154,11 @@ def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], dept
     known = memo.get(id(value))
     if known is not None:
         if known[0] is _BY_REFERENCE:
-            marks.append(path)
+            marks.append(_written(path))
             return value
         return known[0]
     if depth > MAX_DEPTH * 4:
-        marks.append(path)
+        marks.append(_written(path))
         return value
     try:
         copied = _copy_container(value, kind, path, memo, marks, depth)
@@ -155,7 +166,7 @@ def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], dept
         copied = _BY_REFERENCE
     memo[id(value)] = (copied, value)
     if copied is _BY_REFERENCE:
-        marks.append(path)
+        marks.append(_written(path))
         return value
     return copied
 
@@ -163,12 +174,12 @@ def snapshot(value: Any, path: str, memo: dict[int, Any], marks: list[str], dept
 _BY_REFERENCE: Final = object()
 
 
-def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], marks: list[str], depth: int) -> Any:
-    def below(child: Any, key: str) -> Any:
-        return snapshot(child, path + key, memo, marks, depth + 1)
+def _copy_container(value: Any, kind: type, path: _Path, memo: dict[int, Any], marks: list[str], depth: int) -> Any:
+    def below(child: Any, key: object) -> Any:
+        return child if type(child) in SCALARS else snapshot(child, (path, key, ""), memo, marks, depth + 1)
 
     if issubclass(kind, tuple):
-        items = [below(item, f"[{index}]") for index, item in enumerate(tuple.__iter__(value))]
+        items = [below(item, index) for index, item in enumerate(tuple.__iter__(value))]
         return tuple(items) if kind is tuple else tuple.__new__(kind, items)
     if kind is frozenset or kind is bytearray:
         return copy.copy(value)
@@ -177,13 +188,13 @@ def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], mar
         memo[id(value)] = (twin, value)
         if issubclass(kind, dict):
             base = _dict_base(kind)
-            _refill(base, twin, [(key, below(child, f"[{describe(key)}]")) for key, child in base.items(value)])
+            _refill(base, twin, [(key, below(child, key)) for key, child in base.items(value)])
         elif issubclass(kind, collections.deque):
-            children = [below(item, f"[{index}]") for index, item in enumerate(value)]
+            children = [below(item, index) for index, item in enumerate(value)]
             twin.clear()
             twin.extend(children)
         elif issubclass(kind, list):
-            twin[:] = [below(item, f"[{index}]") for index, item in enumerate(list.__iter__(value))]
+            twin[:] = [below(item, index) for index, item in enumerate(list.__iter__(value))]
         elif kind is set:
             twin.update(value)
         return twin
@@ -193,7 +204,8 @@ def _copy_container(value: Any, kind: type, path: str, memo: dict[int, Any], mar
         memo[id(value)] = (twin, value)
         for name in fields:
             if hasattr(value, name):
-                object.__setattr__(twin, name, below(getattr(value, name), f".{name}"))
+                kept = snapshot(getattr(value, name), (path, None, name), memo, marks, depth + 1)
+                object.__setattr__(twin, name, kept)
         return twin
     return _BY_REFERENCE
 
