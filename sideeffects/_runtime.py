@@ -6,9 +6,9 @@ see `_state`). It is decided, written down, and then executed, answered or refus
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import contextvars
-import copy
 import logging
 import sys
 import time
@@ -276,10 +276,11 @@ def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs
     value = declared.returns if stub is None else stub.returns
     if callable(value):
         return value(*args, **kwargs)
-    return copy.deepcopy(value) if type(value) in _CONTAINERS else value
+    # Not `copy.deepcopy`, which fails on what cannot be copied.
+    return _values.snapshot(value, "", {}, []) if issubclass(type(value), _CONTAINERS) else value
 
 
-_CONTAINERS: Final = frozenset((dict, list, set, tuple, bytearray))
+_CONTAINERS: Final = (dict, list, set, tuple, bytearray, collections.deque)
 
 
 def _wait_for_commit(
