@@ -15,13 +15,13 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
-from sideeffects import capture, forbid, force_run, record, side_effect
+from sideeffects import _propagation, capture, forbid, force_run, record, side_effect
 from sideeffects._state import EMPTY, scope, state
 from sideeffects.testing import isolated_registry
 
@@ -314,6 +314,22 @@ def test_patching_happens_once(send: Effect) -> None:
     assert not hasattr(first[0].__wrapped__, "__wrapped__")  # type: ignore[attr-defined]
 
 
+def test_two_threads_that_enter_the_first_block_patch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that has waited while another one patched does not patch again."""
+
+    class Lock:
+        def __enter__(self) -> None:
+            _propagation._patched.append(True)  # the other one was faster
+
+        def __exit__(self, *_: object) -> None: ...
+
+    before = threading.Thread.start, ThreadPoolExecutor.submit
+    monkeypatch.setattr(_propagation, "_patched", [])
+    monkeypatch.setattr(state, "lock", Lock())
+    _propagation.install()
+    assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
+
+
 UNTOUCHED = """
 import threading, concurrent.futures
 start, submit = threading.Thread.start, concurrent.futures.ThreadPoolExecutor.submit
@@ -375,13 +391,15 @@ def _fate_in_child(effect: str) -> str:
     return function_of(effect)()
 
 
-def test_limit_a_process_pool_older_than_the_block_sees_nothing(send: Effect) -> None:
+def test_limit_a_process_that_was_there_before_sees_nothing(send: Effect) -> None:
     """Limit: a process that was there before the block does not hear of it; a forked one takes the block with it."""
-    context = multiprocessing.get_context("fork")
-    with context.Pool(1) as older, record("sms.send"):
-        assert older.apply_async(_fate_in_child, ("sms.send",)).get(30) == "executed"
-        with context.Pool(1) as newer:
-            assert newer.apply_async(_fate_in_child, ("sms.send",)).get(30) == "recorded"
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork) as older:
+        assert older.submit(_fate_in_child, "sms.send").result(30) == "executed"
+        with record("sms.send"):
+            assert older.submit(_fate_in_child, "sms.send").result(30) == "executed"
+            with ProcessPoolExecutor(1, mp_context=fork) as newer:
+                assert newer.submit(_fate_in_child, "sms.send").result(30) == "recorded"
 
 
 def test_limit_a_thread_pool_of_multiprocessing_keeps_the_block_it_was_made_in(send: Effect) -> None:

@@ -8,6 +8,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -22,8 +23,21 @@ from django.test import override_settings
 from hypothesis import event, settings as hypothesis_settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from sideeffects import SideEffectBlocked, capture, explain, forbid, force_run, observe, record, side_effect, stub
+from sideeffects import (
+    Decision,
+    Mode,
+    SideEffectBlocked,
+    capture,
+    explain,
+    forbid,
+    force_run,
+    observe,
+    record,
+    side_effect,
+    stub,
+)
 from sideeffects._overrides import enter_rules, rule_table
+from sideeffects._policy import Entry, OverrideRule, Rules
 from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 
@@ -651,6 +665,7 @@ def test_what_cannot_be_decided_once_never_bypasses(production: None, kind: str)
 ARRIVING = """
 import sys
 from sideeffects import side_effect
+from sideeffects._policy import Entry, OverrideRule, Rules
 from sideeffects._state import state
 
 @side_effect(name="sms.send", returns="recorded")
@@ -800,6 +815,101 @@ def test_no_call_inside_ones_own_block_executes(production: None, send: Any, wor
         sys.setswitchinterval(interval)
     assert wrong == []
     assert state.entries == ()
+
+
+# -- overrides of the library's own making
+
+
+def everything(mode: Mode, **options: bool) -> Entry:
+    """An override of all effects, as discovery and dry runs enter them."""
+    return Entry((OverrideRule("__all__", Decision(mode, "the library says so")),), "here", **options)
+
+
+def test_context_only_overrides_are_not_seen_elsewhere(send: Any, beside: ThreadPlace) -> None:
+    """In a test run too, they hold for their own context, and go with work that it hands on."""
+    leave = state.enter(everything(Mode.RAISE, context_only=True))
+    try:
+        assert attempt(send) == "refused"
+        assert beside.do(lambda: attempt(send)) == "recorded"
+        newer = ThreadPlace()
+        assert newer.do(lambda: attempt(send)) == "refused"
+    finally:
+        leave()
+    newer.stop()
+    assert attempt(send) == "recorded"
+
+
+def test_foremost_overrides_speak_before_those_inside_them(production: None, send: Any) -> None:
+    """A block that is entered inside a foremost override does not get the word, until that one is left."""
+    leave = state.enter(everything(Mode.RAISE, foremost=True))
+    with record(), force_run("sms.send"):
+        assert attempt(send) == "refused"
+        leave()
+        assert attempt(send) == "executed"
+    assert attempt(send) == "executed"
+
+
+# -- the latch and the journal
+
+
+def test_a_setting_that_comes_without_notice_latches(production: None, send: Any, monkeypatch: Any) -> None:
+    """`TEST_RUN` is asked at each call, also where nothing tells that the rules are others now."""
+    with monkeypatch.context() as patched:
+        patched.setattr(state, "rules_source", Rules)
+        assert [send(), send()] == ["executed"] * 2
+        patched.setattr(state, "rules_source", lambda: Rules(test_run=True))
+        assert send() == "recorded"
+    assert state.why_test_run == 'SIDE_EFFECTS["TEST_RUN"] is true'
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_the_journal_goes_into_the_temporary_folder(
+    production: None, tmp_path: Any, monkeypatch: Any, is_writable: bool
+) -> None:
+    """Where `TMPDIR` names a folder that is there and can be written; else where Python would put it."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("TEMP", str(tmp_path / "missing"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda *_: is_writable)
+        state.own_journal()
+    folder = os.path.dirname(os.environ["SIDE_EFFECTS_JOURNAL"])
+    assert folder == (str(tmp_path) if is_writable else tempfile.gettempdir())
+
+
+FAMILY = """
+import os, subprocess, sys
+from sideeffects import capture, side_effect
+
+@side_effect(name="sms.send")
+def send(to):
+    raise AssertionError
+
+with capture() as calls:
+    send("from the parent")
+    child = os.fork()
+    if not child:
+        send("from a fork")
+        sys.exit()  # and so runs what was registered to run at exit
+    os.waitpid(child, 0)
+    if len(sys.argv) == 1:
+        subprocess.run([sys.executable, __file__, "again"], check=True)
+    print([call.arguments["to"] for call in calls], len({call.pid for call in calls}))
+    journal = os.environ["SIDE_EFFECTS_JOURNAL"]
+    assert os.path.exists(journal)
+    print(journal)
+"""
+
+
+def test_the_calls_of_children_reach_the_parent(production: None, tmp_path: Any) -> None:
+    """Forked or started anew, children write to the journal; only who opened it removes it, when it exits."""
+    script = tmp_path / "family.py"
+    script.write_text(FAMILY, encoding="utf-8")
+    environment = {**os.environ, "SIDE_EFFECTS_TEST_RUN": "1"}
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == 0, run.stderr
+    *_, calls, journal = run.stdout.splitlines()
+    assert calls == "['from the parent', 'from a fork', 'from the parent', 'from a fork'] 4"
+    assert not os.path.exists(journal)
 
 
 # -- laws
