@@ -1,0 +1,84 @@
+"""Whole processes, one after the other: what importing costs, and what the plugin costs a suite."""
+
+import os
+import statistics
+import sys
+import textwrap
+from pathlib import Path
+
+TESTS = 2_000
+
+#: What must not be there after `import sideeffects`.
+UNWANTED = ("django", "sentry_sdk", "pytest", "_pytest", "celery")
+
+
+def clean_environment(**more):
+    """The environment without what would make a test run of a measurement, or stop byte code from being kept."""
+    dropped = ("PYTHONDONTWRITEBYTECODE", "DJANGO_SETTINGS_MODULE")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(("PYTEST_", "SIDE_EFFECTS_"))
+    }
+    return {**kept, **more}
+
+
+def seconds(arguments, environment=None, folder="/"):
+    """The processor time, user and system, of one run of this Python. Waiting for others is not counted."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    script = "import os, sys; os.chdir(sys.argv.pop(1)); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    child = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", "-c", script, str(folder), *arguments],
+        environment or clean_environment(),
+        file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)],
+    )
+    os.close(null)
+    _, status, usage = os.wait4(child, 0)
+    if status:
+        raise RuntimeError(f"{arguments} ended with {os.waitstatus_to_exitcode(status)}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def imports(turns=21):
+    """Milliseconds that `import sideeffects` takes above `import wrapt`, and those that `import wrapt` takes."""
+    runs = {code: [] for code in ("pass", "import wrapt", "import sideeffects")}
+    for turn in range(turns + 1):
+        for code, taken in runs.items():
+            value = seconds(["-c", code]) * 1000
+            if turn:  # the first one writes byte code
+                taken.append(value)
+    nothing, wrapt, ours = runs.values()
+    return (
+        statistics.median(one - other for one, other in zip(ours, wrapt, strict=True)),
+        statistics.median(one - other for one, other in zip(wrapt, nothing, strict=True)),
+    )
+
+
+def imported():
+    """The unwanted modules that `import sideeffects` imports."""
+    code = f"import sys, sideeffects; sys.exit(bool({UNWANTED!r} & sys.modules.keys()))"
+    code = code.replace(repr(UNWANTED), repr(set(UNWANTED)))
+    try:
+        seconds(["-c", code])
+    except RuntimeError:
+        return True
+    return False
+
+
+def plugin(folder, turns=9):
+    """What a suite of trivial tests takes with the plugin, as a part of what it takes without, and that in ms."""
+    folder = Path(folder)
+    tests = "\n".join(f"def test_{number}():\n    assert {number} >= 0\n" for number in range(TESTS))
+    (folder / "test_trivial.py").write_text(tests, encoding="utf-8")
+    (folder / "pytest.ini").write_text(textwrap.dedent("[pytest]\n"), encoding="utf-8")
+    with_it = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_trivial.py"]
+    without = [*with_it, "-p", "no:sideeffects"]
+    pairs = []
+    for turn in range(turns + 1):
+        # Turn about, so that neither always comes after the other.
+        order = (without, with_it) if turn % 2 else (with_it, without)
+        taken = {len(arguments): seconds(arguments, folder=folder) for arguments in order}
+        if turn:
+            pairs.append((taken[len(with_it)], taken[len(without)]))
+    return statistics.median(one / other for one, other in pairs), statistics.median(other for _, other in pairs) * 1000

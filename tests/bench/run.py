@@ -1,0 +1,148 @@
+"""`make bench`: what effects cost, beside their peers.
+
+Each line is measured in one run, the cases taking turns, and is a ratio of costs above that of a bare call, unless it
+says otherwise. Exits with 1 when a target is missed.
+
+    make bench                           everything, in about five minutes
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, imports, plugin
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import processes
+import wrapt
+from timing import BARE, above, ratio
+
+HERE = Path(__file__).resolve().parent
+PARTS = ("executing", "recording", "growth", "imports", "plugin")
+
+missed = []
+
+
+def main(wanted):
+    unknown = set(wanted) - set(PARTS)
+    if unknown:
+        print(f"There is no part {min(unknown)!r}; the parts are {', '.join(PARTS)}.", file=sys.stderr)
+        return 2
+    speedups = getattr(wrapt.FunctionWrapper.__call__, "__code__", None) is None
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, wrapt {wrapt.__version__} "
+        f"{'with' if speedups else 'WITHOUT'} its C extension. Costs are above that of a bare call.\n"
+    )
+    for part in PARTS:
+        if part in wanted or not wanted:
+            globals()[part]()
+    if missed:
+        print(f"\nMISSED: {'; '.join(missed)}")
+        return 1
+    print("\nAll targets are met.")
+    return 0
+
+
+def heading(text):
+    print(f"\n{text}")
+
+
+def line(what, value, target=None, note=""):
+    """One line of the table; `target` is the most that `value` may be."""
+    verdict = ""
+    if target is not None:
+        verdict = "ok" if value <= target else "MISSED"
+        if value > target:
+            missed.append(f"{what} {value:.2f}")
+    wanted = "" if target is None else f"at most {target:g}"
+    print(f"  {what:<58} {value:>9.3g}   {wanted:<13} {verdict:<7}{note}".rstrip())
+
+
+def child(script, *arguments, **environment):
+    """What one of the scripts here prints, run in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, HERE / script, *arguments],
+        env=processes.clean_environment(**environment),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=HERE,
+    )
+    return json.loads(run.stdout)
+
+
+SETTINGS = {"with Django configured": ["django"], "without Django": []}
+
+
+def executing():
+    for where, arguments in SETTINGS.items():
+        found = child("calls.py", "executing", *arguments)
+        functions, methods = found["functions"], found["methods"]
+        heading(f"Executing in production, {where}; nothing captured, nobody observing")
+        line("a function, of functools.wraps", ratio(functions, "effect", "functools.wraps"), 1.0)
+        line("a function, of a no-op wrapt decorator", ratio(functions, "effect", "no-op wrapt"))
+        line("a method, of a no-op wrapt decorator", ratio(methods, "effect", "no-op wrapt"), 0.9)
+        for peer in ("django-side-effects", "dj-saferunner"):
+            if peer in functions:
+                line(f"a function, of {peer}", ratio(functions, "effect", peer))
+        for what in ("an override is open elsewhere", "in a capture", "observed"):
+            line(f"nanoseconds when {what}", above(found[what], "effect"))
+        for case in functions:
+            if case != BARE:
+                line(f"nanoseconds: {case}", above(functions, case))
+
+
+def recording():
+    kinds = {"in a test run": ("test", {"SIDE_EFFECTS_TEST_RUN": "1"}), "with record() in production": ("production", {})}
+    for kind, (argument, environment) in kinds.items():
+        for where, arguments in SETTINGS.items():
+            found = child("calls.py", argument, *arguments, **environment)
+            functions, methods = found["functions"], found["methods"]
+            heading(f"Recording {kind}, {where}; validated and kept")
+            line("scalar arguments, of a Mock", ratio(functions, "effect", "Mock"), 0.5)
+            line("scalar arguments, of create_autospec", ratio(functions, "effect", "create_autospec"), 0.35)
+            line("a method, of a Mock's", ratio(methods, "effect", "Mock"))
+            if "dj-saferunner" in functions:
+                line("scalar arguments, of dj-saferunner", ratio(functions, "effect", "dj-saferunner"))
+            for case in functions:
+                if case != BARE:
+                    line(f"nanoseconds: {case}", above(functions, case))
+
+
+def growth():
+    for bound in (10_000, 2_000_000):
+        found = child("growth.py", "calls", str(bound), SIDE_EFFECTS_TEST_RUN="1")
+        parts = found["parts"]
+        heading(f"A million recorded calls, {bound:,} kept")
+        line("the last 300,000 calls, of the first 300,000", sum(parts[-3:]) / sum(parts[:3]), 1.5)
+        line("nanoseconds per call", sum(parts) / len(parts))
+        line("bytes per call", found["bytes"], None if bound < 1_000_000 else 1000)
+        line("bytes that the last 900,000 calls added, each", (found["bytes"] * 1e6 - found["first"]) / 9e5)
+    found = child("growth.py", "effects", SIDE_EFFECTS_TEST_RUN="1")
+    few, some, many = found.values()
+    heading("Microseconds with 1,000, 3,000 and 10,000 effects; at most how often that of 1,000")
+    for what in few:
+        times = max(many[what], 0.5) / max(few[what], 0.5)  # below half a microsecond it is fast enough
+        note = f"{few[what]:9.2f} {some[what]:9.2f} {many[what]:9.2f}"
+        line(what, times, 2.0, note)
+
+
+def imports():
+    extra, wrapt_alone = processes.imports()
+    heading("Importing, milliseconds of processor time")
+    line("import sideeffects, above import wrapt", extra, 10)
+    line("import wrapt, above nothing", wrapt_alone)
+    line("Django, Sentry, pytest or Celery imported (1 is yes)", processes.imported(), 0)
+
+
+def plugin():
+    with tempfile.TemporaryDirectory() as folder:
+        times, alone = processes.plugin(folder)
+    heading(f"The pytest plugin, {processes.TESTS:,} trivial tests, processor time of whole runs")
+    line("with it, of pytest alone", times, 1.02)
+    line("milliseconds: pytest alone", alone)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
