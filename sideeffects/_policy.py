@@ -30,8 +30,7 @@ class Rule(NamedTuple):
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """Everything that settings say about decisions, checked."""
 
     mode: Mode | None = None

@@ -172,7 +172,7 @@ class State:
                 yield entry, outlived
         if test_run:
             for entry in reversed(self.entries):
-                if entry not in own.entries:
+                if not entry.closed and entry not in own.entries:
                     if entry.outermost:
                         outermost.append((entry, False))
                     else:
@@ -191,11 +191,15 @@ class State:
         return lambda: self.discard(entry)
 
     def discard(self, entry: Entry) -> None:
-        """Remove an override, wherever it stands by now; work that outlives it sees that it is closed."""
+        """Remove an override, wherever it stands by now; work that outlives it sees that it is closed.
+
+        The collector may come here at any moment, to close a generator that somebody has dropped: also while an
+        override is being entered on the same thread, which may then put back what is removed here. Therefore whoever
+        looks at overrides looks whether they are closed, and the token is kept.
+        """
         with self.lock:
             entry.closed = True
-            self.entries = tuple(other for other in self.entries if other is not entry)
-        _was_entered_here(entry)
+            self.entries = tuple(other for other in self.entries if not other.closed)
         _drop(entry)
 
     def watch(self, ledger: Ledger) -> Restorer:
@@ -344,7 +348,7 @@ def _drop(entry: Entry) -> None:
 
 
 def _remove_own(journal: Journal, owner: int) -> None:
-    if os.getpid() == owner:
+    if os.getpid() == owner:  # pragma: no branch - in a fork this runs after coverage has ended
         journal.remove()
 
 

@@ -15,9 +15,8 @@ import threading
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from sideeffects import _declare, _propagation, _reading, _registry, conf
 from sideeffects._calls import Decision, Mode
@@ -28,8 +27,7 @@ from sideeffects._state import state
 logger: Final = logging.getLogger("sideeffects")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A module that may declare effects and could not be looked at.
 
     Attributes:
