@@ -707,11 +707,13 @@ def test_django_that_arrives_late_is_noticed(production: None, change: str, prin
 # -- races, at every single step of the interpreter
 
 
-def interrupted(work: Callable[[], Any], intruder: Callable[[], Any], step: int) -> tuple[Any, bool]:
-    """Do `work`; at its `step`-th instruction inside the package let another thread do `intruder`.
+def interrupted(
+    work: Callable[[], Any], intruder: Callable[[], Any], step: int, *, may_hold_lock: bool = False
+) -> tuple[Any, bool]:
+    """Do `work`, and `intruder` at its `step`-th instruction inside the package.
 
-    Steps at which `work` holds the state's lock are passed over: the intruder would wait for it. Gives what `work`
-    returned, and whether it was long enough for the intruder to come in.
+    Steps at which `work` holds the state's lock are passed over, where the intruder is another thread and would wait
+    for it. Gives what `work` returned, and whether it was long enough for the intruder to come in.
     """
     left = [step]
 
@@ -719,7 +721,7 @@ def interrupted(work: Callable[[], Any], intruder: Callable[[], Any], step: int)
         if "sideeffects" not in frame.f_code.co_filename.split(os.sep):
             return None
         frame.f_trace_opcodes = True
-        if event == "opcode" and left[0] >= 0 and not state.lock._is_owned():  # type: ignore[attr-defined]
+        if event == "opcode" and left[0] >= 0 and (may_hold_lock or not state.lock._is_owned()):  # type: ignore[attr-defined]
             left[0] -= 1
             if left[0] < 0:
                 intruder()
@@ -781,6 +783,38 @@ def test_settings_that_change_while_they_are_read_are_read_again(
                 strict.disable()
         step += 1
     assert step > 500
+
+
+@pytest.mark.parametrize("where", ["test run", "production"])
+def test_a_generator_that_is_collected_in_the_midst_of_it_is_left(request: Any, send: Any, where: str) -> None:
+    """The collector may close an abandoned generator wherever a block is entered or left: its override is gone then."""
+    default, override = "recorded", force_run
+    if where == "production":
+        request.getfixturevalue("production")
+        default, override = "executed", forbid
+
+    def dawdle() -> Iterator[None]:
+        with override("sms.send"):
+            yield
+
+    def work() -> None:
+        with stub("sms.send", returns="stubbed"):
+            assert attempt(send) == "stubbed"
+
+    step, came_in = 0, True
+    while came_in:
+        abandoned = dawdle()
+        next(abandoned)
+        _, came_in = interrupted(work, abandoned.close, step, may_hold_lock=True)
+        if came_in:
+            assert attempt(send) == default, f"after step {step}"
+            with capture(), record("sms.send"):
+                assert attempt(send) == "recorded"
+            assert attempt(send) == default, f"after step {step}"
+        else:
+            abandoned.close()
+        step += 1
+    assert step > 300
 
 
 @pytest.mark.parametrize("word", ["recorded", "refused"])
