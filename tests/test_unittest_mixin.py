@@ -94,6 +94,8 @@ class Project:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.temporary = path / "tmp"
+        self.temporary.mkdir()
         self.write(app=APP)
 
     def write(self, **files: str) -> None:
@@ -118,7 +120,7 @@ class Project:
             subprocess.run(
                 command,
                 cwd=self.path,
-                env={**kept, **environment},
+                env={**kept, "TMPDIR": str(self.temporary), **environment},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -550,6 +552,7 @@ def test_django_cases_in_parallel(project: Project, method: str) -> None:
     assert run.is_ok, run.output
     assert run.count == 12
     assert sorted(project.sent) == ["committed", "played"]
+    assert not list(project.temporary.iterdir()), "a worker left a file behind"
     # Without tblib Django cannot bring a failure over from its worker: it ends the run with the failure's text.
     run = project.django(DJANGO_TESTS, "--parallel=2", "--tag=failing", START_METHOD=method)
     assert not run.is_ok

@@ -6,15 +6,17 @@ The pytest plugin and the unittest mixin both stand on this. It imports neither.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from sideeffects import transactions
 from sideeffects._calls import Call, Mode
+from sideeffects._ledger import Journal
 from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
-from sideeffects._state import Restorer, state
+from sideeffects._state import JOURNAL_VARIABLE, Restorer, state
 from sideeffects.errors import SideEffectBlocked
 from sideeffects.testing._levels import Level
 
@@ -199,8 +201,6 @@ _FRAMEWORKS: Final = frozenset(("builtins", "django", "sideeffects", "unittest")
 
 def files_of_class(kind: type) -> set[str]:
     """The source files of a test class and of those that it inherits from, frameworks aside."""
-    import sys
-
     files: set[str] = set()
     for base in kind.__mro__:
         if base.__module__.partition(".")[0] not in _FRAMEWORKS:
@@ -212,5 +212,10 @@ def files_of_class(kind: type) -> set[str]:
 
 def collect_own_children() -> None:
     """A process that runs tests keeps the calls of its own children, instead of reporting to its parent."""
-    if state.journal is not None:
-        state.own_journal()
+    if state.journal is None:
+        return
+    state.own_journal()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # What multiprocessing has forked runs this at its end, and (before Python 3.13) nothing known to `atexit`.
+        util.Finalize(None, Journal(os.environ[JOURNAL_VARIABLE]).remove, exitpriority=0)
