@@ -10,7 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 import wrapt
 
@@ -29,6 +29,7 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 T = TypeVar("T")
 
 if TYPE_CHECKING:
@@ -56,12 +57,22 @@ if TYPE_CHECKING:
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
+        # A checker sees neither of `classmethod` and `staticmethod` here, whichever of the two lines is above: what is
+        # bound is told from the first parameter. A class that takes a class is taken for a class method, an instance
+        # that fits the first parameter for a method.
+        @overload
+        def __get__(self: Taking[type[S], Q, R_co], instance: S | None, owner: type[S], /) -> Effect[Q, R_co]: ...
         @overload
         def __get__(self, instance: None, owner: type[Any], /) -> Effect[P, R_co]: ...
         @overload
-        def __get__(
-            self: Effect[Concatenate[S, Q], R_co], instance: S, owner: type[Any] | None = None, /
-        ) -> Effect[Q, R_co]: ...
+        def __get__(self: Taking[S, Q, R_co], instance: S, owner: type[Any] | None = None, /) -> Effect[Q, R_co]: ...
+        @overload
+        def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Effect[P, R_co]: ...
+
+    class Taking(Protocol[S_contra, Q, R_co]):
+        """What takes one argument more: a method that is not bound yet."""
+
+        def __call__(self, first: S_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
 
     class StaticEffect(Protocol[P, R_co]):
         """A declared static method, or class method: its class is bound already."""
