@@ -65,11 +65,13 @@ def enqueue(
 def _to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end: here, or in a thread of its own when a loop runs in this one."""
     import asyncio
-    from concurrent.futures import ThreadPoolExecutor
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
+    # Not above: at the end of a process, when the background drains, it can no longer be imported.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(contextvars.copy_context().run, asyncio.run, coroutine).result()
