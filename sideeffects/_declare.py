@@ -63,7 +63,7 @@ def find(target: str) -> None:
         Exception: whatever keeps the module from being imported, or the target from being declared.
     """
     module = importlib.import_module(target.partition(":")[0])
-    # The import has done it, unless it had failed before: an import hook is called once.
+    # The import has done it, unless somebody put the module into `sys.modules` by hand.
     apply = _waiting.get(target)
     if apply is not None:
         apply(module)

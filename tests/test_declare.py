@@ -49,6 +49,7 @@ def own_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests declare is undone: their hooks, and the functions that they replaced."""
     from sideeffects._import_hooks import _finder
 
+    monkeypatch.setattr(_declare, "_waiting", dict(_declare._waiting))
     monkeypatch.setattr(_finder, "hooks", {name: list(hooks) for name, hooks in _finder.hooks.items()})
     for owner, name in (
         (EmailMessage, "send"),
@@ -539,3 +540,39 @@ def test_declared_effects_execute_in_production(module: Callable[..., str], prod
         gateway.send("ben")
     assert calls[0].mode is Mode.EXECUTE
     assert gateway.RAN == ["ann", "ben"]
+
+
+# -- declarations that wait
+
+
+def test_declarations_wait_until_their_module_is_imported(module: Callable[..., str]) -> None:
+    """Discovery asks which ones do, and imports their modules."""
+    name = module("declared_waiting")
+    before = set(_declare.waiting())
+    declare(f"{name}:send", name="send")
+    declare(f"{name}:sned", name="misspelt")
+    assert set(_declare.waiting()) - before == {f"{name}:send", f"{name}:sned"}
+    for _ in range(2):
+        with pytest.raises(DeclarationError, match="no 'sned' in it"):
+            _declare.find(f"{name}:sned")
+    assert set(_declare.waiting()) - before == {f"{name}:sned"}
+
+
+def test_a_waiting_declaration_is_found(module: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By importing its module; one that somebody made by hand is declared as well."""
+    name = module("declared_found_later")
+    declare(f"{name}:send", name="send")
+    _declare.find(f"{name}:send")
+    with capture() as calls:
+        sys.modules[name].send("ann")
+    assert calls.count("send") == 1
+
+    declare("declared_by_hand:send", name="by.hand")
+    made = types.ModuleType("declared_by_hand")
+    made.send = lambda to: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "declared_by_hand", made)
+    _declare.find("declared_by_hand:send")
+    with capture() as calls:
+        made.send("ann")  # type: ignore[attr-defined]
+    assert calls.count("by.hand") == 1
+    assert "declared_by_hand:send" not in _declare.waiting()

@@ -163,20 +163,23 @@ def test_a_misspelt_name_raises_everywhere(send: Any, calls: Calls) -> None:
 
 
 def test_effects_in_modules_not_yet_imported_are_looked_for(calls: Calls) -> None:
-    """An unknown name is refused only after discovery had its chance."""
+    """An unknown name is refused only after discovery had its chance, with what that could not look into."""
     asked = []
 
     def discover() -> list[str]:
         asked.append(True)
         side_effect(name="found.later")(lambda: None)
-        return []
+        return ["shop/broken.py could not be imported"]
 
     restore = set_discovery(discover)
     try:
         calls.assert_not_called("found.later")
+        assert asked == [True]
+        with pytest.raises(UnknownSideEffect) as unknown:
+            calls.assert_not_called("found.not")
     finally:
         restore()
-    assert asked == [True]
+    assert unknown.value.__notes__ == ["shop/broken.py could not be imported"]
     with pytest.raises(UnknownSideEffect):
         calls.assert_not_called("found.never")
 

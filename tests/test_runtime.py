@@ -15,6 +15,7 @@ import pytest
 from django.db import transaction
 
 from sideeffects import Mode, SideEffectBlocked, capture, explain, forbid, force_run, side_effect, stub
+from sideeffects._plugs import Plugs
 from sideeffects.testing import isolated_registry
 
 ROOT = Path(__file__).parents[1]
@@ -348,3 +349,17 @@ def test_the_caller_is_found_without_wrapts_c_extension() -> None:
             env={**os.environ, **({"WRAPT_DISABLE_EXTENSIONS": "1"} if disabled else {})},
         )
         assert ran.stdout == "['<string>:12', '<string>:13']\n", ran.stderr
+
+
+async def test_without_the_upper_floors_nothing_waits_and_nothing_runs_in_the_background() -> None:
+    """What they plug in is replaced by what can be said without them."""
+    plugs, ran = Plugs(), []
+
+    async def later() -> None:
+        ran.append("later")
+
+    plugs.deferral.run(None, None, lambda: ran.append("at once"))
+    await plugs.deferral.run_async(None, None, later)
+    assert ran == ["at once", "later"]
+    with pytest.raises(RuntimeError, match="no background engine is installed"):
+        plugs.engine()

@@ -174,6 +174,7 @@ MUTABLE = [
     Account(["ann"]),
     Frozen([1]),
     type("Names", (list,), {})([["ann"]]),
+    type("Tags", (set,), {})(["a"]),
     type("Pair", (tuple,), {})([["ann"]]),
     QueryDict("a=1&a=2", mutable=True),
 ]
