@@ -8,11 +8,11 @@ import inspect
 import itertools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import CodeType, MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from sideeffects import _values
+from sideeffects._frozen import Frozen
 
 
 class Mode(enum.Enum):
@@ -48,8 +48,7 @@ class Mode(enum.Enum):
 _STRICTNESS = {Mode.EXECUTE: 0, Mode.RECORD: 1, Mode.RAISE: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Frozen):
     """A mode plus the reason for it.
 
     Attributes:
@@ -71,8 +70,7 @@ class Decision:
         return f"{self.mode.name}{per_call}: {self.reason}{where}"
 
 
-@dataclass(frozen=True, slots=True)
-class SideEffect:
+class SideEffect(Frozen):
     """A declared effect.
 
     Attributes:

@@ -26,9 +26,9 @@ class Declared:
 
     __slots__ = (
         "__weakref__",
-        "_binder",
         "_binder_without_first",
         "_standing",
+        "binder",
         "effect",
         "is_bound",
         "is_direct",
@@ -53,7 +53,8 @@ class Declared:
         self.may_take_class = bool(owner) and not owner.endswith("<locals>") and effect.kind != "staticmethod"
         #: Whether it was bound before it was decorated, so that its signature has no `self`.
         self.is_bound = False
-        self._binder: Binder | None = None
+        #: Binds the arguments of calls without an instance; compiled when first needed.
+        self.binder: Binder | None = None
         self._binder_without_first: Binder | None = None
         # One value: threads that change it one after the other never leave an answer with the question of another.
         self._standing: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
@@ -65,9 +66,9 @@ class Declared:
             TypeError: as the function itself would raise it.
         """
         if instance is None or self.is_bound:
-            binder = self._binder
+            binder = self.binder
             if binder is None:
-                binder = self._binder = self._compile(without_first=False)
+                binder = self.binder = self._compile(without_first=False)
             return binder(*args, **kwargs) if kwargs else binder(*args)
         binder = self._binder_without_first
         if binder is None:

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sideeffects._calls import Decision, Mode, SideEffect
+from sideeffects._frozen import Frozen
 from sideeffects._registry import EVERYTHING, is_glob, matches
 from sideeffects._values import text_of
 
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
 
 
-# Most of these are named tuples: a frozen dataclass takes four times as long to be made when the package is imported.
-# What each call looks into is unpacked there, which is as fast as the attributes of a dataclass.
-
-
-class Rule(NamedTuple):
+class Rule(Frozen):
     """One entry of `POLICY`: what to do with the effects that a pattern means."""
 
     pattern: str
@@ -30,7 +26,7 @@ class Rule(NamedTuple):
     origin: str
 
 
-class Rules(NamedTuple):
+class Rules(Frozen):
     """Everything that settings say about decisions, checked."""
 
     mode: Mode | None = None
@@ -44,7 +40,7 @@ class Rules(NamedTuple):
     settled: bool = False
 
 
-class Standing(NamedTuple):
+class Standing(Frozen):
     """What the rules say of one effect: a decision, and functions that may tighten or replace it per call."""
 
     decision: Decision
@@ -52,14 +48,14 @@ class Standing(NamedTuple):
     floor: Mode = Mode.EXECUTE
 
 
-class Stub(NamedTuple):
+class Stub(Frozen):
     """What a recorded call returns or raises."""
 
     returns: Any = None
     raises: BaseException | type[BaseException] | None = None
 
 
-class OverrideRule(NamedTuple):
+class OverrideRule(Frozen):
     """One line of an override: the effects that a pattern means get this decision, and perhaps a stub."""
 
     pattern: str
@@ -67,7 +63,6 @@ class OverrideRule(NamedTuple):
     stub: Stub | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False, weakref_slot=True)
 class Entry:
     """One open (or outlived) override, as it stands in a context.
 
@@ -81,15 +76,35 @@ class Entry:
         closed: its block has been left.
     """
 
-    rules: tuple[OverrideRule, ...]
-    origin: str = ""
-    context_only: bool = False
-    outermost: bool = False
-    foremost: bool = False
-    token: contextvars.Token[Any] | None = None
-    closed: bool = False
-    owner: object = None
-    _found: dict[str, OverrideRule | None] = field(default_factory=dict)
+    __slots__ = (
+        "__weakref__",
+        "_found",
+        "closed",
+        "context_only",
+        "foremost",
+        "origin",
+        "outermost",
+        "rules",
+        "token",
+    )
+
+    def __init__(
+        self,
+        rules: tuple[OverrideRule, ...],
+        origin: str = "",
+        *,
+        context_only: bool = False,
+        outermost: bool = False,
+        foremost: bool = False,
+    ) -> None:
+        self.rules = rules
+        self.origin = origin
+        self.context_only = context_only
+        self.outermost = outermost
+        self.foremost = foremost
+        self.token: contextvars.Token[Any] | None = None
+        self.closed = False
+        self._found: dict[str, OverrideRule | None] = {}
 
     def find(self, name: str) -> OverrideRule | None:
         """The rule for an effect: the exact name, else the longest glob; ties go to the stricter."""

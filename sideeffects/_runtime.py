@@ -55,8 +55,13 @@ def perform(
     call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
     if declared.effect.on_commit is not False:
         return _wait_for_commit(declared, call, mode, stub, wrapped, args, kwargs)
+    if call is None:
+        return wrapped(*args, **kwargs)
     if mode is _EXECUTE:
-        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
+        return execute(call, wrapped, args, kwargs)
+    if stub is None and declared.returns is None:  # as `answer` does, one step sooner: most recorded calls end here
+        finish(call, NO_RESULT)
+        return None
     return answer(declared, call, stub, args, kwargs)
 
 
@@ -86,26 +91,31 @@ def begin(
     rules = state.rules_source()
     is_test_run = state.in_test_run(rules)
     own = scope.get()
-    entries, captures, first = own
     if instance is None and args and declared.may_take_class:
         instance, args = _as_class_method(declared, args)
     ruled = declared.standing(rules, is_test_run)
-    decision, conditions, _ = ruled
     stub: Stub | None = None
     bound: dict[str, Any] | None = None
+    first = own.first
     rule = None if first is None or first.closed else first.find(effect.name)
     if rule is not None:
-        _, decision, stub = rule
-    elif conditions or entries or (is_test_run and state.entries):
+        decision, stub = rule.decision, rule.stub
+    elif not (ruled.conditions or own.entries or (is_test_run and state.entries)):
+        decision = ruled.decision
+    else:
         bound = declared.bind(instance, args, kwargs)
         decision, stub = decide(effect, MappingProxyType(bound), state.visible(own, is_test_run), ruled)
     mode = decision.mode
-    if mode is _EXECUTE and not is_test_run and not captures and not state.observers:
-        if declared.is_direct and own is EMPTY and not conditions:
+    if mode is _EXECUTE and not is_test_run and not own.captures and not state.observers:
+        if declared.is_direct and own is EMPTY and not ruled.conditions:
             state.settle(declared, generation, rules)
         return None, mode, None
     if bound is None:
-        bound = declared.bind(instance, args, kwargs)
+        binder = declared.binder
+        if binder is None or instance is not None or kwargs:
+            bound = declared.bind(instance, args, kwargs)
+        else:
+            bound = binder(*args)  # as `bind` does
     by_reference: tuple[str, ...] = ()
     for value in bound.values():
         if type(value) not in _SCALARS:
@@ -130,7 +140,7 @@ def begin(
         journal = state.journal
         if journal is not None:
             journal.write_call(call)
-    for ledger in captures:
+    for ledger in own.captures:
         ledger.append(call)
     if mode is not _EXECUTE:
         if not is_test_run and logger.isEnabledFor(_INFO):

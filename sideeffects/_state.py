@@ -19,9 +19,10 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call, Mode, process_id
+from sideeffects._frozen import Frozen
 from sideeffects._ledger import Journal, Ledger
 from sideeffects._policy import Entry, Rules
 
@@ -32,7 +33,7 @@ Restorer = Callable[[], None]
 Observer = Callable[[Call], object]
 
 
-class Scope(NamedTuple):
+class Scope(Frozen):
     """What a context sees: its overrides, innermost last, and the ledgers of its captures.
 
     Attributes:

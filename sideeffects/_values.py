@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections
 import copy
-import dataclasses
 import datetime
 import enum
 import functools
@@ -224,11 +223,17 @@ def _refill(base: type[dict[Any, Any]], twin: Any, pairs: list[tuple[Any, Any]])
         base.__setitem__(twin, key, child)
 
 
+def _is_dataclass(kind: type[Any]) -> bool:
+    return hasattr(kind, "__dataclass_fields__")
+
+
 @_per_type
 def _fields(kind: type) -> dict[str, bool] | None:
     """The fields of a dataclass, an attrs class or a pydantic model, each with whether its `repr` shows it."""
     made: Any = kind
-    if dataclasses.is_dataclass(kind):
+    if _is_dataclass(kind):
+        import dataclasses  # which has made the class: nothing is imported that was not there
+
         return {field.name: field.repr for field in dataclasses.fields(kind)}
     if "__attrs_attrs__" in vars(kind):
         return {field.name: bool(field.repr) for field in made.__attrs_attrs__}
@@ -517,7 +522,7 @@ def _shown_fields(value: Any, fields: dict[str, bool]) -> list[tuple[str, Any]]:
 
 def _has_own_repr(kind: type) -> bool:
     """Whether the author of a dataclass wrote its `repr`, or wanted none: what it leaves out stays out."""
-    return dataclasses.is_dataclass(kind) and not hasattr(kind.__repr__, "__wrapped__")
+    return _is_dataclass(kind) and not hasattr(kind.__repr__, "__wrapped__")
 
 
 def _modules_of(kind: type) -> str:

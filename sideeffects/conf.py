@@ -11,15 +11,15 @@ import importlib
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sideeffects import _environment, _import_hooks
 from sideeffects._declare import declare
+from sideeffects._frozen import Frozen
 from sideeffects._policy import Rules
 from sideeffects._state import state
 from sideeffects._values import snapshot
 from sideeffects.errors import SideEffectError
-from sideeffects.settings_rules import declarations, rules_from
 
 _MISSING: Final = object()
 _settings_module: Final = _environment.reader("DJANGO_SETTINGS_MODULE")
@@ -32,18 +32,19 @@ class SettingsNotReady(SideEffectError):
     """An effect was called while Django's settings were still being imported: no rule is known, nothing executes."""
 
 
-class _Known(NamedTuple):
+class _Known(Frozen):
     """Rules, with what they were made from: the holder of the settings, and our settings as they were."""
 
     wrapped: object
-    held: tuple[object, object]
+    own: object
+    legacy: object
     given: tuple[object, object]
     copied: tuple[object, object]
     rules: Rules
 
 
 _plain_attribute: Final = object.__getattribute__
-_NOTHING_KNOWN: Final = _Known(None, (_MISSING, _MISSING), (None, None), (None, None), _NO_SETTINGS)
+_NOTHING_KNOWN: Final = _Known(None, _MISSING, _MISSING, (None, None), (None, None), _NO_SETTINGS)
 
 
 class _Cache:
@@ -113,15 +114,16 @@ def current_rules() -> Rules:
     # The holder itself: Django has no public way to tell one from the next. Taken past the `__getattribute__` of lazy
     # objects, which is written in Python and would be the dearest step of a decision.
     wrapped = _plain_attribute(settings, "_wrapped")
-    known_wrapped, (known_own, known_legacy), given, copied, rules = _cache.known
-    if wrapped is known_wrapped:
+    known = _cache.known
+    if wrapped is known.wrapped:
         own = wrapped.__dict__
         if (
-            own.get("SIDE_EFFECTS", _MISSING) is known_own
-            and own.get("FORCE_RUN_SIDE_EFFECTS", _MISSING) is known_legacy
-            and (given is copied or given == copied)  # what they hold may have been changed in its place
+            own.get("SIDE_EFFECTS", _MISSING) is known.own
+            and own.get("FORCE_RUN_SIDE_EFFECTS", _MISSING) is known.legacy
+            # What they hold may have been changed in its place.
+            and (known.given is known.copied or known.given == known.copied)
         ):
-            return rules
+            return known.rules
     return _load(settings)
 
 
@@ -142,6 +144,8 @@ def _load(settings: Any) -> Rules:
                 f"Call it later, for example in AppConfig.ready()"
             )
         getattr(settings, "SIDE_EFFECTS", None)  # imports them
+    from sideeffects.settings_rules import rules_from  # whoever has no settings needs no checks of them
+
     # All of it from one holder: settings that change meanwhile have another, and are then read again.
     wrapped = settings._wrapped  # noqa: SLF001 - the holder itself: Django has no public way to tell one from the next
     held = _held(wrapped)
@@ -154,7 +158,7 @@ def _load(settings: Any) -> Rules:
         raise undeclared[0]
     with state.lock:
         _follow_changes()
-        _cache.known = _Known(wrapped, held, given, copied, rules)
+        _cache.known = _Known(wrapped, *held, given, copied, rules)
         state.ledger.bound = rules.max_calls
         state.disturb()
         state.in_test_run(rules)  # now, so that children which are started before the first call know it too
@@ -187,6 +191,8 @@ def apply_declarations(raw: Any) -> list[Exception]:
     Returns:
         what went wrong with those that are well-formed.
     """
+    from sideeffects.settings_rules import declarations
+
     value = raw.get("DECLARE") if isinstance(raw, Mapping) else None
     failures: list[Exception] = []
     for target in value if isinstance(value, Mapping | list | tuple) else ():
