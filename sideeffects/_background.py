@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 from sideeffects._calls import Mode
@@ -63,15 +65,25 @@ def enqueue(
 
 
 def _to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end: here, or in a thread of its own when a loop runs in this one."""
+    """Run a coroutine to its end: here, or in a thread of its own when a loop runs in this one.
+
+    Not in a `ThreadPoolExecutor`: what waits for its turn runs while the process ends, when none can be imported.
+    """
     import asyncio
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
-    # Not above: at the end of a process, when the background drains, it can no longer be imported.
-    from concurrent.futures import ThreadPoolExecutor
+    handed: Future[Any] = Future()
 
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(contextvars.copy_context().run, asyncio.run, coroutine).result()
+    def run() -> None:
+        try:
+            handed.set_result(asyncio.run(coroutine))
+        except BaseException as error:  # noqa: BLE001 - it goes on to where it is waited for
+            handed.set_exception(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,))
+    thread.start()
+    thread.join()
+    return handed.result()

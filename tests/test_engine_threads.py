@@ -214,16 +214,18 @@ def run(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_a_process_finishes_what_it_enqueued_before_it_exits() -> None:
     """Calls that still wait at the end of the program are run."""
     ran = run("""
-        import asyncio, time
+        import time
         from sideeffects import side_effect
 
         @side_effect(name="send", async_ok=True)
         def send(number):
-            time.sleep(0.02)
+            time.sleep(0.05)  # so that the program has ended before the last one has its turn
             print(f"sent {number}\\n", end="", flush=True)
 
         @side_effect(name="later", async_ok=True)
         async def later():
+            import asyncio
+
             await asyncio.sleep(0.02)
             print("later\\n", end="", flush=True)
 
