@@ -74,6 +74,8 @@ def _apply(module: ModuleType, *, target: str, path: str, name: str | None, opti
     if isinstance(raw, _decorator.EffectFunction):
         known = raw.effect.name
         if name is None or known == name:
+            # Entered again: the registry may be another one than it was declared in (`isolated_registry`).
+            _registry.store.add(raw.effect, raw)
             _waiting.pop(target, None)
             return
         raise DeclarationError(f"{module.__name__}:{path} is a side effect already, named {known!r}")

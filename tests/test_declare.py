@@ -255,6 +255,18 @@ def test_declaring_the_same_again_changes_nothing(module: Callable[..., str]) ->
 # -- modules that come again
 
 
+def test_a_declaration_counts_in_each_registry(module: Callable[..., str]) -> None:
+    """What an isolated registry saw declared can be declared in the next one."""
+    gateway = importlib.import_module(module("declared_isolated"))
+    for _ in range(2):
+        with isolated_registry():
+            declare("declared_isolated:send", name="send")
+            assert list(registry) == ["send"]
+            with force_run("send"):
+                gateway.send("ann")
+    assert gateway.RAN == ["ann", "ann"]
+
+
 def test_a_reloaded_module_is_declared_again(module: Callable[..., str]) -> None:
     """A reload makes new functions, which must not escape."""
     declare(f"{module('declared_reload')}:send", name="send")
