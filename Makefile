@@ -51,7 +51,7 @@ docs: $(VENV)/.with-docs ## Build the documentation; any warning is an error
 # Coverage starts before pytest loads the plugin and, through it, the package. That is why pytest-cov is not used.
 coverage: $(VENV) ## Run the suite under coverage; floors 0 to 4 must be covered branch by branch
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto -m "not once" $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='sideeffects/*' --omit= --fail-under=0 --skip-covered
 	$(BIN)/coverage report

@@ -27,6 +27,8 @@ execute_from_command_line(sys.argv)
     # Were a body to run without `responses` below it, it would come here instead of going to the network.
     "sitecustomize.py": """
 import socket
+
+pytestmark = pytest.mark.once
 def connect(*args, **kwargs):
     raise AssertionError("a test went to the network")
 socket.getaddrinfo = connect

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 DEMO = Path(__file__).resolve().parent.parent / "docs" / "demo"
 STEPS = [
     "What reaches the outside",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tests.projects import ROOT, clean_environment, django_project
 
+pytestmark = pytest.mark.once
+
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 
 SCRIPT = """
