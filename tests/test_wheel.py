@@ -8,6 +8,8 @@ import textwrap
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.projects import ROOT, clean_environment, django_project
 
 pytestmark = pytest.mark.once
