@@ -292,11 +292,13 @@ class State:
     def sync(self) -> None:
         """Take over what children have written since the last time."""
         journal = self._journal
-        if journal is not None and self._journal_owner == process_id():
+        # Each test asks twice, and mostly no child has written anything.
+        if journal is not None and journal.exists() and self._journal_owner == process_id():
             known = journal.torn
             for call in journal.read_new():
                 self.ledger.append(call)
-            self.ledger.lose(journal.torn - known)
+            if journal.torn != known:
+                self.ledger.lose(journal.torn - known)
 
 
 def _temporary_folder() -> str:
