@@ -25,7 +25,7 @@ if WITH_DJANGO:
     )
     django.setup()
 
-from sideeffects import capture, observe, record, side_effect
+from sideeffects import capture, observe, record, side_effect  # noqa: E402 - after Django has its settings
 
 ORDER = {
     "number": 17,

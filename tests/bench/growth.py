@@ -62,38 +62,38 @@ def effects_of(number):
     names = [f"bench.group{index % 50}.effect{index}" for index in range(number)]
     found = {}
     with isolated_registry():
-        with timed(found, "declaring, each", number):
+        with Timed(found, "declaring, each", number):
             declared = [
                 side_effect(name=name, tags=["bench"])(function)
                 for name, function in zip(names, functions, strict=True)
             ]
-        with timed(found, "looking one up", number):
+        with Timed(found, "looking one up", number):
             for name in names:
                 registry[name]
-        with timed(found, "explaining one", number):
+        with Timed(found, "explaining one", number):
             for name in names:
                 explain(name)
-        with timed(found, "the first call of one", number):
+        with Timed(found, "the first call of one", number):
             for function in declared:
                 function("+44")
-        with timed(found, "a later call of one", number):
+        with Timed(found, "a later call of one", number):
             for function in declared:
                 function("+44")
-        with timed(found, "entering an override by name", 200):
+        with Timed(found, "entering an override by name", 200):
             for name in names[:200]:
                 with record(name):
                     pass
-        with timed(found, "entering an override by glob, for each effect", 20 * number):
+        with Timed(found, "entering an override by glob, for each effect", 20 * number):
             for index in range(20):
                 with record(f"bench.group{index}.*"):
                     pass
         for style in ("table", "json"):
-            with timed(found, f"listing, {style}, each", number):
+            with Timed(found, f"listing, {style}, each", number):
                 call_command("side_effects", format=style, stdout=StringIO())
     return found
 
 
-class timed:
+class Timed:
     """Enter the microseconds that a block took, divided by `number`."""
 
     def __init__(self, found, name, number):

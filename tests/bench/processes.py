@@ -3,7 +3,6 @@
 import os
 import statistics
 import sys
-import textwrap
 from pathlib import Path
 
 TESTS = 2_000
@@ -57,8 +56,7 @@ def imports(turns=21):
 
 def imported():
     """The unwanted modules that `import sideeffects` imports."""
-    code = f"import sys, sideeffects; sys.exit(bool({UNWANTED!r} & sys.modules.keys()))"
-    code = code.replace(repr(UNWANTED), repr(set(UNWANTED)))
+    code = f"import sys, sideeffects; sys.exit(any(name in sys.modules for name in {UNWANTED}))"
     try:
         seconds(["-c", code])
     except RuntimeError:
@@ -66,19 +64,25 @@ def imported():
     return False
 
 
-def plugin(folder, turns=9):
-    """What a suite of trivial tests takes with the plugin, as a part of what it takes without, and that in ms."""
+def plugin(folder, turns=15):
+    """Processor time of suites of trivial tests, in ms, by whether the plugin is there and by the number of tests.
+
+    The least of many turns: a whole run meets every disturbance there is, and each of them makes it longer.
+    """
     folder = Path(folder)
-    tests = "\n".join(f"def test_{number}():\n    assert {number} >= 0\n" for number in range(TESTS))
-    (folder / "test_trivial.py").write_text(tests, encoding="utf-8")
-    (folder / "pytest.ini").write_text(textwrap.dedent("[pytest]\n"), encoding="utf-8")
-    with_it = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_trivial.py"]
-    without = [*with_it, "-p", "no:sideeffects"]
-    pairs = []
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    for tests in (1, TESTS):
+        source = "\n".join(f"def test_{number}():\n    assert {number} >= 0\n" for number in range(tests))
+        (folder / f"test_{tests}.py").write_text(source, encoding="utf-8")
+    cases = {
+        (is_there, tests): ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{tests}.py", *without]
+        for tests in (1, TESTS)
+        for is_there, without in ((True, ()), (False, ("-p", "no:sideeffects")))
+    }
+    taken = {case: [] for case in cases}
     for turn in range(turns + 1):
-        # Turn about, so that neither always comes after the other.
-        order = (without, with_it) if turn % 2 else (with_it, without)
-        taken = {len(arguments): seconds(arguments, folder=folder) for arguments in order}
-        if turn:
-            pairs.append((taken[len(with_it)], taken[len(without)]))
-    return statistics.median(one / other for one, other in pairs), statistics.median(other for _, other in pairs) * 1000
+        for case, arguments in cases.items():
+            value = seconds(arguments, folder=folder) * 1000
+            if turn:  # the first one writes byte code
+                taken[case].append(value)
+    return {case: min(values) for case, values in taken.items()}
