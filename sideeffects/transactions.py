@@ -34,8 +34,9 @@ class DjangoTransactions:
             return
         from django.db import transaction
 
-        if transaction.get_connection(using).connection is None:
-            # Not connected, so in no transaction: `on_commit` would connect to find that out.
+        connection = transaction.get_connection(using)
+        if connection.connection is None or (connection.autocommit and not connection.in_atomic_block):
+            # In no transaction: `on_commit` would find that out by connecting, which tests without a database may not.
             work()
             return
         transaction.on_commit(Deferred(call, work), using=using)

@@ -18,6 +18,9 @@ from sideeffects import capture, forbid, record, side_effect
 from sideeffects._state import EMPTY, scope, state
 from sideeffects.testing import isolated_registry
 
+# Requests look at the connections that earlier tests have opened.
+pytestmark = pytest.mark.django_db
+
 #: What requests dropped without finishing; somebody holds it, as a cache or a traceback would.
 held: list[Any] = []
 
