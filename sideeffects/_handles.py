@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
+from sideeffects.errors import SideEffectError
+
 
 class Handle:
     """An enqueued call.
@@ -14,12 +16,14 @@ class Handle:
         name: the effect's name.
     """
 
-    __slots__ = ("_future", "id", "name")
+    __slots__ = ("_future", "id", "is_held", "name")
 
     def __init__(self, number: str, name: str, future: Future[Any]) -> None:
         self.id = number
         self.name = name
         self._future = future
+        #: Whether it still waits for the surrounding transaction to commit.
+        self.is_held = False
 
     @classmethod
     def finished(cls, number: str, name: str, result: Any) -> Handle:
@@ -56,9 +60,16 @@ class Handle:
             timeout: seconds to wait at most; `None` waits for good.
 
         Raises:
+            SideEffectError: it has not been handed over, since the surrounding transaction has not committed.
             TimeoutError: it was not there in time.
             BaseException: what the call raised.
         """
+        if self.is_held:
+            raise SideEffectError(
+                f"side effect {self.name!r} has been enqueued inside a transaction and is handed over when that commits; "
+                f"waiting for it here would never end. In a TestCase let the commit happen: "
+                f"with self.captureOnCommitCallbacks(execute=True): ..."
+            )
         return self._future.result(timeout)
 
     def __repr__(self) -> str:

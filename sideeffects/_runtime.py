@@ -78,6 +78,7 @@ def begin(
     code: CodeType,
     instruction: int,
     is_async: bool = False,
+    run_id: str | None = None,
 ) -> tuple[Call | None, Mode, Stub | None]:
     """Decide a call and write it down, if anybody wants it written. A refusal is raised from here."""
     __tracebackhide__ = True
@@ -125,6 +126,7 @@ def begin(
         _now(),
         rules.sensitive,
         is_async,
+        run_id,
     )
     if is_test_run:
         state.ledger.append(call)
