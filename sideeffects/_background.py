@@ -62,27 +62,63 @@ def enqueue_from(
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
     call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True, run_id)
+    return hand_over(declared, wrapped, call, mode, stub, args, kwargs, run_id)
+
+
+def hand_over(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    call: Call | None,
+    mode: Mode,
+    stub: Stub | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run_id: str | None = None,
+) -> Handle:
+    """Give a call that has been decided to the engine, or answer it. What was refused never comes here."""
+    effect = declared.effect
     number = f"{os.getpid()}-{_token}-{next(_numbers)}" if call is None else call.id
     if mode is not Mode.EXECUTE:
         return _answered(declared, call, stub, args, kwargs, number)
     handle = Handle.waiting(number, effect.name)
     parcel = Parcel(number, effect.name, args, kwargs, state.in_test_run(), run_id)
-
-    def work() -> Any:
-        if effect.kind == "coroutine function":
-            return _to_end(execute_async(call, wrapped, args, kwargs))
-        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
-
+    work = work_of(declared, wrapped, call, args, kwargs)
     engine = plugs.engine()
     engine.check(parcel)
 
-    def hand_over() -> None:
+    def submit() -> None:
         handle.is_held = False
         engine.submit(parcel, handle, work)
 
     handle.is_held = True
-    plugs.deferral.run(alias_of(declared), call, hand_over)
+    plugs.deferral.run(alias_of(declared), call, submit)
     return handle
+
+
+def work_of(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    call: Call | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Callable[[], Any]:
+    """What executes a call that was decided to execute; coroutines run to their end."""
+
+    def work() -> Any:
+        if declared.effect.kind == "coroutine function":
+            return to_end(execute_async(call, wrapped, args, kwargs))
+        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
+
+    return work
+
+
+def answered(
+    declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What a recorded call returns, or raises; coroutines run to their end."""
+    if declared.effect.kind == "coroutine function":
+        return to_end(answer_async(declared, call, stub, args, kwargs))
+    return answer(declared, call, stub, args, kwargs)
 
 
 #: For calls that nobody writes down, and that have no id of their own therefore.
@@ -101,16 +137,13 @@ def _answered(
     """The finished handle of a recorded call."""
     name = declared.effect.name
     try:
-        if declared.effect.kind == "coroutine function":
-            result = _to_end(answer_async(declared, call, stub, args, kwargs))
-        else:
-            result = answer(declared, call, stub, args, kwargs)
+        result = answered(declared, call, stub, args, kwargs)
     except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the real call would
         return Handle.failed(number, name, error)
     return Handle.finished(number, name, None if declared.effect.on_commit is not False else result)
 
 
-def _to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end: here, or in a thread of its own when a loop runs in this one."""
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +184,7 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
     decision, stub, call = _decide_again(declared, instance, parcel)
     if decision.mode is Mode.EXECUTE:
         if declared.effect.kind == "coroutine function":
-            return _to_end(execute_async(call, wrapped, parcel.args, parcel.kwargs))
+            return to_end(execute_async(call, wrapped, parcel.args, parcel.kwargs))
         return execute(call, wrapped, parcel.args, parcel.kwargs)
     logger.info("held back in the background: %r: %s", call, decision)
     if decision.mode is Mode.RAISE:

@@ -25,6 +25,8 @@ class Ledger:
         self._trimmed = 0
         self._is_closed = False
         self._lost: list[int] = []
+        #: Run lists of which calls were dropped, with the position of the last of these.
+        self._dropped_runs: dict[str, int] = {}
         self._lock = threading.RLock()
         self.bound = bound
 
@@ -67,6 +69,9 @@ class Ledger:
         with self._lock:
             surplus = len(self._calls) - self._bound
             if surplus > self._limit - self._bound:  # otherwise another thread was here first
+                for position, call in enumerate(self._calls[:surplus], self._trimmed):
+                    if call.run_id is not None:
+                        self._dropped_runs[call.run_id] = position
                 del self._calls[:surplus]
                 self._trimmed += surplus
 
@@ -79,6 +84,13 @@ class Ledger:
             kept = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
             lost = sum(start <= position <= end for position in self._lost)
             return kept, max(0, min(first, end) - start) + lost
+
+    def of_run(self, run_id: str, start: int = 0) -> tuple[list[Call], bool]:
+        """The calls of one run list from position `start` on, and whether these are all that were written of it."""
+        with self._lock:
+            calls = [call for call in self._calls[max(0, start - self._trimmed) :] if call.run_id == run_id]
+            is_dropped = self._dropped_runs.get(run_id, -1) >= start
+            return calls, not is_dropped and not any(position >= start for position in self._lost)
 
     def lose(self, count: int) -> None:
         """Note that here so many calls were made of which nothing is known."""

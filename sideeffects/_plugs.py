@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -73,6 +74,9 @@ class Deferral(Protocol):
     ) -> None:
         """The same from asynchronous code."""
 
+    def savepoints(self) -> Callable[[], AbstractContextManager[object]] | None:
+        """What makes a savepoint in each transaction that is open here, for one piece of work; `None` without any."""
+
 
 class NoTransactions:
     """Without Django there is no transaction to wait for."""
@@ -89,6 +93,9 @@ class NoTransactions:
     ) -> None:
         """Run it at once."""
         await work()
+
+    def savepoints(self) -> None:
+        """There is none."""
 
 
 class Engine(Protocol):
@@ -113,15 +120,22 @@ class Engine(Protocol):
 
 
 class Plugs:
-    """What higher floors put in: how to wait for a commit, and which engine runs the background."""
+    """What higher floors put in: how to wait for a commit, which engine runs the background, who hears of errors."""
 
     def __init__(self) -> None:
         self.deferral: Deferral = NoTransactions()
         self.engine: Callable[[], Engine] = _no_engine
+        #: Told of each error that a run list has swallowed, with the call that raised it (its values redacted, with
+        #: `name`, `run_id`, `is_async`, `arguments` and `scrubbed`). What it raises is logged, and changes nothing.
+        self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
 
 
 def _no_engine() -> Engine:
     raise RuntimeError("no background engine is installed; `import sideeffects` installs one")
+
+
+def _tell_nobody(error: BaseException, call: Call) -> None:
+    del error, call
 
 
 plugs: Final = Plugs()

@@ -15,8 +15,8 @@ from sideeffects._registry import EVERYTHING, check_name
 from sideeffects._values import normalise
 
 
-def rules_from(raw: Any, legacy: Any) -> Rules:
-    """The rules that `SIDE_EFFECTS` and `FORCE_RUN_SIDE_EFFECTS` spell.
+def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
+    """The rules that `SIDE_EFFECTS`, `FORCE_RUN_SIDE_EFFECTS` and `SAFERUNNER_USE_SENTRY` spell.
 
     Raises:
         ImproperlyConfigured: with every problem that `problems` finds.
@@ -39,6 +39,8 @@ def rules_from(raw: Any, legacy: Any) -> Rules:
         test_run=bool(given.get("TEST_RUN", False)),
         sensitive=frozenset(normalise(name) for name in given.get("SENSITIVE") or ()),
         max_calls=ledger.get("MAX_CALLS", DEFAULT_BOUND) if isinstance(ledger, Mapping) else DEFAULT_BOUND,
+        # As dj-saferunner read it: whatever counts as true.
+        swallow=bool(given.get("USE_SENTRY") or saferunner),
         settled=True,
     )
 
@@ -261,7 +263,7 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "DECLARE": ("E006", _check_declare),
     "LEDGER": ("E007", _check_ledger),
     "ENGINE": ("E008", _check_engine),
-    "USE_SENTRY": ("E009", _check_not_yet(False)),
+    "USE_SENTRY": ("E009", _check_flag),
     "SENSITIVE": ("E010", _check_sensitive),
     "PROBES": ("E011", _check_not_yet({})),
     "GUARD": ("E012", _check_not_yet("off", {})),
