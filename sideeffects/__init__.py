@@ -12,7 +12,7 @@ from sideeffects._decorator import explain, side_effect
 from sideeffects._overrides import forbid, force_run, record, stub
 from sideeffects._reading import Calls
 from sideeffects._registry import registry
-from sideeffects.engines import threads
+from sideeffects.engines import choice
 from sideeffects.errors import (
     AsyncNotAllowed,
     DuplicateSideEffect,
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _plugs.plugs.deferral = DjangoTransactions()
-_plugs.plugs.engine = threads.engine
+_plugs.plugs.engine = choice.engine
 _test_run.install()
 conf.install()
 discovery.install()

@@ -38,6 +38,8 @@ class Rules:
     test_run: bool = False
     sensitive: frozenset[str] = frozenset()
     max_calls: int = 10_000
+    #: What runs the background: the name of an engine, or the dotted path of one.
+    engine: str = "threads"
     #: Whether run lists go on after a task that fails (`USE_SENTRY`, `SAFERUNNER_USE_SENTRY`).
     swallow: bool = False
     #: Whether these can only change with a notice (so that the fast switch may rely on them).

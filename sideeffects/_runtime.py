@@ -17,6 +17,7 @@ from types import CodeType, MappingProxyType
 from typing import Any, Final
 
 from sideeffects import _values
+from sideeffects._arrivals import arriving
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._plugs import plugs
@@ -113,6 +114,10 @@ def begin(
         if type(value) not in _SCALARS:
             bound, args, kwargs, by_reference = _snapshot(bound, args, kwargs)
             break
+    arrival = arriving.get()
+    is_arrived = arrival is not None and arrival.take(effect.name)
+    if arrival is not None and is_arrived:
+        is_async, run_id = True, arrival.run_id
     call = Call(
         effect,
         decision,
@@ -128,7 +133,10 @@ def begin(
         is_async,
         run_id,
     )
-    if is_test_run:
+    if arrival is not None and is_arrived:
+        # It has been written down where it was enqueued. Only its outcome is added, under the same id.
+        call.take_id(arrival.id)
+    elif is_test_run:
         state.ledger.append(call)
         journal = state.journal
         if journal is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
 from sideeffects._calls import Mode
@@ -39,6 +40,7 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         test_run=bool(given.get("TEST_RUN", False)),
         sensitive=frozenset(normalise(name) for name in given.get("SENSITIVE") or ()),
         max_calls=ledger.get("MAX_CALLS", DEFAULT_BOUND) if isinstance(ledger, Mapping) else DEFAULT_BOUND,
+        engine=given.get("ENGINE") or "threads",
         # As dj-saferunner read it: whatever counts as true.
         swallow=bool(given.get("USE_SENTRY") or saferunner),
         settled=True,
@@ -197,7 +199,22 @@ def _check_ledger(value: Any) -> list[str]:
 
 
 def _check_engine(value: Any) -> list[str]:
-    return [] if value == "threads" else [f"must be 'threads', not {value!r}"]
+    if not isinstance(value, str):
+        return [f"must be the name of an engine ({', '.join(_ENGINES)}) or the dotted path of one, not {value!r}"]
+    if value in _ENGINES:
+        needed = _ENGINES[value]
+        if needed and find_spec(needed) is None:
+            return [f"{value!r} needs the package {needed}: pip install 'sideeffects[{value}]'"]
+        return []
+    if "." in value and all(part.isidentifier() for part in value.split(".")):
+        return []
+    close = difflib.get_close_matches(value, _ENGINES, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return [f"{value!r} is no engine ({', '.join(_ENGINES)}) and no dotted path of one{hint}"]
+
+
+#: The engines that come with the library, each with the package that it cannot do without.
+_ENGINES: Final = {"threads": "", "celery": "celery", "django_tasks": ""}
 
 
 def _check_declare(value: Any) -> list[str]:
