@@ -20,6 +20,7 @@ from sideeffects.errors import (
     SideEffectError,
     UnknownSideEffect,
 )
+from sideeffects.runs import run_side_effects
 from sideeffects.transactions import DjangoTransactions
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "observe",
     "record",
     "registry",
+    "run_side_effects",
     "side_effect",
     "stub",
 ]

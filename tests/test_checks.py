@@ -41,7 +41,7 @@ WRONG = [
     ("E007", {"LEDGER": {"MAX_CALLS": 0}}, "MAX_CALLS must be a whole number above 0, not 0"),
     ("E007", {"LEDGER": {"MAX": 1}}, "has no key 'MAX'"),
     ("E008", {"ENGINE": "cellery"}, "did you mean 'celery'?"),
-    ("E009", {"USE_SENTRY": True}, "does not have that feature yet, so True would do nothing"),
+    ("E009", {"USE_SENTRY": "yes"}, "must be True or False, not 'yes'"),
     ("E010", {"SENSITIVE": "pin"}, "must be a list of names, not 'pin'"),
     ("E010", {"SENSITIVE": [""]}, "'' is no name"),
     ("E011", {"PROBES": {"SKIP_APPS": []}}, "does not have that feature yet"),
