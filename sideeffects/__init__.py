@@ -12,6 +12,7 @@ from sideeffects._decorator import explain, side_effect
 from sideeffects._overrides import forbid, force_run, record, stub
 from sideeffects._reading import Calls
 from sideeffects._registry import registry
+from sideeffects.contrib import celery
 from sideeffects.engines import choice
 from sideeffects.errors import (
     AsyncNotAllowed,
@@ -49,6 +50,7 @@ __all__ = [
 
 _plugs.plugs.deferral = DjangoTransactions()
 _plugs.plugs.engine = choice.engine
+celery.install()
 _test_run.install()
 conf.install()
 discovery.install()

@@ -23,12 +23,15 @@ class Arrival:
     run_id: str | None = None
     is_taken: bool = False
 
-    def take(self, name: str) -> bool:
-        """Whether a call of the effect `name` that begins now is this one. Answers yes once."""
+    def claim(self, name: str, is_async: bool, run_id: str | None) -> tuple[Arrival | None, bool, str | None]:
+        """For a call of `name` that begins now: this, if it is that call, and what the call says of itself then.
+
+        It is so once.
+        """
         if self.is_taken or self.name != name:
-            return False
+            return None, is_async, run_id
         self.is_taken = True
-        return True
+        return self, True, self.run_id
 
 
 arriving: Final[contextvars.ContextVar[Arrival | None]] = contextvars.ContextVar("sideeffects_arriving", default=None)

@@ -81,6 +81,8 @@ def hand_over(
     if mode is not Mode.EXECUTE:
         return _answered(declared, call, stub, args, kwargs, number)
     handle = Handle.waiting(number, effect.name)
+    if call is not None:
+        state.expect(call)
     parcel = Parcel(number, effect.name, args, kwargs, state.in_test_run(), run_id)
     work = work_of(declared, wrapped, call, args, kwargs)
     engine = plugs.engine()

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from sideeffects.errors import SideEffectError
+
+
+class Answering(Protocol):
+    """What gives a result in the end."""
+
+    def done(self) -> bool:
+        """Whether the result, or an error, is there."""
+        ...
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The result, waited for; or the error, raised."""
 
 
 class Handle:
@@ -16,12 +27,13 @@ class Handle:
         name: the effect's name.
     """
 
-    __slots__ = ("_future", "id", "is_held", "name")
+    __slots__ = ("_future", "_own", "id", "is_held", "name")
 
     def __init__(self, number: str, name: str, future: Future[Any]) -> None:
         self.id = number
         self.name = name
-        self._future = future
+        self._own = future
+        self._future: Answering = future
         #: Whether it still waits for the surrounding transaction to commit.
         self.is_held = False
 
@@ -47,7 +59,11 @@ class Handle:
     @property
     def future(self) -> Future[Any]:
         """The future behind it, for engines."""
-        return self._future
+        return self._own
+
+    def follow(self, future: Answering) -> None:
+        """Take what this gives for the result, from now on: for engines whose workers are other processes."""
+        self._future = future
 
     def done(self) -> bool:
         """Whether the call has finished, with a result or an error."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import threading
+import weakref
 from collections.abc import Generator
 from typing import Any, Final
 
@@ -127,6 +128,12 @@ class Journal:
         self._offset = 0
         self.torn = 0
         self._seen: dict[tuple[Any, ...], Call] = {}
+        #: Calls of this very process that others run: what came of them is in the file.
+        self._expected: weakref.WeakValueDictionary[str, Call] = weakref.WeakValueDictionary()
+
+    def expect(self, call: Call) -> None:
+        """Look for the outcome of a call that this process has handed to another."""
+        self._expected[call.id] = call
 
     def write_call(self, call: Call) -> None:
         """Write a call down."""
@@ -177,7 +184,9 @@ class Journal:
                 self._seen[key] = call
             return call
         known = self._seen.pop((*record["process"], record["serial"]), None)
-        if known is not None:
+        if known is None:
+            known = self._expected.pop("-".join(map(str, (*record["process"], record["serial"]))), None)
+        if known is not None and known.outcome is None:
             known.finish(outcome_from_record(record["outcome"]))
         return None
 

@@ -115,9 +115,8 @@ def begin(
             bound, args, kwargs, by_reference = _snapshot(bound, args, kwargs)
             break
     arrival = arriving.get()
-    is_arrived = arrival is not None and arrival.take(effect.name)
-    if arrival is not None and is_arrived:
-        is_async, run_id = True, arrival.run_id
+    if arrival is not None:
+        arrival, is_async, run_id = arrival.claim(effect.name, is_async, run_id)
     call = Call(
         effect,
         decision,
@@ -133,7 +132,7 @@ def begin(
         is_async,
         run_id,
     )
-    if arrival is not None and is_arrived:
+    if arrival is not None:
         # It has been written down where it was enqueued. Only its outcome is added, under the same id.
         call.take_id(arrival.id)
     elif is_test_run:
