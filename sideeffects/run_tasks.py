@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import weakref
-from collections.abc import Callable, Hashable
-from types import MethodType
-from typing import Any, Final, cast
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any, Final
 
 from sideeffects._calls import SideEffect
 from sideeffects._declared import Declared
@@ -73,15 +73,17 @@ def task_of(given: Any) -> RunTask:
     effect = _effect_in(given)
     if effect is not None:
         return effect
+    if type(given) is FunctionType and not hasattr(given, "delay"):
+        return RunTask(_undeclared(given, given), given, may_wait=False, needs_threads=True)
     task = _behind_proxy(given)
-    kinds = _kinds_of(type(task))
+    kinds = _kinds_of(task)
     if "celery.app.task.Task" in kinds:
-        inner = _effect_in(task.run)
+        inner = _effect_below(task.run)
         if inner is not None:
             return RunTask(inner.declared, inner.function, inner.instance, task.delay, may_wait=True)
         return RunTask(_undeclared(task, task.run), task, delay=task.delay, may_wait=True)
     if kinds & _DJANGO_TASKS:
-        inner = _effect_in(task.func)
+        inner = _effect_below(task.func)
         if inner is not None:
             return RunTask(inner.declared, inner.function, inner.instance, task.enqueue, may_wait=True)
         declared = _undeclared_django_task(task)
@@ -97,15 +99,14 @@ def task_of(given: Any) -> RunTask:
 _DJANGO_TASKS: Final = frozenset(("django.tasks.base.Task", "django_tasks.base.Task", "django_tasks.task.Task"))
 
 
-@functools.lru_cache(maxsize=256)
-def _kinds_of(kind: Hashable) -> frozenset[str]:
-    """The names of a type and its bases: no queue is imported for this."""
-    return frozenset(f"{base.__module__}.{base.__qualname__}" for base in cast(Any, kind).__mro__)
+def _kinds_of(task: Any) -> frozenset[str]:
+    """The names of its types: no queue is imported for this."""
+    return frozenset(f"{base.__module__}.{base.__qualname__}" for base in type(task).__mro__)
 
 
 def _behind_proxy(given: Any) -> Any:
     """`@shared_task` gives a proxy, which finds the task of the application in use."""
-    if "celery.local.Proxy" in _kinds_of(type(given)):
+    if "celery.local.Proxy" in _kinds_of(given):
         return given._get_current_object()  # noqa: SLF001 - Celery has no other name for it
     return given
 
@@ -125,6 +126,16 @@ def _effect_in(task: Any) -> RunTask | None:
         declared = task.__func__._self_declared  # noqa: SLF001 - as above
         function = MethodType(task.__func__.__wrapped__, task.__self__)
         return RunTask(declared, function, task.__self__, may_wait=declared.effect.async_ok)
+    return None
+
+
+def _effect_below(function: Any) -> RunTask | None:
+    """The effect that the function of a task is, or that wrappers such as Celery's own for retries are around."""
+    while function is not None:
+        effect = _effect_in(function)
+        if effect is not None:
+            return effect
+        function = getattr(function, "__dict__", {}).get("__wrapped__")
     return None
 
 

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Any, Final, NamedTuple, cast
 
 from sideeffects import _background
+from sideeffects._arrivals import Arrival, arriving
 from sideeffects._calls import Call, Decision, Mode, Outcome
 from sideeffects._plugs import plugs
 from sideeffects._policy import EXECUTED, Stub
@@ -251,7 +252,7 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
     if is_async:
         if task.delay is None:
             return _background.hand_over(declared, task.function, call, Mode.EXECUTE, None, (), given, run_id)
-        return _delay(task.delay, call, given)
+        return _delay(task, task.delay, call, given)
     if declared.effect.on_commit is not False:
         work = _background.work_of(declared, task.function, call, (), given)
         plugs.deferral.run(alias_of(declared), call, work)
@@ -259,16 +260,22 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
     return _background.work_of(declared, task.function, call, (), given)()
 
 
-def _delay(delay: Callable[..., Any], call: Call | None, kwargs: dict[str, Any]) -> Any:
-    """Hand an undeclared task to its own queue, whose workers know nothing of the call: it gets no outcome."""
+def _delay(task: RunTask, delay: Callable[..., Any], call: Call | None, kwargs: dict[str, Any]) -> Any:
+    """Hand a task to its own queue. Its outcome is added by the worker, if that knows of the effect."""
     __tracebackhide__ = True
+    if call is None:
+        return delay(**kwargs)
+    # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
+    token = arriving.set(Arrival(task.name, call.id, call.run_id))
     started = time.perf_counter()
     try:
         return delay(**kwargs)
     except BaseException as error:
-        if call is not None:
+        if call.outcome is None:
             finish(call, Outcome(None, error, time.perf_counter() - started))
         raise
+    finally:
+        arriving.reset(token)
 
 
 def _answer(
