@@ -133,7 +133,7 @@ class Journal:
 
     def expect(self, call: Call) -> None:
         """Look for the outcome of a call that this process has handed to another."""
-        self._expected[call.id] = call
+        self._expected.setdefault(call.id, call)
 
     def write_call(self, call: Call) -> None:
         """Write a call down."""

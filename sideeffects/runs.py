@@ -266,6 +266,7 @@ def _delay(task: RunTask, delay: Callable[..., Any], call: Call | None, kwargs: 
     if call is None:
         return delay(**kwargs)
     # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
+    state.expect(call)
     token = arriving.set(Arrival(task.name, call.id, call.run_id))
     started = time.perf_counter()
     try:

@@ -8,6 +8,7 @@ copy that an app has made (a shared task has one copy in every app).
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -50,7 +51,7 @@ def effect_below(task: Any) -> Found | None:
 
 
 class EffectOfTask:
-    """`task.effect`, for tasks that are effects. Not a data descriptor: task classes may have an `effect` themselves."""
+    """`task.effect`, for tasks that are effects. No data descriptor: task classes may have an `effect` themselves."""
 
     def __get__(self, task: Any, owner: type[Any]) -> Any:
         found = None if task is None else effect_below(task)
@@ -136,19 +137,23 @@ def _function_below(task: Any) -> Any:
 
 def _copies(function: Any) -> Iterator[Any]:
     """The tasks that apps have made of a function."""
-    from celery import _state
-
-    for app in list(_state._get_active_apps()):  # noqa: SLF001 - there is no other way to all apps
+    for app in apps():
         for task in list(app._tasks.values()):  # noqa: SLF001 - `app.tasks` would finalize it
             raw = inspect.getattr_static(type(task), "run", None)
             if (raw.__func__ if isinstance(raw, staticmethod) else raw) is function:
                 yield task
 
 
+def apps() -> list[Any]:
+    """All Celery apps of this process."""
+    state: Any = importlib.import_module("celery._state")
+    return list(state._get_active_apps())  # noqa: SLF001 - there is no other way to all of them
+
+
 def _put(effect: Any, task: Any) -> None:
     """Let a task that has been made run the effect."""
     kind = type(task)
-    owner = next(base for base in kind.__mro__ if "run" in vars(base))
+    owner: Any = next(base for base in kind.__mro__ if "run" in vars(base))
     run: Any = effect
     if isinstance(vars(owner)["run"], staticmethod):
         run = staticmethod(effect)

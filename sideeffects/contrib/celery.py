@@ -27,7 +27,15 @@ from sideeffects._plugs import plugs
 from sideeffects._runtime import alias_of, begin, explain_declared, finish
 from sideeffects._state import state
 from sideeffects.contrib._celery_messages import HEADER, arrive, depart, header_in, is_same_call, test_run_part
-from sideeffects.contrib._celery_tasks import EffectOfTask, Found, declare_task, effect_below, keep_around, stand_in
+from sideeffects.contrib._celery_tasks import (
+    EffectOfTask,
+    Found,
+    apps,
+    declare_task,
+    effect_below,
+    keep_around,
+    stand_in,
+)
 
 #: What Celery's decorators make, by the names of its types.
 _TYPES: Final = ("celery.app.task.Task", "celery.local.Proxy")
@@ -164,11 +172,9 @@ def _task_named(app: Any, name: str) -> Any:
 
     An app that has not made its tasks yet makes them now: it is about to publish, and so has its configuration.
     """
-    from celery import _state
-
     if not app.finalized and app.autofinalize:
         app.finalize(auto=True)
-    for known in (app, *_state._get_active_apps()):  # noqa: SLF001 - there is no other way to all apps
+    for known in (app, *apps()):
         task = dict.get(known._tasks, name)  # noqa: SLF001 - `app.tasks` would finalize it
         if task is not None:
             return task
@@ -193,8 +199,8 @@ def _is_sent_again(task: Any, found: Found, given: Mapping[str, Any] | None, opt
         return False
     if is_same_call(given, found.declared.effect.name, task_id):
         return True
-    running = get_current_task()
-    return running is not None and running.name == task.name and running.request.id == task_id
+    running: Any = get_current_task()
+    return running is not None and bool(running.name == task.name and running.request.id == task_id)
 
 
 def _with_header(options: dict[str, Any], header: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,11 +233,8 @@ def _check_serialisable(
 def _caller() -> tuple[CodeType, int]:
     """Where the task is published: the innermost frame that is neither Celery's nor ours."""
     frame = sys._getframe(1)  # noqa: SLF001 - as in `perform`
-    seen = frame
-    while seen is not None:
-        if str(seen.f_globals.get("__name__", "")).partition(".")[0] not in _OURS:
-            return seen.f_code, seen.f_lasti
-        frame, seen = seen, seen.f_back  # type: ignore[assignment]
+    while str(frame.f_globals.get("__name__", "")).partition(".")[0] in _OURS and frame.f_back is not None:
+        frame = frame.f_back
     return frame.f_code, frame.f_lasti
 
 
@@ -244,19 +247,23 @@ _OURS: Final = frozenset(("celery", "kombu", "sideeffects", "functools", "contex
 def _result_of(app: Any, name: str, task_id: str, handle: Any, options: Mapping[str, Any]) -> Any:
     """The result of a recorded call; what was to follow it follows, with what it returned."""
     from celery import states
-    from celery.canvas import maybe_signature
+    from celery.canvas import Signature
     from celery.result import EagerResult
 
     try:
         value = handle.result()
     except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the task would
         return EagerResult(task_id, error, states.FAILURE, name=name)
+
+    def signature(given: Any) -> Any:
+        return given if isinstance(given, Signature) else Signature.from_dict(given, app=app)
+
     links = options.get("link") or ()
     for following in links if isinstance(links, list | tuple) else (links,):
-        maybe_signature(following, app=app).apply_async((value,))
+        signature(following).apply_async((value,))
     chain = options.get("chain")
     if chain:
-        maybe_signature(chain[-1], app=app).apply_async((value,), chain=chain[:-1])
+        signature(chain[-1]).apply_async((value,), chain=chain[:-1])
     return EagerResult(task_id, value, states.SUCCESS, name=name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -83,13 +84,13 @@ _engine: Final = CeleryEngine()
 
 def register() -> None:
     """Let every Celery app of this process have the task, those that are made later as well."""
-    from celery import _state
+    state: Any = importlib.import_module("celery._state")
 
     def make(app: Any) -> None:
         app._task_from_fun(_run, name=TASK, bind=True, serializer="json")  # noqa: SLF001 - what `shared_task` calls
 
-    _state.connect_on_app_finalize(make)
-    for app in list(_state._get_active_apps()):  # noqa: SLF001 - as `shared_task` does
+    state.connect_on_app_finalize(make)
+    for app in list(state._get_active_apps()):  # noqa: SLF001 - as `shared_task` does
         if app.finalized:
             make(app)
 
@@ -100,9 +101,7 @@ def _run(self: Any, data: Mapping[str, Any]) -> Any:
 
 
 def _app() -> Any:
-    from celery import current_app
-
-    app = current_app._get_current_object()  # noqa: SLF001 - the proxy's own name for it
+    app: Any = importlib.import_module("celery._state").get_current_app()
     if app.main == "default" and app.conf.broker_url is None:
         raise SideEffectError(
             "SIDE_EFFECTS['ENGINE'] is 'celery', and this process has no Celery app with a broker: import yours where "
