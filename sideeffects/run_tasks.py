@@ -18,6 +18,8 @@ from sideeffects._declared import Declared
 from sideeffects._decorator import BoundEffectFunction, EffectFunction, describe_function
 from sideeffects._shapes import SHAPES
 
+Delay = Callable[[dict[str, Any], str], Any]
+
 
 class RunTask:
     """A callable of a run list, with what is needed to run it.
@@ -26,7 +28,8 @@ class RunTask:
         declared: what it is decided under.
         function: executes it, given the keyword arguments.
         instance: what it is bound to, if anything.
-        delay: hands it to its own queue, given the keyword arguments; `None` for what our engine would run.
+        delay: hands it to its own queue, given the keyword arguments and the run list's id; `None` for what our
+            engine would run.
         may_wait: whether it may run in the background.
         needs_threads: whether only an engine in this process could run it there, since workers do not know it by name.
     """
@@ -38,7 +41,7 @@ class RunTask:
         declared: Declared,
         function: Callable[..., Any],
         instance: Any = None,
-        delay: Callable[..., Any] | None = None,
+        delay: Delay | None = None,
         *,
         may_wait: bool,
         needs_threads: bool = False,
@@ -78,20 +81,22 @@ def task_of(given: Any) -> RunTask:
     task = _behind_proxy(given)
     kinds = _kinds_of(task)
     if "celery.app.task.Task" in kinds:
-        inner = _effect_below(task.run)
+        # Where Celery retries by itself, it has put the function aside.
+        inner = _effect_below(getattr(task, "_orig_run", task.run))
         if inner is not None:
-            return RunTask(inner.declared, inner.function, inner.instance, task.delay, may_wait=True)
-        return RunTask(_undeclared(task, task.run), task, delay=task.delay, may_wait=True)
+            publish = functools.partial(_publish, task)
+            return RunTask(inner.declared, inner.function, inner.instance, publish, may_wait=True)
+        return RunTask(_undeclared(task, task.run), task, delay=_by(task.delay), may_wait=True)
     if kinds & _DJANGO_TASKS:
         inner = _effect_below(task.func)
         if inner is not None:
-            return RunTask(inner.declared, inner.function, inner.instance, task.enqueue, may_wait=True)
+            return RunTask(inner.declared, inner.function, inner.instance, _by(task.enqueue), may_wait=True)
         declared = _undeclared_django_task(task)
         is_coroutine = declared.effect.kind == "coroutine function"
-        return RunTask(declared, task.acall if is_coroutine else task.call, delay=task.enqueue, may_wait=True)
+        return RunTask(declared, task.acall if is_coroutine else task.call, delay=_by(task.enqueue), may_wait=True)
     delay = getattr(task, "delay", None)
     if callable(delay):  # as dj-saferunner told tasks: other queues have it too
-        return RunTask(_undeclared(task, task), task, delay=delay, may_wait=True)
+        return RunTask(_undeclared(task, task), task, delay=_by(delay), may_wait=True)
     instance = task.__self__ if isinstance(task, MethodType) else None
     return RunTask(_undeclared(task, task), task, instance, may_wait=False, needs_threads=True)
 
@@ -99,9 +104,19 @@ def task_of(given: Any) -> RunTask:
 _DJANGO_TASKS: Final = frozenset(("django.tasks.base.Task", "django_tasks.base.Task", "django_tasks.task.Task"))
 
 
+def _by(delay: Callable[..., Any]) -> Delay:
+    """Hand over what nobody but its queue knows: it carries no run list."""
+    return lambda kwargs, _: delay(**kwargs)
+
+
+def _publish(task: Any, kwargs: dict[str, Any], run_id: str) -> Any:
+    """As `task.delay(**kwargs)`, with the run list for the worker to know (see `contrib.celery`)."""
+    return task.apply_async(kwargs=kwargs, side_effects_run_id=run_id)
+
+
 def _kinds_of(task: Any) -> frozenset[str]:
-    """The names of its types: no queue is imported for this."""
-    return frozenset(f"{base.__module__}.{base.__qualname__}" for base in type(task).__mro__)
+    """The names of its types (Celery's proxies have made-up qualified ones): no queue is imported for this."""
+    return frozenset(f"{base.__module__}.{base.__name__}" for base in type(task).__mro__)
 
 
 def _behind_proxy(given: Any) -> Any:
@@ -194,7 +209,7 @@ def _name_of(task: Any) -> str:
             return name
     if isinstance(task, functools.partial):
         return _name_of(task.func)
-    return type(task).__qualname__
+    return type(task).__name__
 
 
 def _short_name_of(task: Any, described: SideEffect) -> str:

@@ -17,11 +17,12 @@ from sideeffects._arrivals import Arrival, arriving
 from sideeffects._calls import Call, Decision, Mode, Outcome
 from sideeffects._plugs import plugs
 from sideeffects._policy import EXECUTED, Stub
+from sideeffects._registry import registry
 from sideeffects._runtime import alias_of, begin, finish, logger
 from sideeffects._state import state
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
-from sideeffects.run_tasks import RunTask, task_of
+from sideeffects.run_tasks import Delay, RunTask, task_of
 
 Task = tuple[Callable[..., Any], Mapping[str, Any]] | tuple[Callable[..., Any], Mapping[str, Any], bool | None]
 
@@ -252,7 +253,7 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
     if is_async:
         if task.delay is None:
             return _background.hand_over(declared, task.function, call, Mode.EXECUTE, None, (), given, run_id)
-        return _delay(task, task.delay, call, given)
+        return _delay(task, task.delay, call, given, run_id)
     if declared.effect.on_commit is not False:
         work = _background.work_of(declared, task.function, call, (), given)
         plugs.deferral.run(alias_of(declared), call, work)
@@ -260,17 +261,19 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
     return _background.work_of(declared, task.function, call, (), given)()
 
 
-def _delay(task: RunTask, delay: Callable[..., Any], call: Call | None, kwargs: dict[str, Any]) -> Any:
+def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any], run_id: str) -> Any:
     """Hand a task to its own queue. Its outcome is added by the worker, if that knows of the effect."""
     __tracebackhide__ = True
     if call is None:
-        return delay(**kwargs)
+        return delay(kwargs, run_id)
     # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
     state.expect(call)
-    token = arriving.set(Arrival(task.name, call.id, call.run_id))
+    token = arriving.set(Arrival(task.name, call.id, run_id))
     started = time.perf_counter()
     try:
-        return delay(**kwargs)
+        if task.name in registry:  # then its worker knows of the effect, and what it makes of the call is added here
+            state.expect(call)
+        return delay(kwargs, run_id)
     except BaseException as error:
         if call.outcome is None:
             finish(call, Outcome(None, error, time.perf_counter() - started))
