@@ -133,8 +133,8 @@ def begin(
         run_id,
     )
     if arrival is not None:
-        # It has been written down where it was enqueued. Only its outcome is added, under the same id.
-        call.take_id(arrival.id)
+        # It has been written down where it was enqueued. Only its outcome is added.
+        call = arrival.known(call)
     elif is_test_run:
         state.ledger.append(call)
         journal = state.journal

@@ -17,7 +17,6 @@ from sideeffects._arrivals import Arrival, arriving
 from sideeffects._calls import Call, Decision, Mode, Outcome
 from sideeffects._plugs import plugs
 from sideeffects._policy import EXECUTED, Stub
-from sideeffects._registry import registry
 from sideeffects._runtime import alias_of, begin, finish, logger
 from sideeffects._state import state
 from sideeffects.engines.threads import ThreadEngine
@@ -268,11 +267,9 @@ def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any
         return delay(kwargs, run_id)
     # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
     state.expect(call)
-    token = arriving.set(Arrival(task.name, call.id, run_id))
+    token = arriving.set(Arrival(task.name, call.id, run_id, call=call))
     started = time.perf_counter()
     try:
-        if task.name in registry:  # then its worker knows of the effect, and what it makes of the call is added here
-            state.expect(call)
         return delay(kwargs, run_id)
     except BaseException as error:
         if call.outcome is None:

@@ -271,6 +271,30 @@ def test_a_task_that_is_an_effect_below_is_one_call() -> None:
     ]
 
 
+def test_a_task_that_is_an_effect_is_one_call_in_its_queue_too() -> None:
+    """What the queue makes of it is the outcome of the call that the list wrote down, and observers hear of it once."""
+    app = Celery("runs", broker="memory://", backend="cache+memory://", set_as_current=False)
+    app.conf.task_always_eager = True
+    seen: list[Call] = []
+
+    @app.task(name="tasks.send")
+    @side_effect(name="sms.send")
+    def task(to: str) -> str:
+        return f"sent to {to}"
+
+    remove = observe(seen.append)
+    try:
+        with capture() as calls, force_run("sms.send"):
+            [result] = run_side_effects("r", [(task, {"to": "ann"})]).results
+    finally:
+        remove()
+    assert result.get() == "sent to ann"
+    call = calls.one("sms.send")
+    assert seen == [call]
+    assert (call.run_id, call.is_async, call.outcome.result) == ("r", True, "sent to ann")  # type: ignore[union-attr]
+    assert Path(call.caller.rpartition(":")[0]).name == Path(__file__).name
+
+
 def test_effects_that_may_run_in_the_background_do_so(production: None) -> None:
     """In the order that the engine keeps; `is_async=False` runs them here. The result is a handle."""
 
