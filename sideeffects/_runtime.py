@@ -140,9 +140,8 @@ def begin(
         journal = state.journal
         if journal is not None:
             journal.write_call(call)
-    if arrival is None:
-        for ledger in own.captures:
-            ledger.append(call)
+    for ledger in own.captures if arrival is None else ():
+        ledger.append(call)
     if mode is not _EXECUTE:
         if not is_test_run and logger.isEnabledFor(_INFO):
             _log(call)

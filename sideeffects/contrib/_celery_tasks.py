@@ -74,7 +74,7 @@ def declare_task(task: Any, name: str | None, returns: Any, options: dict[str, A
     Raises:
         TypeError: there is no function below, or it is an effect already.
     """
-    function = _function_below(task)
+    function = stand_in(_function_below(task))
     if issubclass(type(function), EffectFunction):
         if name == function.effect.name:
             return task  # its module has been reloaded, and the app has kept its task

@@ -137,13 +137,14 @@ def _decide(original: Callable[..., Any], app: Any, name: str, task: Any, found:
     args, kwargs = tuple(options.get("args") or ()), dict(options.get("kwargs") or {})
     _check_serialisable(app, task, declared.effect.name, args, kwargs, options)
     code, instruction = _caller()
-    run_id = options.pop("side_effects_run_id", None)
-    call, mode, stub = begin(declared, task if found.is_bound else None, args, kwargs, code, instruction, True, run_id)
+    call, mode, stub = begin(declared, task if found.is_bound else None, args, kwargs, code, instruction, True)
     options["task_id"] = task_id = options.get("task_id") or uuid()
     if mode is not Mode.EXECUTE:
         handle = _answered(declared, call, stub, args, kwargs, "")
         return _result_of(app, name, task_id, handle, options)
-    about = {"id": None if call is None else call.id, "name": declared.effect.name, "task": task_id, "run_id": run_id}
+    about: dict[str, Any] = {"name": declared.effect.name, "task": task_id}
+    if call is not None:
+        about.update(id=call.id, run_id=call.run_id)
     options = _with_header(options, {**test_run_part(), "call": about})
     if call is not None:
         state.expect(call)
@@ -293,7 +294,7 @@ def _is_held_back(app: Any, signature: Any) -> bool:
     for name in _task_names(signature):
         task = _task_named(app, name)
         below = None if task is None else effect_below(task)
-        if below is None or not below.is_direct:
+        if below is None:
             return False
         decision = explain_declared(below.declared)
         if decision.mode is not Mode.RECORD or (decision.conditional and not state.in_test_run()):
