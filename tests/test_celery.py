@@ -2,11 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import celery
 import pytest
 
+from sideeffects import SideEffectError, capture, checks, force_run, side_effect
+from sideeffects.testing import isolated_registry
 from tests.celery_project import CeleryProject
 from tests.redis_server import redis_server
 
@@ -566,3 +570,80 @@ def test_without_a_backend_or_an_app_the_engine_says_so(project: CeleryProject) 
         else:
             raise AssertionError
         """)
+
+
+class OwnEngine:
+    """Runs what it is given at once."""
+
+    def check(self, parcel: Any) -> None: ...
+
+    def submit(self, parcel: Any, handle: Any, work: Callable[[], object]) -> None:
+        handle.future.set_result((parcel.name, work()))
+
+
+def test_an_engine_may_be_given_by_its_dotted_path(settings: Any) -> None:
+    """It is made once; what is no engine, or is not there, is an error that names the setting."""
+    with isolated_registry():
+
+        @side_effect(name="send", async_ok=True)
+        def send() -> str:
+            return "sent"
+
+        settings.SIDE_EFFECTS = {"ENGINE": f"{__name__}.OwnEngine"}
+        with force_run("send"):
+            assert send.enqueue().result() == ("send", "sent")
+            for path, said in (
+                ("os.getcwd", "is no engine"),
+                ("os.path.nothing", "no engine at"),
+                ("no.such", "no engine"),
+            ):
+                settings.SIDE_EFFECTS = {"ENGINE": path}
+                with pytest.raises(SideEffectError, match=rf"SIDE_EFFECTS\['ENGINE'\].*{said}"):
+                    send.enqueue()
+                assert [error.id for error in checks.check_settings()] == ["sideeffects.E025"]
+
+
+def test_an_arriving_call_is_not_written_down_again() -> None:
+    """What a message says of the call holds for the first call of that effect, and for its own task only."""
+    app = celery.Celery("arriving", broker="memory://", set_as_current=False)
+    with isolated_registry():
+
+        @app.task(name="arriving.send")
+        @side_effect(name="send")
+        def send(again: bool) -> str:
+            return "sent" if not again else send.run(False)
+
+        with force_run("send"), capture() as calls:
+            send("call")
+            about = {"id": calls[0].id, "name": "send", "task": "one", "run_id": None}
+            for header, written in (
+                ({"call": about}, 0),
+                ({"call": {**about, "task": "another"}}, 1),
+                ({"call": {**about, "name": "other"}}, 1),
+            ):
+                before = len(calls)
+                assert send.apply((False,), task_id="one", headers={"side_effects": header}).get() == "sent"
+                assert len(calls) == before + written
+            before = len(calls)
+            send.apply((True,), task_id="one", headers={"side_effects": {"call": about}})
+            assert len(calls) == before + 1
+        for unreadable in ("test", {"test_run": True, "forced": "send"}):
+            with capture() as calls:
+                assert send.apply((False,), headers={"side_effects": unreadable}).get() is None
+            assert calls.one("send").reason.startswith("published in a test run")
+
+
+def test_a_message_of_a_test_run_is_obeyed_in_production(production: None) -> None:
+    """While its task runs, and no longer."""
+    app = celery.Celery("obeying", broker="memory://", set_as_current=False)
+    with isolated_registry():
+
+        @app.task(name="obeying.send")
+        @side_effect(name="send")
+        def send() -> str:
+            return "sent"
+
+        header = {"test_run": True, "forced": ["other"]}
+        assert send.apply(headers={"side_effects": header}).get() is None
+        assert send.apply(headers={"side_effects": {**header, "forced": ["send"]}}).get() == "sent"
+        assert send.apply().get() == "sent"
