@@ -74,9 +74,21 @@ if TYPE_CHECKING:
 
         def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Effect[P, R_co]: ...
 
+    class Queued(Protocol):
+        """A Celery task: it stays what it is."""
+
+        @property
+        def delay(self) -> Any: ...
+        @property
+        def apply_async(self) -> Any: ...
+
+    QueuedTask = TypeVar("QueuedTask", bound=Queued)
+
     class SideEffectDecorator(Protocol):
         """What `side_effect(...)` returns."""
 
+        @overload
+        def __call__(self, function: QueuedTask) -> QueuedTask: ...
         @overload
         def __call__(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
             self,
