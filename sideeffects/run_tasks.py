@@ -67,6 +67,11 @@ class RunTask:
         return ""
 
 
+def can_run(given: Any) -> bool:
+    """Whether it can be run. Tasks of Django can, though they cannot be called."""
+    return callable(given) or bool(_kinds_of(given) & _DJANGO_TASKS)
+
+
 def task_of(given: Any) -> RunTask:
     """What is known of a callable.
 

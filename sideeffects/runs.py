@@ -21,7 +21,7 @@ from sideeffects._runtime import alias_of, begin, finish, logger
 from sideeffects._state import state
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
-from sideeffects.run_tasks import Delay, RunTask, task_of
+from sideeffects.run_tasks import Delay, RunTask, can_run, task_of
 
 Task = tuple[Callable[..., Any], Mapping[str, Any]] | tuple[Callable[..., Any], Mapping[str, Any], bool | None]
 
@@ -206,7 +206,7 @@ def _entry(run_id: str, index: int, entry: Any) -> _Entry:
         raise MalformedTask(run_id, index, f"has {len(entry)} parts instead of two or three")
     given, kwargs = entry[0], entry[1]
     wanted = entry[2] if len(entry) == 3 else None  # noqa: PLR2004 - see `_LENGTHS`
-    if not callable(given):
+    if not can_run(given):
         raise MalformedTask(run_id, index, f"begins with {_shown(given)}, which cannot be called")
     if type(kwargs) is not dict and not isinstance(kwargs, Mapping):
         hint = "; write {'url': 'http://...'}, with a colon" if isinstance(kwargs, set | frozenset) else ""

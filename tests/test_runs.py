@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import functools
+import importlib.util
 import logging
 import pickle
 import threading
@@ -293,6 +294,36 @@ def test_a_task_that_is_an_effect_is_one_call_in_its_queue_too() -> None:
     assert seen == [call]
     assert (call.run_id, call.is_async, call.outcome.result) == ("r", True, "sent to ann")  # type: ignore[union-attr]
     assert Path(call.caller.rpartition(":")[0]).name == Path(__file__).name
+
+
+def notify(to: str) -> str:
+    return f"plain {to}"
+
+
+def notify_in_context(context: Any, to: str) -> str:
+    return f"attempt {context.attempt} {to}"
+
+
+async def notify_later(to: str) -> str:
+    return f"later {to}"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("django.tasks") is None, reason="Django has tasks since 6.0")
+def test_undeclared_django_tasks_are_decided_and_handed_to_their_backend() -> None:
+    """Under their name, with the arguments that the caller gives; here they are called, coroutines as well."""
+    from django.tasks import task
+
+    plain, later = task(notify), task(notify_later)
+    with_context = task(takes_context=True)(notify_in_context)
+    tasks: list[Any] = [(task, {"to": "ann"}) for task in (plain, with_context, later)]
+    with capture() as calls:
+        assert run_side_effects("r", tasks).recorded == ["notify", "notify_in_context", "notify_later"]
+    assert [(call.is_async, dict(call.arguments)) for call in calls] == [(True, {"to": "ann"})] * 3
+    with force_run("__all__"):
+        here: list[Any] = [(plain, {"to": "ann"}, False), (later, {"to": "ann"}, False)]
+        assert run_side_effects("r", here).results == ["plain ann", "later ann"]
+        results = run_side_effects("r", tasks).results
+    assert [result.return_value for result in results] == ["plain ann", "attempt 1 ann", "later ann"]
 
 
 def test_effects_that_may_run_in_the_background_do_so(production: None) -> None:
