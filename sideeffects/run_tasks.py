@@ -86,8 +86,7 @@ def task_of(given: Any) -> RunTask:
     task = _behind_proxy(given)
     kinds = _kinds_of(task)
     if "celery.app.task.Task" in kinds:
-        # Where Celery retries by itself, it has put the function aside.
-        inner = _effect_below(getattr(task, "_orig_run", task.run))
+        inner = _effect_below(task.run)
         if inner is not None:
             publish = functools.partial(_publish, task)
             return RunTask(inner.declared, inner.function, inner.instance, publish, may_wait=True)

@@ -6,6 +6,9 @@ import functools
 import importlib.util
 import logging
 import pickle
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +39,7 @@ from sideeffects._plugs import plugs
 from sideeffects._state import state
 from sideeffects.errors import MalformedTask
 from sideeffects.testing import isolated_registry
+from tests.projects import clean_environment
 
 ran: list[Any] = []
 
@@ -149,12 +153,13 @@ def test_wrong_arguments_are_the_type_error_of_the_function() -> None:
 
 def test_arguments_are_kept_as_they_were() -> None:
     """What the caller does to its dicts afterwards does not show."""
-    kwargs: dict[str, Any] = {"to": ["ann"]}
+    nested: dict[str, Any] = {"to": ["ann"]}
+    flat: dict[str, Any] = {"to": "ann"}
     with capture() as calls:
-        run_side_effects("r", [(send, kwargs)])
-    kwargs["to"].append("ben")
-    kwargs["body"] = "changed"
-    assert dict(calls[0].kwargs) == {"to": ["ann"]}
+        run_side_effects("r", [(send, nested), (send, flat)])
+    nested["to"].append("ben")
+    nested["body"] = flat["body"] = "changed"
+    assert [dict(call.kwargs) for call in calls] == [{"to": ["ann"]}, {"to": "ann"}]
 
 
 # -- what may be in a list
@@ -248,6 +253,15 @@ def test_tasks_of_other_queues_are_handed_to_them(production: None) -> None:
     task = Queue()
     tasks: list[Any] = [(task, {"to": "a"}), (task, {"to": "a"}, True), (task, {"to": "a"}, False)]
     assert run_side_effects("r", tasks).results == ["delayed a", "delayed a", "called a"]
+
+
+def test_a_task_is_decided_under_the_name_that_it_has_now() -> None:
+    """Not under one that it had when an earlier list was run."""
+    task = Queue()
+    assert run_side_effects("r", [(task, {"to": "a"})]).recorded == ["queue.task"]
+    task.name = "queue.renamed"
+    with override_settings(FORCE_RUN_SIDE_EFFECTS="queue.task"):
+        assert run_side_effects("r", [(task, {"to": "a"})]).recorded == ["queue.renamed"]
 
 
 def test_a_task_that_is_an_effect_below_is_one_call() -> None:
@@ -638,22 +652,44 @@ def test_invalid_settings_let_nothing_run(production: None) -> None:
 # -- in production
 
 
-def test_nothing_accumulates_in_production(production: None) -> None:
-    """Neither calls nor functions: a lambda of a list is gone when the list is."""
-    import gc
-    import weakref
+def test_nothing_accumulates_in_production() -> None:
+    """Neither calls nor functions, nor what was known of these: they are gone when the list is."""
+    program = """
+        import gc, weakref
+        from sideeffects import run_side_effects, side_effect
+        from sideeffects._declared import Declared
+        from sideeffects._state import state
 
-    effect = side_effect(name="sms.send")(send)
-    before = state.ledger.end
-    gone = []
-    for _ in range(3):
-        function: Any = lambda: None  # noqa: E731 - a function that nobody keeps
-        gone.append(weakref.ref(function))
-        run_side_effects("r", [(effect, {"to": "ann"}), (function, {})])
-        del function
-    gc.collect()
-    assert state.ledger.end == before
-    assert [reference() for reference in gone] == [None] * 3
+        @side_effect(name="sms.send")
+        def send():
+            pass
+
+        def declared():
+            gc.collect()
+            return sum(isinstance(thing, Declared) for thing in gc.get_objects())
+
+        def run():
+            function = lambda: 1
+            assert run_side_effects("r", [(send, {}), (function, {})]).results == [None, 1]
+            return weakref.ref(function)
+
+        run()
+        before = declared()
+        gone = [run() for _ in range(50)]
+        assert declared() == before, declared()
+        assert {reference() for reference in gone} == {None}
+        assert state.ledger.end == 0
+        assert not send._self_declared.switch  # known to execute, with nobody watching
+        print("nothing")
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(),
+    )
+    assert ran.stdout == "nothing\n", ran.stderr
 
 
 def test_a_policy_holds_for_undeclared_tasks_by_their_name(production: None) -> None:
