@@ -12,7 +12,8 @@ from sideeffects._decorator import explain, side_effect
 from sideeffects._overrides import forbid, force_run, record, stub
 from sideeffects._reading import Calls
 from sideeffects._registry import registry
-from sideeffects.engines import embedded
+from sideeffects.contrib import celery
+from sideeffects.engines import choice
 from sideeffects.errors import (
     AsyncNotAllowed,
     DuplicateSideEffect,
@@ -20,6 +21,7 @@ from sideeffects.errors import (
     SideEffectError,
     UnknownSideEffect,
 )
+from sideeffects.runs import run_side_effects
 from sideeffects.transactions import DjangoTransactions
 
 __all__ = [
@@ -41,12 +43,14 @@ __all__ = [
     "observe",
     "record",
     "registry",
+    "run_side_effects",
     "side_effect",
     "stub",
 ]
 
 _plugs.plugs.deferral = DjangoTransactions()
-_plugs.plugs.engine = embedded
+_plugs.plugs.engine = choice.engine
+celery.install()
 _test_run.install()
 conf.install()
 discovery.install()

@@ -1,28 +1,39 @@
-"""`enqueue`: a call that is decided now and runs in the background."""
+"""Calls in the background: decided when they are enqueued, run by an engine, and obeyed by its workers."""
 
 from __future__ import annotations
 
 import contextvars
+import importlib
+import itertools
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from typing import Any
+from types import CodeType, MappingProxyType
+from typing import Any, Final
 
-from sideeffects._calls import Mode
+from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._handles import Handle
-from sideeffects._plugs import plugs
-from sideeffects._runtime import alias_of, answer, begin, execute
+from sideeffects._plugs import Parcel, plugs
+from sideeffects._policy import Stub, decide
+from sideeffects._reading import check_known
+from sideeffects._registry import function_of
+from sideeffects._runtime import alias_of, answer, begin, execute, finish, logger
 from sideeffects._shapes import answer_async, execute_async
-from sideeffects.errors import AsyncNotAllowed
+from sideeffects._state import scope, state
+from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked
 
 
 def enqueue(
     declared: Declared, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Handle:
     """Decide a call now and, if it executes, run it in the background.
+
+    The call is handed to the engine when the surrounding transaction commits, at once when there is none, and not at
+    all when it rolls back.
 
     Args and raises: as `perform`.
 
@@ -33,38 +44,110 @@ def enqueue(
         AsyncNotAllowed: the effect was not declared with `async_ok=True`.
     """
     __tracebackhide__ = True
+    frame = sys._getframe(2)  # noqa: SLF001 - as in `perform`
+    return enqueue_from(declared, wrapped, instance, args, kwargs, frame.f_code, frame.f_lasti)
+
+
+def enqueue_from(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: CodeType,
+    instruction: int,
+    run_id: str | None = None,
+) -> Handle:
+    """As `enqueue`, for a caller that is told."""
+    __tracebackhide__ = True
     effect = declared.effect
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
-    frame = sys._getframe(2)  # noqa: SLF001 - as in `perform`
-    call, mode, stub = begin(declared, instance, args, kwargs, frame.f_code, frame.f_lasti, True)
-    number = f"{id(args):x}-{time.monotonic_ns():x}" if call is None else call.id
-    is_coroutine = effect.kind == "coroutine function"
+    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True, run_id)
+    return hand_over(declared, wrapped, call, mode, stub, args, kwargs, run_id)
+
+
+def hand_over(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    call: Call | None,
+    mode: Mode,
+    stub: Stub | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run_id: str | None = None,
+) -> Handle:
+    """Give a call that has been decided to the engine, or answer it. What was refused never comes here."""
+    effect = declared.effect
+    number = f"{os.getpid()}-{_token}-{next(_numbers)}" if call is None else call.id
     if mode is not Mode.EXECUTE:
-        try:
-            if is_coroutine:
-                result = _to_end(answer_async(declared, call, stub, args, kwargs))
-            else:
-                result = answer(declared, call, stub, args, kwargs)
-        except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the real call would
-            return Handle.failed(number, effect.name, error)
-        return Handle.finished(number, effect.name, None if effect.on_commit is not False else result)
-    engine = plugs.engine()
+        return _answered(declared, call, stub, args, kwargs, number)
     handle = Handle.waiting(number, effect.name)
+    if call is not None:
+        state.expect(call)
+    parcel = Parcel(number, effect.name, args, kwargs, state.in_test_run(), run_id)
+    work = work_of(declared, wrapped, call, args, kwargs)
+    engine = plugs.engine()
+    engine.check(parcel)
 
-    def work() -> Any:
-        if is_coroutine:
-            return _to_end(execute_async(call, wrapped, args, kwargs))
-        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
+    def submit() -> None:
+        handle.is_held = False
+        engine.submit(parcel, handle, work)
 
-    if effect.on_commit is False:
-        engine.submit(handle, work)
-    else:
-        plugs.deferral.run(alias_of(declared), call, lambda: engine.submit(handle, work))
+    handle.is_held = True
+    plugs.deferral.run(alias_of(declared), call, submit)
     return handle
 
 
-def _to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def work_of(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    call: Call | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Callable[[], Any]:
+    """What executes a call that was decided to execute; coroutines run to their end."""
+
+    def work() -> Any:
+        if declared.effect.kind == "coroutine function":
+            return to_end(execute_async(call, wrapped, args, kwargs))
+        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
+
+    return work
+
+
+def answered(
+    declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What a recorded call returns, or raises; coroutines run to their end."""
+    if declared.effect.kind == "coroutine function":
+        return to_end(answer_async(declared, call, stub, args, kwargs))
+    return answer(declared, call, stub, args, kwargs)
+
+
+#: For calls that nobody writes down, and that have no id of their own therefore.
+_token: Final = os.urandom(4).hex()
+_numbers: Final = itertools.count(1)
+
+
+def _answered(
+    declared: Declared,
+    call: Call | None,
+    stub: Stub | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    number: str,
+) -> Handle:
+    """The finished handle of a recorded call."""
+    name = declared.effect.name
+    try:
+        result = answered(declared, call, stub, args, kwargs)
+    except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the real call would
+        return Handle.failed(number, name, error)
+    return Handle.finished(number, name, None if declared.effect.on_commit is not False else result)
+
+
+def to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end: here, or in a thread of its own when a loop runs in this one.
 
     Not in a `ThreadPoolExecutor`: what waits for its turn runs while the process ends, when none can be imported.
@@ -87,3 +170,84 @@ def _to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
     thread.start()
     thread.join()
     return handed.result()
+
+
+# -- the worker's side
+
+
+def run_parcel(data: Mapping[str, Any]) -> Any:
+    """What a worker does with a call that was enqueued elsewhere: obey the stricter of both decisions, and run it.
+
+    What was enqueued was to execute. Where the worker's own settings, overrides or test run say otherwise, they hold,
+    unless a test named the effect. The outcome is added to the call as it was written down when it was enqueued.
+
+    Args:
+        data: what `Parcel.to_data` packed.
+
+    Returns:
+        what the effect returns, or what a recorded call returns.
+
+    Raises:
+        UnknownSideEffect: this process has no effect of that name: is its module importable here?
+        SideEffectBlocked: the worker refuses it.
+    """
+    parcel = Parcel.from_data(data)
+    check_known(parcel.name)
+    function = _reachable(function_of(parcel.name))
+    declared: Declared = function._self_declared  # noqa: SLF001 - wrapt keeps only such names on the proxy itself
+    wrapped = function.__wrapped__
+    instance = getattr(wrapped, "__self__", None)
+    decision, stub, call = _decide_again(declared, instance, parcel)
+    if decision.mode is Mode.EXECUTE:
+        if declared.effect.kind == "coroutine function":
+            return to_end(execute_async(call, wrapped, parcel.args, parcel.kwargs))
+        return execute(call, wrapped, parcel.args, parcel.kwargs)
+    logger.info("held back in the background: %r: %s", call, decision)
+    if decision.mode is Mode.RAISE:
+        blocked = SideEffectBlocked(parcel.name, decision.reason, call.caller, decision.origin)
+        finish(call, Outcome(None, blocked, 0.0))
+        raise blocked
+    if stub is None and declared.returns is None:
+        finish(call, NO_RESULT)
+        return None
+    return _answered(declared, call, stub, parcel.args, parcel.kwargs, parcel.id).result()
+
+
+def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[Decision, Stub | None, Call]:
+    rules = state.rules_source()
+    is_test_run = state.in_test_run(rules)
+    bound = declared.bind(instance, parcel.args, parcel.kwargs)
+    if parcel.is_forced:
+        decision, stub = Decision(Mode.EXECUTE, "a test named it where it was enqueued"), None
+    else:
+        ruled = declared.standing(rules, is_test_run)
+        overrides = state.visible(scope.get(), is_test_run)
+        decision, stub = decide(declared.effect, MappingProxyType(bound), overrides, ruled)
+    call = Call(
+        declared.effect,
+        decision,
+        bound,
+        parcel.args,
+        parcel.kwargs,
+        instance,
+        (),
+        "a background worker",
+        0,
+        time.time(),
+        rules.sensitive,
+        True,
+        parcel.run_id,
+    )
+    call.take_id(parcel.id)
+    return decision, stub, call
+
+
+def _reachable(function: Any) -> Any:
+    """The function as its module has it: methods of classes come bound to their class that way."""
+    qualname: str = function.__qualname__
+    if "." not in qualname or "<locals>" in qualname:
+        return function
+    found: Any = importlib.import_module(function.__module__)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    return found

@@ -307,6 +307,12 @@ class Call:
         """Unique among all processes of a test run."""
         return f"{self._process[0]}-{self._process[1]}-{self._serial}"
 
+    def take_id(self, number: str) -> None:
+        """Be the call that another process wrote down under this id, so that the outcome given here is added there."""
+        pid, token, serial = number.split("-")
+        self._process = int(pid), token
+        self._serial = int(serial)
+
     @property
     def at(self) -> datetime.datetime:
         """When it was decided (UTC)."""

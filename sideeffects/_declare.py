@@ -71,6 +71,14 @@ def find(target: str) -> None:
 
 def _apply(module: ModuleType, *, target: str, path: str, name: str | None, options: dict[str, Any]) -> None:
     owner, attribute, raw = _find(module, path)
+    if _decorator.adapter_for(raw) is not None:
+        # A task: whoever holds it already holds what goes through the decision from now on.
+        effect_name = name or f"{module.__name__}.{path}"
+        function = _decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
+        if function is not raw:
+            setattr(owner, attribute, function)
+        _waiting.pop(target, None)
+        return
     if isinstance(raw, _decorator.EffectFunction):
         known = raw.effect.name
         if name is None or known == name:

@@ -84,9 +84,21 @@ if TYPE_CHECKING:
 
         def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Effect[P, R_co]: ...
 
+    class Queued(Protocol):
+        """A Celery task: it stays what it is."""
+
+        @property
+        def delay(self) -> Any: ...
+        @property
+        def apply_async(self) -> Any: ...
+
+    QueuedTask = TypeVar("QueuedTask", bound=Queued)
+
     class SideEffectDecorator(Protocol):
         """What `side_effect(...)` returns."""
 
+        @overload
+        def __call__(self, function: QueuedTask) -> QueuedTask: ...
         @overload
         def __call__(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
             self,
@@ -257,7 +269,6 @@ _STREAMS: Final = frozenset(("generator", "async generator", "context manager", 
 
 def _refuse(function: Any) -> None:
     """Say what to decorate instead of what cannot be."""
-    # By its type, because looking at a Celery task's proxy any closer makes the application ready.
     kinds = {f"{base.__module__}.{base.__name__}" for base in type(function).__mro__}
     for kind, task in _TASKS.items():
         if kind in kinds:
@@ -286,8 +297,6 @@ def _refuse(function: Any) -> None:
 
 #: What the decorators of task queues make, by the names of its types: none of them is imported for this.
 _TASKS: Final = {
-    "celery.app.task.Task": "the decorator of a Celery task",
-    "celery.local.Proxy": "the decorator of a Celery task",
     "django.tasks.base.Task": "the decorator of a Django task",
     "django_tasks.base.Task": "the decorator of a Django task",
     "django_tasks.task.Task": "the decorator of a Django task",
@@ -490,8 +499,35 @@ OPTIONS: Final = frozenset(
 
 def decorate(function: Any, name: str | None, returns: Any, options: dict[str, Any]) -> Any:
     """Make an effect of a function; see `side_effect`."""
+    adapter = adapter_for(function)
+    if adapter is not None:
+        return adapter(function, name, returns, options)
     _refuse(function)
     return wrap(function, describe_function(function, name, **options), returns)
+
+
+#: What makes an effect of something that is no function, by the names of its types: none of them is imported for this.
+_adapters: Final[dict[str, Callable[..., Any]]] = {}
+
+
+def adapt(kind: str, adapter: Callable[..., Any]) -> None:
+    """Let `adapter(thing, name, returns, options)` make effects of things of a type, given as `module.name`.
+
+    It returns what stands in the thing's place.
+    """
+    _adapters[kind] = adapter
+
+
+def adapter_for(thing: Any) -> Callable[..., Any] | None:
+    """What makes an effect of this, if it is no function.
+
+    Told by its type, because looking at a Celery task's proxy any closer makes the application ready.
+    """
+    for base in type(thing).__mro__:
+        adapter = _adapters.get(f"{base.__module__}.{base.__name__}")
+        if adapter is not None:
+            return adapter
+    return None
 
 
 def declared_of(function: Any) -> Declared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Generator
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ class Ledger:
         self._calls: list[Call | None] = []
         self._trimmed = 0
         self._is_closed = False
+        #: Run lists of which calls were dropped, with the position of the last of these.
+        self._dropped_runs: dict[str, int] = {}
         self._lock = threading.RLock()
         self.bound = bound
 
@@ -66,6 +69,9 @@ class Ledger:
         with self._lock:
             surplus = len(self._calls) - self._bound
             if surplus > self._limit - self._bound:  # otherwise another thread was here first
+                for position, call in enumerate(self._calls[:surplus], self._trimmed):
+                    if call is not None and call.run_id is not None:
+                        self._dropped_runs[call.run_id] = position
                 del self._calls[:surplus]
                 self._trimmed += surplus
 
@@ -78,6 +84,14 @@ class Ledger:
             stretch = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
             kept = [call for call in stretch if call is not None]
             return kept, max(0, min(first, end) - start) + len(stretch) - len(kept)
+
+    def of_run(self, run_id: str, start: int = 0) -> tuple[list[Call], bool]:
+        """The calls of one run list from position `start` on, and whether these are all that were written of it."""
+        with self._lock:
+            stretch = self._calls[max(0, start - self._trimmed) :]
+            calls = [call for call in stretch if call is not None and call.run_id == run_id]
+            is_dropped = self._dropped_runs.get(run_id, -1) >= start
+            return calls, not is_dropped and None not in stretch
 
     def lose(self, count: int) -> None:
         """Note that here so many calls were made of which nothing is known."""
@@ -114,6 +128,12 @@ class Journal:
         self._offset = 0
         self.torn = 0
         self._seen: dict[tuple[Any, ...], Call] = {}
+        #: Calls of this very process that others run: what came of them is in the file.
+        self._expected: weakref.WeakValueDictionary[str, Call] = weakref.WeakValueDictionary()
+
+    def expect(self, call: Call) -> None:
+        """Look for the outcome of a call that this process has handed to another."""
+        self._expected.setdefault(call.id, call)
 
     def write_call(self, call: Call) -> None:
         """Write a call down."""
@@ -171,7 +191,9 @@ class Journal:
                 self._seen[key] = call
             return call
         known = self._seen.pop((*record["process"], record["serial"]), None)
-        if known is not None:
+        if known is None:
+            known = self._expected.pop("-".join(map(str, (*record["process"], record["serial"]))), None)
+        if known is not None and known.outcome is None:
             known.finish(outcome_from_record(record["outcome"]))
         return None
 

@@ -2,11 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call
 from sideeffects._handles import Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An executing call on its way to a worker: by name and arguments, with what was decided.
+
+    Attributes:
+        id: the call's `id`, under which the worker adds the outcome.
+        name: the effect's name.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        is_forced: whether a test named it, so that the worker's own test run does not hold it back.
+        run_id: the run list that it belongs to.
+    """
+
+    id: str
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    is_forced: bool = False
+    run_id: str | None = None
+
+    def to_data(self) -> dict[str, Any]:
+        """The parcel as JSON can carry it.
+
+        Raises:
+            TypeError: an argument cannot travel; the message names it.
+        """
+        for label, value in (*((f"argument {n}", v) for n, v in enumerate(self.args, 1)), *self.kwargs.items()):
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise TypeError(
+                    f"side effect {self.name!r} cannot be enqueued: {label} ({type(value).__name__}) cannot be "
+                    f"serialised as JSON ({error}). Pass an id or a plain value, and look the object up in the effect"
+                ) from None
+        return {
+            "id": self.id,
+            "name": self.name,
+            "args": list(self.args),
+            "kwargs": dict(self.kwargs),
+            "is_forced": self.is_forced,
+            "run_id": self.run_id,
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Parcel:
+        """The parcel that `to_data` packed."""
+        return cls(
+            data["id"], data["name"], tuple(data["args"]), dict(data["kwargs"]), data["is_forced"], data["run_id"]
+        )
 
 
 class Deferral(Protocol):
@@ -19,6 +73,9 @@ class Deferral(Protocol):
         self, using: str | None, call: Call | None, work: Callable[[], Coroutine[Any, Any, object]]
     ) -> None:
         """The same from asynchronous code."""
+
+    def savepoints(self) -> Callable[[], AbstractContextManager[object]] | None:
+        """What makes a savepoint in each transaction that is open here, for one piece of work; `None` without any."""
 
 
 class NoTransactions:
@@ -37,24 +94,48 @@ class NoTransactions:
         """Run it at once."""
         await work()
 
+    def savepoints(self) -> None:
+        """There is none."""
+
 
 class Engine(Protocol):
     """What runs an enqueued call in the background."""
 
-    def submit(self, handle: Handle, work: Callable[[], object]) -> None:
-        """Take `work` over; its result or error goes to `handle`."""
+    def check(self, parcel: Parcel) -> None:
+        """Refuse, when it is enqueued, what could not be taken over later.
+
+        Raises:
+            TypeError: an argument cannot travel; the message names it.
+        """
+
+    def submit(self, parcel: Parcel, handle: Handle, work: Callable[[], object]) -> None:
+        """Take a call over.
+
+        Args:
+            parcel: the call as it travels by name, for engines whose workers are other processes; they hand it to
+                `sideeffects._background.run_parcel`.
+            handle: receives the result or error, from engines that have results.
+            work: the call itself, for engines that run it in this process.
+        """
 
 
 class Plugs:
-    """What higher floors put in: how to wait for a commit, and which engine runs the background."""
+    """What higher floors put in: how to wait for a commit, which engine runs the background, who hears of errors."""
 
     def __init__(self) -> None:
         self.deferral: Deferral = NoTransactions()
         self.engine: Callable[[], Engine] = _no_engine
+        #: Told of each error that a run list has swallowed, with the call that raised it (its values redacted, with
+        #: `name`, `run_id`, `is_async`, `arguments` and `scrubbed`). What it raises is logged, and changes nothing.
+        self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
 
 
 def _no_engine() -> Engine:
     raise RuntimeError("no background engine is installed; `import sideeffects` installs one")
+
+
+def _tell_nobody(error: BaseException, call: Call) -> None:
+    del error, call
 
 
 plugs: Final = Plugs()

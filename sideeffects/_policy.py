@@ -36,6 +36,10 @@ class Rules(Frozen):
     test_run: bool = False
     sensitive: frozenset[str] = frozenset()
     max_calls: int = 10_000
+    #: What runs the background: the name of an engine, or the dotted path of one.
+    engine: str = "threads"
+    #: Whether run lists go on after a task that fails (`USE_SENTRY`, `SAFERUNNER_USE_SENTRY`).
+    swallow: bool = False
     #: Whether these can only change with a notice (so that the fast switch may rely on them).
     settled: bool = False
 
@@ -74,6 +78,7 @@ class Entry:
         foremost: looked at before all others, those entered inside it too (discovery).
         token: what `contextvars` gave for entering it; tells the context that entered it from copies of that.
         closed: its block has been left.
+        owner: what entered it, for those who look for theirs (the worker's side of Celery).
     """
 
     __slots__ = (
@@ -84,6 +89,7 @@ class Entry:
         "foremost",
         "origin",
         "outermost",
+        "owner",
         "rules",
         "token",
     )
@@ -96,12 +102,14 @@ class Entry:
         context_only: bool = False,
         outermost: bool = False,
         foremost: bool = False,
+        owner: object = None,
     ) -> None:
         self.rules = rules
         self.origin = origin
         self.context_only = context_only
         self.outermost = outermost
         self.foremost = foremost
+        self.owner = owner
         self.token: contextvars.Token[Any] | None = None
         self.closed = False
         self._found: dict[str, OverrideRule | None] = {}

@@ -17,6 +17,7 @@ from types import CodeType, MappingProxyType
 from typing import Any, Final
 
 from sideeffects import _values
+from sideeffects._arrivals import arriving
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._plugs import plugs
@@ -83,6 +84,7 @@ def begin(
     code: CodeType,
     instruction: int,
     is_async: bool = False,
+    run_id: str | None = None,
 ) -> tuple[Call | None, Mode, Stub | None]:
     """Decide a call and write it down, if anybody wants it written. A refusal is raised from here."""
     __tracebackhide__ = True
@@ -121,6 +123,9 @@ def begin(
         if type(value) not in _SCALARS:
             bound, args, kwargs, by_reference = _snapshot(bound, args, kwargs)
             break
+    arrival = arriving.get()
+    if arrival is not None:
+        arrival, is_async, run_id = arrival.claim(effect.name, is_async, run_id)
     call = Call(
         effect,
         decision,
@@ -134,13 +139,17 @@ def begin(
         _now(),
         rules.sensitive,
         is_async,
+        run_id,
     )
-    if is_test_run:
+    if arrival is not None:
+        # It has been written down where it was enqueued. Only its outcome is added.
+        call = arrival.known(call)
+    elif is_test_run:
         state.ledger.append(call)
         journal = state.journal
         if journal is not None:
             journal.write_call(call)
-    for ledger in own.captures:
+    for ledger in own.captures if arrival is None else ():
         ledger.append(call)
     if mode is not _EXECUTE:
         if not is_test_run and logger.isEnabledFor(_INFO):

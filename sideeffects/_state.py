@@ -289,6 +289,11 @@ class State:
         self.ledger.after_fork()
         self.journal = self._journal
 
+    def expect(self, call: Call) -> None:
+        """Take over what another process writes of a call that this one has enqueued."""
+        if self._journal is not None and self._journal_owner == process_id():
+            self._journal.expect(call)
+
     def sync(self) -> None:
         """Take over what children have written since the last time."""
         journal = self._journal

@@ -10,13 +10,14 @@ from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
 from sideeffects import _registry, conf, discovery
 from sideeffects._policy import Rules, legacy_names
+from sideeffects.engines import choice
 from sideeffects.settings_rules import DottedPolicy, Problem, problems
 
 TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E014: the values of the settings. E020 to E024: what they name.
+    """E001 to E014: the values of the settings. E020 to E025: what they name.
 
     Modules are looked for only when a name is not known without.
     """
@@ -31,6 +32,7 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     except Exception as error:  # noqa: BLE001 - what is wrong is shown, whatever it is
         return [_error(Problem("E024", f"SIDE_EFFECTS['DECLARE']: {error}"))]
     messages = [_error(problem) for problem in unusable_policies(rules)]
+    messages += [_error(problem) for problem in unusable_engine(rules)]
     messages += [_error(Problem("E024", str(failure))) for failure in discovery.find_declared()]
     if any(unknown_names(rules)):
         failures = discovery.discover()
@@ -69,6 +71,16 @@ def unusable_policies(rules: Rules) -> Iterator[Problem]:
                 said = f"is no function but {function!r}"
             where = f"SIDE_EFFECTS['POLICY'][{rule.pattern!r}]"
             yield Problem("E023", f"{where}: {path} {said}, so every call that it decides is refused")
+
+
+def unusable_engine(rules: Rules) -> Iterator[Problem]:
+    """An engine given as a dotted path at which there is none."""
+    if rules.engine not in choice.MODULES:
+        try:
+            with discovery.recording():
+                choice.engine_at(rules.engine)
+        except Exception as error:  # noqa: BLE001 - importing runs code, which may raise anything
+            yield Problem("E025", str(error))
 
 
 def unknown_names(rules: Rules) -> Iterator[Problem]:

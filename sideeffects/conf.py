@@ -153,7 +153,8 @@ def _load(settings: Any) -> Rules:
     copied = given if raw is legacy is None else (snapshot(raw, "", {}, []), snapshot(legacy, "", {}, []))
     with state.lock:
         undeclared = apply_declarations(raw)
-    rules = rules_from(raw, legacy)
+    # Read here only: `override_settings` brings another holder, and the hot path above need not compare a third one.
+    rules = rules_from(raw, legacy, getattr(wrapped, "SAFERUNNER_USE_SENTRY", None))
     if undeclared:
         raise undeclared[0]
     with state.lock:

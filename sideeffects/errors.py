@@ -103,5 +103,27 @@ class AsyncNotAllowed(SideEffectError):
         )
 
 
+class MalformedTask(SideEffectError, TypeError, ValueError):
+    """An entry of a run list that says nothing that could be run. None of the list was run.
+
+    Args:
+        run_id: the run list.
+        index: the entry's place in it, from 0 on.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, run_id: str, index: int, reason: str) -> None:
+        super().__init__(run_id, index, reason)
+        self.run_id = run_id
+        self.index = index
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"tasks[{self.index}] of run list {self.run_id!r} {self.reason}. Nothing of the list was run. "
+            f"An entry is (callable, kwargs) or (callable, kwargs, is_async)"
+        )
+
+
 class DeclarationError(SideEffectError):
     """A `declare(...)` that cannot hold: no such target, or a module that already holds the undeclared function."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
 from sideeffects._calls import Mode
@@ -14,8 +15,8 @@ from sideeffects._registry import EVERYTHING, check_name
 from sideeffects._values import normalise
 
 
-def rules_from(raw: Any, legacy: Any) -> Rules:
-    """The rules that `SIDE_EFFECTS` and `FORCE_RUN_SIDE_EFFECTS` spell.
+def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
+    """The rules that `SIDE_EFFECTS`, `FORCE_RUN_SIDE_EFFECTS` and `SAFERUNNER_USE_SENTRY` spell.
 
     Raises:
         ImproperlyConfigured: with every problem that `problems` finds.
@@ -38,6 +39,9 @@ def rules_from(raw: Any, legacy: Any) -> Rules:
         test_run=bool(given.get("TEST_RUN", False)),
         sensitive=frozenset(normalise(name) for name in given.get("SENSITIVE") or ()),
         max_calls=ledger.get("MAX_CALLS", DEFAULT_BOUND) if isinstance(ledger, Mapping) else DEFAULT_BOUND,
+        engine=given.get("ENGINE") or "threads",
+        # As dj-saferunner read it: whatever counts as true.
+        swallow=bool(given.get("USE_SENTRY") or saferunner),
         settled=True,
     )
 
@@ -196,7 +200,24 @@ def _check_ledger(value: Any) -> list[str]:
 
 
 def _check_engine(value: Any) -> list[str]:
-    return [] if value == "threads" else [f"must be 'threads', not {value!r}"]
+    if not isinstance(value, str):
+        return [f"must be the name of an engine ({', '.join(_ENGINES)}) or the dotted path of one, not {value!r}"]
+    if value in _ENGINES:
+        needed = _ENGINES[value]
+        if needed and find_spec(needed) is None:
+            return [f"{value!r} needs the package {needed}: pip install 'sideeffects[{value}]'"]
+        return []
+    if "." in value and all(part.isidentifier() for part in value.split(".")):
+        return []
+    import difflib
+
+    close = difflib.get_close_matches(value, _ENGINES, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return [f"{value!r} is no engine ({', '.join(_ENGINES)}) and no dotted path of one{hint}"]
+
+
+#: The engines that come with the library, each with the package that it cannot do without.
+_ENGINES: Final = {"threads": "", "celery": "celery"}
 
 
 def _check_declare(value: Any) -> list[str]:
@@ -262,7 +283,7 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "DECLARE": ("E006", _check_declare),
     "LEDGER": ("E007", _check_ledger),
     "ENGINE": ("E008", _check_engine),
-    "USE_SENTRY": ("E009", _check_not_yet(False)),
+    "USE_SENTRY": ("E009", _check_flag),
     "SENSITIVE": ("E010", _check_sensitive),
     "PROBES": ("E011", _check_not_yet({})),
     "GUARD": ("E012", _check_not_yet("off", {})),

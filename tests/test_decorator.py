@@ -1429,26 +1429,6 @@ def test_a_forced_celery_task_runs() -> None:
         assert send.delay("ann").get() == "sent to ann"
 
 
-def test_an_effect_above_a_celery_task_is_refused() -> None:
-    """Some of a task's paths would escape, so the error says to swap the two lines; the proxy stays unevaluated."""
-    app = celery_app()
-
-    @app.task(name="tests.swapped")
-    def send(to: str) -> None: ...
-
-    with pytest.raises(TypeError, match=r"above the decorator of a Celery task.*swap the two lines"):
-        side_effect(name="send")(send)
-    assert not app.finalized
-
-    @celery.shared_task(name="tests.shared")
-    def shared(to: str) -> None: ...
-
-    for task in (shared, app.tasks["tests.swapped"], app.Task()):
-        with pytest.raises(TypeError, match="swap the two lines"):
-            side_effect(name="send")(task)
-    assert list(registry) == []
-
-
 DJANGO_TASKS = """
     from django.tasks import task
     from sideeffects import side_effect

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sideeffects._handles import Handle
+from sideeffects._plugs import Parcel
 from sideeffects._propagation import carried
 from sideeffects._state import scope
 
@@ -35,7 +36,10 @@ class ThreadEngine:
         self._is_closed = False
         self.pid = os.getpid()
 
-    def submit(self, handle: Handle, work: Callable[[], object]) -> None:
+    def check(self, parcel: Parcel) -> None:
+        """Anything can be taken over: nothing travels."""
+
+    def submit(self, parcel: Parcel, handle: Handle, work: Callable[[], object]) -> None:  # noqa: ARG002
         """Take `work` over; its result or error goes to `handle`.
 
         Raises:

@@ -9,7 +9,7 @@ from django.test import Client
 from shop.effects import CardDeclined, CardTerminal, announce_to_warehouse, confirm_by_mail, send_sms
 from shop.models import Order
 from shop.tests.orders import ORDER
-from sideeffects import Calls, stub
+from sideeffects import Calls, capture, stub
 
 pytestmark = pytest.mark.django_db
 
@@ -74,15 +74,28 @@ def test_a_wrong_order_has_no_effects(client: Client, side_effects: Calls, wrong
     side_effects.assert_only()
 
 
-def test_who_has_not_paid_is_reminded(side_effects: Calls, capsys: pytest.CaptureFixture[str]) -> None:
-    """Enqueued calls are recorded like all others, and their handles have the stub's result at once."""
+def test_an_order_on_account_is_followed_up(side_effects: Calls) -> None:
+    """The tasks of a run list are calls like all others; `run_id` tells them, and `is_async` who waits for nobody."""
+    order = Order.objects.create(email="bob@example.com", phone="+44 20 7946 0001", total_cents=990)
+
+    assert [(call.name, call.is_async) for call in side_effects] == [("mail.confirm_order", False), ("sms.send", True)]
+    assert {call.run_id for call in side_effects} == {"order-placed"}
+    side_effects.assert_called(send_sms, body=f"Please pay 9.90 EUR for order {order.pk}.")
+
+
+def test_who_has_not_paid_is_reminded(capsys: pytest.CaptureFixture[str]) -> None:
+    """Enqueued calls are recorded like all others, and their handles have the stub's result at once.
+
+    `capture` has the calls of its block: the texts that the orders themselves had sent are not among them.
+    """
     unpaid: dict[str, Any] = {"email": "bob@example.com", "total_cents": 990}
     Order.objects.create(**unpaid, phone="+44 20 7946 0001")
     Order.objects.create(**unpaid, phone="+44 20 7946 0002", receipt="ch_1")
 
-    call_command("remind_unpaid")
+    with capture() as calls:
+        call_command("remind_unpaid")
 
-    text = side_effects.one(send_sms)
+    text = calls.one(send_sms)
     assert text.is_async
     assert text.arguments["to"] == "+44 20 7946 0001"
     assert capsys.readouterr().out == "1 reminded.\n"

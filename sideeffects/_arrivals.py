@@ -1,0 +1,48 @@
+"""A call that another process decided and wrote down, on its way to be run in this one."""
+
+from __future__ import annotations
+
+import contextvars
+from dataclasses import dataclass
+from typing import Final
+
+from sideeffects._calls import Call
+
+
+@dataclass(slots=True)
+class Arrival:
+    """What a worker knows of the call that it is about to run.
+
+    Attributes:
+        name: the effect's name.
+        id: the call's `id`, under which its outcome is added where it was written down.
+        run_id: the run list that it belongs to.
+        is_taken: whether the call has begun here. What the effect calls after that are calls of their own.
+        call: the call itself, where it was written down in this very process.
+    """
+
+    name: str
+    id: str
+    run_id: str | None = None
+    is_taken: bool = False
+    call: Call | None = None
+
+    def claim(self, name: str, is_async: bool, run_id: str | None) -> tuple[Arrival | None, bool, str | None]:
+        """For a call of `name` that begins now: this, if it is that call, and what the call says of itself then.
+
+        It is so once.
+        """
+        if self.is_taken or self.name != name:
+            return None, is_async, run_id
+        self.is_taken = True
+        return self, True, self.run_id
+
+    def known(self, call: Call) -> Call:
+        """`call` as it was written down where it was enqueued: its outcome is added there."""
+        if self.call is not None:
+            return self.call
+        call.take_id(self.id)
+        return call
+
+
+arriving: Final[contextvars.ContextVar[Arrival | None]] = contextvars.ContextVar("sideeffects_arriving", default=None)

@@ -1,0 +1,1 @@
+"""One module per foreign package, each an optional extra."""

@@ -1,0 +1,355 @@
+"""Run lists: tasks that are run one after the other, here or in the background, and recorded in a test run."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, Final, NamedTuple, cast
+
+from sideeffects import _background
+from sideeffects._arrivals import Arrival, arriving
+from sideeffects._calls import Call, Decision, Mode, Outcome
+from sideeffects._plugs import plugs
+from sideeffects._policy import EXECUTED, Stub
+from sideeffects._runtime import alias_of, begin, finish, logger
+from sideeffects._state import state
+from sideeffects.engines.threads import ThreadEngine
+from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
+from sideeffects.run_tasks import Delay, RunTask, can_run, task_of
+
+Task = tuple[Callable[..., Any], Mapping[str, Any]] | tuple[Callable[..., Any], Mapping[str, Any], bool | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResult:  # noqa: PLW1641 - it holds lists, so it has no hash
+    """What came of a run list. It unpacks as `(results, recorded)`, and equals such a pair.
+
+    Attributes:
+        results: what the tasks that ran have returned, in order; for those in the background, what their queue gave
+            (a handle, an `AsyncResult`, a `TaskResult`).
+        recorded: the names of the tasks that were written down instead, in order.
+        errors: the exceptions that were swallowed, in order, each with a note that names its task.
+    """
+
+    results: list[Any]
+    recorded: list[str]
+    errors: list[Exception] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.results, self.recorded))
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Any:
+        return (self.results, self.recorded)[index]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, RunResult):
+            return tuple(self) == tuple(other) and self.errors == other.errors
+        return tuple(self) == other if isinstance(other, tuple) else NotImplemented
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedRun:
+    """How far a run list got that an error ended: the exception has it as `run_list`.
+
+    Attributes:
+        run_id: the run list.
+        index: the place of the task that failed, from 0 on.
+        failed: its name.
+        ran: the names of the tasks that ran before, those that were handed to the background included.
+        recorded: the names of those that were written down instead.
+        swallowed: the names of those whose errors were swallowed.
+        not_run: the names of those that were not reached.
+    """
+
+    run_id: str
+    index: int
+    failed: str
+    ran: tuple[str, ...]
+    recorded: tuple[str, ...]
+    swallowed: tuple[str, ...]
+    not_run: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"tasks[{self.index}] ({self.failed}) ended run list {self.run_id!r}"]
+        for label in ("ran", "recorded", "swallowed", "not_run"):
+            names: tuple[str, ...] = getattr(self, label)
+            if names:
+                more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+                parts.append(f"{label.replace('_', ' ')}: {', '.join(names[:_SHOWN])}{more}")
+        return "; ".join(parts)
+
+
+#: How many names of each kind the note on an exception shows.
+_SHOWN: Final = 10
+
+
+def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None = None) -> RunResult:
+    """Run a list of tasks in order. In a test run they are recorded under `run_id`, save those that the test names.
+
+    An error ends the list and propagates, with what ran and what did not in a note and as its `run_list`. With
+    `swallow` each task stands alone: inside a transaction it has a savepoint of its own, its error is logged, reported
+    and kept, and the rest runs. `KeyboardInterrupt`, `SystemExit` and cancellation always end the list.
+
+    Args:
+        run_id: what this list is called wherever it is read back.
+        tasks: `(callable, kwargs)` or `(callable, kwargs, is_async)`. The callable is an effect, a Celery task, a
+            Django task or a plain function, which is decided under its `name`, else its `__name__`. `is_async` left
+            out, or `None`, means: in the background if the effect allows it.
+        swallow: whether to go on after an error; as `SIDE_EFFECTS["USE_SENTRY"]` or `SAFERUNNER_USE_SENTRY` say when
+            left out.
+
+    Returns:
+        what came of it.
+
+    Raises:
+        MalformedTask: an entry cannot be run (then none was).
+        AsyncNotAllowed: a task may not run in the background, and was to (then none was run).
+        SideEffectBlocked: one was refused.
+        BaseException: what a task raised.
+    """
+    __tracebackhide__ = True
+    frame = sys._getframe(1)  # noqa: SLF001 - who calls, for the `caller` of the calls
+    return run_list(run_id, tasks, swallow, frame.f_code, frame.f_lasti)
+
+
+def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, code: CodeType, instruction: int) -> RunResult:
+    """As `run_side_effects`, for a caller that is told."""
+    __tracebackhide__ = True
+    if not isinstance(run_id, str):
+        raise TypeError(f"run_id is a text that names the run list, not {run_id!r}")
+    entries = _checked(run_id, tasks)
+    if swallow is None:
+        swallow = state.rules_source().swallow
+    savepoint = plugs.deferral.savepoints() if swallow else None
+    results: list[Any] = []
+    recorded: list[str] = []
+    errors: list[Exception] = []
+    swallowed: set[int] = set()
+    written: set[int] = set()
+    for index, (given, task, kwargs, is_async) in enumerate(entries):
+        declared = task.declared
+        call: Call | None = None
+        try:
+            if not declared.switch and not is_async and savepoint is None:
+                # It is known to execute, with nobody watching: the effect's own door knows it as well, if it still is.
+                results.append(given(**kwargs))
+                continue
+            call, mode, stub = begin(declared, task.instance, (), dict(kwargs), code, instruction, is_async, run_id)
+            if mode is not Mode.EXECUTE:
+                written.add(index)
+                recorded.append(task.name)
+                _answer(task, call, mode, stub, kwargs, is_async, run_id)
+            elif savepoint is None:
+                results.append(_execute(task, call, kwargs, is_async, run_id))
+            else:
+                with savepoint():
+                    result = _execute(task, call, kwargs, is_async, run_id)
+                results.append(result)
+        except BaseException as error:
+            if not swallow or not isinstance(error, Exception) or isinstance(error, _CANCELLED):
+                names = [entry.task.name for entry in entries]
+                done = range(index)
+                _tell_of_the_end(
+                    error,
+                    StoppedRun(
+                        run_id,
+                        index,
+                        task.name,
+                        tuple(names[n] for n in done if n not in written and n not in swallowed),
+                        tuple(names[n] for n in done if n in written and n not in swallowed),
+                        tuple(names[n] for n in done if n in swallowed),
+                        tuple(names[index + 1 :]),
+                    ),
+                )
+                raise
+            swallowed.add(index)
+            errors.append(error)
+            _note(error, f"tasks[{index}] ({task.name}) of run list {run_id!r}")
+            _report(error, index, call or _call_for(error, task, kwargs, code, instruction, is_async, run_id))
+    return RunResult(results, recorded, errors)
+
+
+#: Cancellation is an `Exception` in futures, and not in asyncio.
+_CANCELLED: Final = concurrent.futures.CancelledError
+
+
+# -- what is in the list
+
+
+class _Entry(NamedTuple):
+    given: Callable[..., Any]
+    task: RunTask
+    kwargs: Mapping[str, Any]
+    is_async: bool
+
+
+def _checked(run_id: str, tasks: Iterable[Any]) -> list[_Entry]:
+    """The entries, each known to be one, before the first is run."""
+    if isinstance(tasks, str | bytes | Mapping):
+        raise TypeError(f"the tasks of run list {run_id!r} are a list of entries, not {tasks!r}")
+    return [_entry(run_id, index, entry) for index, entry in enumerate(tasks)]
+
+
+def _entry(run_id: str, index: int, entry: Any) -> _Entry:
+    if not isinstance(entry, tuple | list):
+        raise MalformedTask(run_id, index, f"is no tuple but {_shown(entry)}")
+    if len(entry) not in _LENGTHS:
+        raise MalformedTask(run_id, index, f"has {len(entry)} parts instead of two or three")
+    given, kwargs = entry[0], entry[1]
+    wanted = entry[2] if len(entry) == 3 else None  # noqa: PLR2004 - see `_LENGTHS`
+    if not can_run(given):
+        raise MalformedTask(run_id, index, f"begins with {_shown(given)}, which cannot be called")
+    if type(kwargs) is not dict and not isinstance(kwargs, Mapping):
+        hint = "; write {'url': 'http://...'}, with a colon" if isinstance(kwargs, set | frozenset) else ""
+        raise MalformedTask(run_id, index, f"has {_shown(kwargs)} where a dict of keyword arguments belongs{hint}")
+    for key in kwargs:
+        if not isinstance(key, str):
+            raise MalformedTask(run_id, index, f"has the keyword argument {_shown(key)}, which is no name")
+    if wanted is not None and not isinstance(wanted, bool):
+        raise MalformedTask(run_id, index, f"has {_shown(wanted)} for is_async, which is True, False or None")
+    task = task_of(given)
+    if task.trouble:
+        raise MalformedTask(run_id, index, task.trouble)
+    if wanted and not task.may_wait:
+        _check_may_wait(run_id, index, task)
+    return _Entry(given, task, kwargs, task.may_wait if wanted is None else wanted)
+
+
+_LENGTHS: Final = (2, 3)
+
+
+def _shown(value: Any) -> str:
+    """What was given, told by its type: its values may be secret."""
+    return f"a {type(value).__name__}"
+
+
+def _check_may_wait(run_id: str, index: int, task: RunTask) -> None:
+    refused = AsyncNotAllowed(task.name)
+    refused.add_note(f"It is tasks[{index}] of run list {run_id!r}, with is_async=True. Nothing of the list was run.")
+    if not task.needs_threads:
+        raise refused
+    if not isinstance(plugs.engine(), ThreadEngine):
+        refused.add_note("An undeclared function has no name under which the workers of this engine could find it.")
+        raise refused
+
+
+# -- acting
+
+
+def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_async: bool, run_id: str) -> Any:
+    __tracebackhide__ = True
+    declared = task.declared
+    given = dict(kwargs)
+    if is_async:
+        if task.delay is None:
+            return _background.hand_over(declared, task.function, call, Mode.EXECUTE, None, (), given, run_id)
+        return _delay(task, task.delay, call, given, run_id)
+    if declared.effect.on_commit is not False:
+        work = _background.work_of(declared, task.function, call, (), given)
+        plugs.deferral.run(alias_of(declared), call, work)
+        return None
+    return _background.work_of(declared, task.function, call, (), given)()
+
+
+def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any], run_id: str) -> Any:
+    """Hand a task to its own queue. Its outcome is added by the worker, if that knows of the effect."""
+    __tracebackhide__ = True
+    if call is None:
+        return delay(kwargs, run_id)
+    # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
+    state.expect(call)
+    token = arriving.set(Arrival(task.name, call.id, run_id, call=call))
+    started = time.perf_counter()
+    try:
+        return delay(kwargs, run_id)
+    except BaseException as error:
+        if call.outcome is None:
+            finish(call, Outcome(None, error, time.perf_counter() - started))
+        raise
+    finally:
+        arriving.reset(token)
+
+
+def _answer(
+    task: RunTask,
+    call: Call | None,
+    mode: Mode,
+    stub: Stub | None,
+    kwargs: Mapping[str, Any],
+    is_async: bool,
+    run_id: str,
+) -> None:
+    """Let a recorded call have its outcome; what a stub raises is raised where the real call would raise it."""
+    __tracebackhide__ = True
+    given = dict(kwargs)
+    if is_async:
+        _background.hand_over(task.declared, task.function, call, mode, stub, (), given, run_id)
+    else:
+        _background.answered(task.declared, call, stub, (), given)
+
+
+# -- errors
+
+
+def _note(error: BaseException, note: str) -> None:
+    # One exception may be raised again and again (a stub's, say): it need not say the same thing twice.
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+
+
+def _tell_of_the_end(error: BaseException, stopped: StoppedRun) -> None:
+    _note(error, str(stopped))
+    with contextlib.suppress(Exception):  # an exception that takes no attributes
+        cast(Any, error).run_list = stopped
+
+
+def _call_for(
+    error: Exception,
+    task: RunTask,
+    kwargs: Mapping[str, Any],
+    code: CodeType,
+    instruction: int,
+    is_async: bool,
+    run_id: str,
+) -> Call:
+    """The call of a task that nobody wrote down, for who reports: it knows which values are secret."""
+    decision = EXECUTED
+    if isinstance(error, SideEffectBlocked):
+        decision = Decision(Mode.RAISE, error.reason, error.origin)
+    given = dict(kwargs)
+    try:
+        bound = task.declared.bind(task.instance, (), given)
+    except TypeError:  # wrong arguments, which may be what the error is about
+        bound = given
+    names = state.rules_source().sensitive
+    effect = task.declared.effect
+    return Call(
+        effect, decision, bound, (), given, task.instance, (), code, instruction, time.time(), names, is_async, run_id
+    )
+
+
+def _report(error: Exception, index: int, call: Call) -> None:
+    """Log a swallowed error without its secrets, and tell who reports errors. Neither changes anything."""
+    try:
+        told = call.scrubbed("".join(traceback.format_exception(error)))
+        logger.error("run list %r: tasks[%d] (%s) failed, and the rest runs:\n%s", call.run_id, index, call.name, told)
+    except Exception as failure:  # noqa: BLE001 - logging is set up by the user
+        _warn("could not log", call, failure)
+    try:
+        plugs.report_error(error, call)
+    except Exception as failure:  # noqa: BLE001 - who reports changes nothing
+        _warn("could not report", call, failure)
+
+
+def _warn(what: str, call: Call, failure: Exception) -> None:
+    with contextlib.suppress(Exception):
+        logger.error("%s an error of %s (%s)", what, call.name, type(failure).__name__)
