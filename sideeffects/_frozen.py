@@ -7,7 +7,7 @@ out: theirs is the slowest attribute that there is, and each call looks into a f
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, dataclass_transform
+from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
 
 class _FrozenType(type):
@@ -39,11 +39,15 @@ class Frozen(metaclass=_FrozenType):
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
+    def replace(self, **changes: Any) -> Self:
+        """The same value with some fields changed, as `dataclasses.replace` gives it."""
+        return type(self)(**{**dict(zip(self._fields, self._values(), strict=True)), **changes})
+
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a {type(self).__name__} is frozen: {name!r} cannot be set")
+        raise _frozen(f"a {type(self).__name__} is frozen: {name!r} cannot be set")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a {type(self).__name__} is frozen: {name!r} cannot be deleted")
+        raise _frozen(f"a {type(self).__name__} is frozen: {name!r} cannot be deleted")
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, field) for field in self._fields)
@@ -60,3 +64,10 @@ class Frozen(metaclass=_FrozenType):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._values()
+
+
+def _frozen(message: str) -> AttributeError:
+    """The error that a frozen dataclass raises; imported when it is needed."""
+    from dataclasses import FrozenInstanceError
+
+    return FrozenInstanceError(message)

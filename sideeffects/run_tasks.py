@@ -6,7 +6,6 @@ the registry does not show.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import weakref
 from collections.abc import Callable
@@ -186,13 +185,13 @@ def _undeclared_django_task(task: Any) -> Declared:
     if signature is None:
         return declared
     told = signature.replace(parameters=list(signature.parameters.values())[1:])
-    return _declared(dataclasses.replace(declared.effect, signature=told), declared.qualname)
+    return _declared(declared.effect.replace(signature=told), declared.qualname)
 
 
 def _describe(task: Any, function: Any) -> Declared:
     # The name may be one that no declared effect could have.
     described = describe_function(function, "undeclared")
-    effect = dataclasses.replace(described, name=_name_of(task), short_name=_short_name_of(task, described))
+    effect = described.replace(name=_name_of(task), short_name=_short_name_of(task, described))
     declared = _declared(effect, getattr(function, "__qualname__", effect.short_name))
     declared.is_bound = isinstance(function, MethodType)
     return declared
