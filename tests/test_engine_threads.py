@@ -301,9 +301,9 @@ def test_a_worker_does_not_keep_the_block_that_it_was_started_in(production: Non
             handle.result(60)
     assert engine.drain() == []
     del calls
-    for _ in range(6000):
+    for _ in range(100):
         gc.collect()
         if not state._live:
             break
-        time.sleep(0.01)
+        time.sleep(0.05)
     assert not state._live
