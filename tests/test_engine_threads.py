@@ -131,7 +131,9 @@ async def test_coroutine_functions_run_in_the_background() -> None:
     with stub("send", returns=later):
         assert send.enqueue("ben").result() == "stubbed ben"
         assert await asyncio.to_thread(lambda: send.enqueue("cay").result()) == "stubbed cay"
-    assert send.enqueue("dan").result() is None
+    with stub("send", raises=ConnectionError("stubbed")), pytest.raises(ConnectionError, match="stubbed"):
+        send.enqueue("dan").result()
+    assert send.enqueue("eve").result() is None
 
 
 def test_at_most_so_many_threads_run_at_once_and_in_order(production: None) -> None:
