@@ -4,7 +4,7 @@ Declare each dangerous function once with `@side_effect` and go on calling it no
 that no test names; in production everything does, unless a policy says otherwise.
 """
 
-from sideeffects import _plugs, _test_run, conf, discovery
+from sideeffects import _plugs, _reading, _test_run, conf
 from sideeffects._calls import Call, Decision, Mode, SideEffect
 from sideeffects._capturing import capture, observe
 from sideeffects._declare import declare
@@ -48,9 +48,16 @@ __all__ = [
     "stub",
 ]
 
+
+def _discover() -> list[str]:
+    from sideeffects import discovery  # when a name is unknown, which most processes never see
+
+    return discovery.notes()
+
+
 _plugs.plugs.deferral = DjangoTransactions()
 _plugs.plugs.engine = choice.engine
 celery.install()
 _test_run.install()
 conf.install()
-discovery.install()
+_reading.set_discovery(_discover)

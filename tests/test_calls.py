@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,19 @@ def test_what_cannot_be_copied_is_named() -> None:
     call = recorded(lambda a, b, c: None, lock, [lock], "copied")
     assert call.by_reference == ("a", "b[0]")
     assert call.arguments["a"] is lock
+
+
+def test_a_caller_without_lines_is_told_by_the_line_of_its_function() -> None:
+    """Code may have been stripped of what tells its lines."""
+    declared = side_effect(name="send")(lambda: None)
+
+    def calling() -> None:
+        declared()
+
+    stripped = calling.__code__.replace(co_linetable=b"")
+    with capture() as calls:
+        types.FunctionType(stripped, {}, "calling", None, calling.__closure__)()
+    assert calls[0].caller == f"{__file__}:{calling.__code__.co_firstlineno}"
 
 
 def test_identifiers_are_unique() -> None:

@@ -334,6 +334,24 @@ def test_a_class_method_is_recorded_with_its_class_and_its_subclass() -> None:
     assert all(dict(call.arguments) == {"to": "ann"} and call.args == ("ann",) for call in calls)
 
 
+def test_a_class_that_is_handed_over_is_what_the_call_is_made_on() -> None:
+    """As `classmethod` does since Python 3.13, also for a subclass; then it is no argument."""
+
+    class Gateway:
+        @classmethod
+        @side_effect(name="send")
+        def send(cls, to: str) -> None: ...
+
+    class Special(Gateway): ...
+
+    function = vars(Gateway)["send"].__func__
+    with capture() as calls:
+        function(Gateway, "ann")
+        function(Special, to="ann")
+    assert [call.instance for call in calls] == [Gateway, Special]
+    assert all(dict(call.arguments) == {"to": "ann"} for call in calls)
+
+
 def test_a_class_that_is_an_ordinary_argument_stays_one() -> None:
     """A class passed to a method or a function is an argument, not what a class method is called on."""
 

@@ -1,6 +1,7 @@
 """The embedded engine: what is enqueued runs in its threads, and is waited for at exit."""
 
 import asyncio
+import gc
 import logging
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from sideeffects import Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
 from sideeffects._handles import Handle
+from sideeffects._state import state
 from sideeffects.engines import threads
 from sideeffects.testing import isolated_registry
 
@@ -129,7 +131,9 @@ async def test_coroutine_functions_run_in_the_background() -> None:
     with stub("send", returns=later):
         assert send.enqueue("ben").result() == "stubbed ben"
         assert await asyncio.to_thread(lambda: send.enqueue("cay").result()) == "stubbed cay"
-    assert send.enqueue("dan").result() is None
+    with stub("send", raises=ConnectionError("stubbed")), pytest.raises(ConnectionError, match="stubbed"):
+        send.enqueue("dan").result()
+    assert send.enqueue("eve").result() is None
 
 
 def test_at_most_so_many_threads_run_at_once_and_in_order(production: None) -> None:
@@ -286,3 +290,22 @@ def test_a_forked_child_has_an_engine_of_its_own() -> None:
     """)
     assert ran.stdout == "child 0\n", ran.stderr
     assert "not finished" not in ran.stderr
+
+
+def test_a_worker_does_not_keep_the_block_that_it_was_started_in(production: None) -> None:
+    """Threads outlive blocks; what they kept of one would go on slowing down all effects."""
+    engine = threads.ThreadEngine()
+    handles = [Handle.waiting(str(number), "send") for number in range(threads.WORKERS)]
+    with capture() as calls, record():
+        for handle in handles:
+            engine.submit(handle, lambda: None)
+        for handle in handles:
+            handle.result(60)
+    assert engine.drain() == []
+    del calls
+    for _ in range(100):
+        gc.collect()
+        if not state._live:
+            break
+        time.sleep(0.05)
+    assert not state._live

@@ -13,7 +13,7 @@ from django.test import override_settings
 
 from sideeffects import Call, Calls, Mode, UnknownSideEffect, capture, forbid, side_effect, stub
 from sideeffects._ledger import Ledger
-from sideeffects._reading import pattern_of, set_discovery
+from sideeffects._reading import discover_nothing, pattern_of, set_discovery
 from sideeffects.testing import isolated_registry
 
 
@@ -182,6 +182,16 @@ def test_effects_in_modules_not_yet_imported_are_looked_for(calls: Calls) -> Non
     assert unknown.value.__notes__ == ["shop/broken.py could not be imported"]
     with pytest.raises(UnknownSideEffect):
         calls.assert_not_called("found.never")
+
+
+def test_without_discovery_an_unknown_name_is_unknown(calls: Calls) -> None:
+    """There is nothing else to look for until Django is there."""
+    restore = set_discovery(discover_nothing)
+    try:
+        with pytest.raises(UnknownSideEffect, match=r"no side effect is named 'unknown\.name'"):
+            calls.assert_not_called("unknown.name")
+    finally:
+        restore()
 
 
 @pytest.mark.parametrize("name", ["tto", "self", "Body"])

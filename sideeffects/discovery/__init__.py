@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sideeffects import _declare, _propagation, _reading, _registry, conf
+from sideeffects import _declare, _propagation, _registry, conf
 from sideeffects._calls import Decision, Mode
 from sideeffects._ledger import Ledger
 from sideeffects._policy import Entry, OverrideRule
@@ -76,11 +76,6 @@ class _Plan:
 _plan: Final = _Plan()
 _is_running: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("sideeffects_discovering", default=False)
 _NOT_READY: Final = "Django's apps are not loaded yet, so modules that nothing has imported were not looked at."
-
-
-def install() -> None:
-    """Let names be looked for in modules not imported yet, before they are called unknown."""
-    _reading.set_discovery(notes)
 
 
 def notes() -> list[str]:

@@ -9,6 +9,7 @@ says otherwise. Exits with 1 when a target is missed.
 
 import json
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -72,25 +73,42 @@ def child(script, *arguments, **environment):
     return json.loads(run.stdout)
 
 
+#: How often a comparison is made, each time in a new process: where things lie in memory is luck, and lasts as long.
+PROCESSES = 3
+
 SETTINGS = {"with Django configured": ["django"], "without Django": []}
+
+
+class Comparison:
+    """What `calls.py` prints, from several processes; figures are the median of theirs."""
+
+    def __init__(self, *arguments, **environment):
+        self._found = [child("calls.py", *arguments, **environment) for _ in range(PROCESSES)]
+
+    def cases(self, group="functions"):
+        return [case for case in self._found[0][group] if case != BARE]
+
+    def ratio(self, case, peer, group="functions"):
+        return statistics.median(ratio(found[group], case, peer) for found in self._found)
+
+    def above(self, case, group="functions"):
+        return statistics.median(above(found[group], case) for found in self._found)
 
 
 def executing():
     for where, arguments in SETTINGS.items():
-        found = child("calls.py", "executing", *arguments)
-        functions, methods = found["functions"], found["methods"]
+        found = Comparison("executing", *arguments)
         heading(f"Executing in production, {where}; nothing captured, nobody observing")
-        line("a function, of functools.wraps", ratio(functions, "effect", "functools.wraps"), 1.0)
-        line("a function, of a no-op wrapt decorator", ratio(functions, "effect", "no-op wrapt"))
-        line("a method, of a no-op wrapt decorator", ratio(methods, "effect", "no-op wrapt"), 0.9)
+        line("a function, of functools.wraps", found.ratio("effect", "functools.wraps"), 1.0)
+        line("a function, of a no-op wrapt decorator", found.ratio("effect", "no-op wrapt"))
+        line("a method, of a no-op wrapt decorator", found.ratio("effect", "no-op wrapt", "methods"), 0.9)
         for peer in ("django-side-effects", "dj-saferunner"):
-            if peer in functions:
-                line(f"a function, of {peer}", ratio(functions, "effect", peer))
+            if peer in found.cases():
+                line(f"a function, of {peer}", found.ratio("effect", peer))
         for what in ("an override is open elsewhere", "in a capture", "observed"):
-            line(f"nanoseconds when {what}", above(found[what], "effect"))
-        for case in functions:
-            if case != BARE:
-                line(f"nanoseconds: {case}", above(functions, case))
+            line(f"nanoseconds when {what}", found.above("effect", what))
+        for case in found.cases():
+            line(f"nanoseconds: {case}", found.above(case))
 
 
 def recording():
@@ -100,17 +118,15 @@ def recording():
     }
     for kind, (argument, environment) in kinds.items():
         for where, arguments in SETTINGS.items():
-            found = child("calls.py", argument, *arguments, **environment)
-            functions, methods = found["functions"], found["methods"]
+            found = Comparison(argument, *arguments, **environment)
             heading(f"Recording {kind}, {where}; validated and kept")
-            line("scalar arguments, of a Mock", ratio(functions, "effect", "Mock"), 0.5)
-            line("scalar arguments, of create_autospec", ratio(functions, "effect", "create_autospec"), 0.35)
-            line("a method, of a Mock's", ratio(methods, "effect", "Mock"))
-            if "dj-saferunner" in functions:
-                line("scalar arguments, of dj-saferunner", ratio(functions, "effect", "dj-saferunner"))
-            for case in functions:
-                if case != BARE:
-                    line(f"nanoseconds: {case}", above(functions, case))
+            line("scalar arguments, of a Mock", found.ratio("effect", "Mock"), 0.5)
+            line("scalar arguments, of create_autospec", found.ratio("effect", "create_autospec"), 0.35)
+            line("a method, of a Mock's", found.ratio("effect", "Mock", "methods"))
+            if "dj-saferunner" in found.cases():
+                line("scalar arguments, of dj-saferunner", found.ratio("effect", "dj-saferunner"))
+            for case in found.cases():
+                line(f"nanoseconds: {case}", found.above(case))
 
 
 def growth():
