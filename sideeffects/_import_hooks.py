@@ -99,7 +99,8 @@ def _after_fork_in_child() -> None:
     _finder.lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def holders_of(value: object) -> Iterator[tuple[Any, str]]:

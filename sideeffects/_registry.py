@@ -150,7 +150,8 @@ def _after_fork_in_child() -> None:
     store.lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 registry: Final = Registry(store)
 

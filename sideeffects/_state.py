@@ -363,4 +363,5 @@ def _remove_own(journal: Journal, owner: int) -> None:
 state: Final = State()
 
 
-os.register_at_fork(after_in_child=state.after_fork)
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=state.after_fork)

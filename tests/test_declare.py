@@ -24,6 +24,7 @@ from sideeffects import (
     Mode,
     SideEffectBlocked,
     _declare,
+    _decorator,
     capture,
     declare,
     forbid,
@@ -587,3 +588,14 @@ def test_a_waiting_declaration_is_found(module: Callable[..., str], monkeypatch:
         made.send("ann")  # type: ignore[attr-defined]
     assert calls.count("by.hand") == 1
     assert "declared_by_hand:send" not in _declare.waiting()
+
+
+def test_what_an_adapter_makes_takes_the_place_of_the_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Things that are no functions, such as tasks, are declared by their adapter, and replaced by what it gives."""
+    module = types.ModuleType("adapted_module")
+    kind = type("Thing", (), {"__module__": "adapted_module"})
+    module.thing = kind()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "adapted_module", module)
+    monkeypatch.setitem(_decorator._adapters, "adapted_module.Thing", lambda *told: ("adapted", told[1]))
+    declare("adapted_module:thing", name="x.thing")
+    assert module.thing == ("adapted", "x.thing")

@@ -1533,3 +1533,10 @@ def test_its_repr_says_that_it_is_an_effect() -> None:
     assert repr(side_effect(name="send")(lambda: None)) == "<side effect send>"
     assert repr(Gateway().send).startswith("<side effect method, bound: <bound method")
     assert "Gateway()" in repr(Gateway().send)
+
+
+def test_django_tasks_are_refused_wherever_they_come_from() -> None:
+    """Until there is an adapter for them, `@side_effect` above a Django task says to swap the lines."""
+    task = type("Task", (), {"__module__": "django_tasks.base"})
+    with pytest.raises(TypeError, match="swap the two lines"):
+        side_effect(name="x.task")(task())

@@ -16,6 +16,7 @@ import pytest
 
 from sideeffects import Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
 from sideeffects._handles import Handle
+from sideeffects._plugs import Parcel
 from sideeffects._state import state
 from sideeffects.engines import threads
 from sideeffects.testing import isolated_registry
@@ -179,19 +180,25 @@ def test_observers_see_an_enqueued_call_when_it_has_finished(production: None) -
     assert seen == [("send", 7)]
 
 
+def parcel_of(handle: Handle) -> Parcel:
+    """The call behind a handle, as it would travel."""
+    return Parcel(handle.id, handle.name, (), {})
+
+
 def test_drain_waits_and_names_what_it_gave_up(caplog: pytest.LogCaptureFixture) -> None:
     """What is not finished in time is logged and returned; after that nothing is taken over any more."""
     engine = threads.ThreadEngine()
     release = threading.Event()
     quick, slow = Handle.waiting("1", "quick"), Handle.waiting("2", "slow")
-    engine.submit(quick, lambda: None)
-    engine.submit(slow, lambda: release.wait(60))
+    engine.submit(parcel_of(quick), quick, lambda: None)
+    engine.submit(parcel_of(slow), slow, lambda: release.wait(60))
     quick.result(60)
     with caplog.at_level(logging.ERROR):
         assert engine.drain(0.05) == [slow]
     assert "side effect slow (2) was enqueued but not finished at exit" in caplog.text
+    late = Handle.waiting("3", "late")
     with pytest.raises(RuntimeError, match="'late' cannot be enqueued any more: the process is ending"):
-        engine.submit(Handle.waiting("3", "late"), lambda: None)
+        engine.submit(parcel_of(late), late, lambda: None)
     release.set()
     slow.result(60)
     assert engine.drain() == []
@@ -298,7 +305,7 @@ def test_a_worker_does_not_keep_the_block_that_it_was_started_in(production: Non
     handles = [Handle.waiting(str(number), "send") for number in range(threads.WORKERS)]
     with capture() as calls, record():
         for handle in handles:
-            engine.submit(handle, lambda: None)
+            engine.submit(parcel_of(handle), handle, lambda: None)
         for handle in handles:
             handle.result(60)
     assert engine.drain() == []

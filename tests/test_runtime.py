@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from sideeffects import Mode, SideEffectBlocked, capture, explain, forbid, force_run, side_effect, stub
+from sideeffects import Mode, SideEffectBlocked, SideEffectError, capture, explain, forbid, force_run, side_effect, stub
 from sideeffects._plugs import Plugs
 from sideeffects.testing import isolated_registry
 
@@ -266,14 +266,15 @@ async def test_coroutine_functions_wait_for_the_commit() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_enqueued_call_waits_for_the_commit_if_its_effect_does(production: None) -> None:
-    """Then the background gets it; one whose effect does not wait goes at once, and survives a rollback."""
-    waiting = side_effect(name="waiting", on_commit=True, async_ok=True)(lambda: "done")
-    direct = side_effect(name="direct", async_ok=True)(lambda: "done")
+@pytest.mark.parametrize("on_commit", [True, False])
+def test_an_enqueued_call_waits_for_the_commit(production: None, on_commit: bool) -> None:
+    """The background gets it then, whether its effect waits or not, and never when the transaction rolls back."""
+    waiting = side_effect(name="waiting", on_commit=on_commit, async_ok=True)(lambda: "done")
     with transaction.atomic():
         first = waiting.enqueue()
-        assert direct.enqueue().result(60) == "done"
         assert not first.done()
+        with pytest.raises(SideEffectError, match="captureOnCommitCallbacks"):
+            first.result(60)
     assert first.result(60) == "done"
     with pytest.raises(RuntimeError), transaction.atomic():
         second = waiting.enqueue()

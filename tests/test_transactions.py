@@ -21,7 +21,7 @@ from django.db.transaction import TransactionManagementError
 from django.db.utils import ConnectionDoesNotExist
 from django.test import TestCase
 
-from sideeffects import SideEffectBlocked, capture, forbid, force_run, record, side_effect, stub
+from sideeffects import SideEffectBlocked, SideEffectError, capture, forbid, force_run, record, side_effect, stub
 from sideeffects.testing import isolated_registry
 from sideeffects.transactions import pending
 
@@ -364,7 +364,7 @@ def test_the_background_begins_with_the_commit(
         with database.atomic():
             database.insert("Ada")
             handle = shop.later.enqueue("Ada")
-            with pytest.raises(TimeoutError):
+            with pytest.raises(SideEffectError, match="handed over when that commits"):
                 handle.result(0.05)
             if not is_committed:
                 raise KeyError
