@@ -1,7 +1,6 @@
 """Whole processes, one after the other: what importing costs, and what the plugin costs a suite."""
 
 import os
-import statistics
 import sys
 from pathlib import Path
 
@@ -40,18 +39,18 @@ def seconds(arguments, environment=None, folder="/"):
 
 
 def imports(turns=21):
-    """Milliseconds that `import sideeffects` takes above `import wrapt`, and those that `import wrapt` takes."""
+    """Milliseconds that `import sideeffects` takes above `import wrapt`, and those that `import wrapt` takes.
+
+    Of the least of many turns: a whole process meets every disturbance there is, and each of them makes it longer.
+    """
     runs = {code: [] for code in ("pass", "import wrapt", "import sideeffects")}
     for turn in range(turns + 1):
         for code, taken in runs.items():
             value = seconds(["-c", code]) * 1000
             if turn:  # the first one writes byte code
                 taken.append(value)
-    nothing, wrapt, ours = runs.values()
-    return (
-        statistics.median(one - other for one, other in zip(ours, wrapt, strict=True)),
-        statistics.median(one - other for one, other in zip(wrapt, nothing, strict=True)),
-    )
+    nothing, wrapt, ours = map(min, runs.values())
+    return ours - wrapt, wrapt - nothing
 
 
 def imported():
@@ -65,19 +64,27 @@ def imported():
 
 
 def plugin(folder, turns=15):
-    """Processor time of suites of trivial tests, in ms, by whether the plugin is there and by the number of tests.
+    """Processor time of suites of trivial tests, in ms, by what is there beside pytest and by the number of tests.
 
-    The least of many turns: a whole run meets every disturbance there is, and each of them makes it longer.
+    "wrapt": not the plugin, but the largest of what it imports. A larger heap makes every garbage collection longer.
+
+    The least of many turns, as for `imports`.
     """
     folder = Path(folder)
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (folder / "imports_wrapt.py").write_text("import wrapt\n", encoding="utf-8")
     for tests in (1, TESTS):
         source = "\n".join(f"def test_{number}():\n    assert {number} >= 0\n" for number in range(tests))
         (folder / f"test_{tests}.py").write_text(source, encoding="utf-8")
+    options = {
+        "the plugin": (),
+        "nothing": ("-p", "no:sideeffects"),
+        "wrapt": ("-p", "no:sideeffects", "-p", "imports_wrapt"),
+    }
     cases = {
-        (is_there, tests): ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{tests}.py", *without]
+        (beside, tests): ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{tests}.py", *more]
         for tests in (1, TESTS)
-        for is_there, without in ((True, ()), (False, ("-p", "no:sideeffects")))
+        for beside, more in options.items()
     }
     taken = {case: [] for case in cases}
     for turn in range(turns + 1):
