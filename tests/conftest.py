@@ -16,6 +16,10 @@ from sideeffects._state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope
 hypothesis.settings.register_profile("sideeffects", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("sideeffects")
 
+# Runs of pytest inside the tests word their summaries otherwise where these are set.
+for variable in ("CI", "BUILD_NUMBER"):
+    os.environ.pop(variable, None)
+
 if not settings.configured:
     settings.configure(
         SECRET_KEY="tests",

@@ -317,6 +317,7 @@ def main() -> int:
     """Play it. Exit code 0 when all was as it should be, 1 when not, 130 after Ctrl-C."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have us ignore it, in the background
     out = Transcript()
     out.say(
         """A small shop charges cards, mails, texts and calls a webhook. Its gateway, its card processor, its warehouse
