@@ -14,6 +14,8 @@ from sideeffects.testing import isolated_registry
 from tests.celery_project import CeleryProject
 from tests.redis_server import redis_server
 
+pytestmark = pytest.mark.processes
+
 FLAVOURS = "above below shared_above shared_below bound_above bound_below annotated based by_class".split()
 TIMES = {"chain": 2, "group": 2, "generated group": 2, "chord": 3, "nested": 3, "chunks": 2, "link": 2}
 WAYS = [

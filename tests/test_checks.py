@@ -14,6 +14,8 @@ from sideeffects.testing import isolated_registry
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project
 
+pytestmark = pytest.mark.processes
+
 WRONG = [
     ("E001", ["MODE"], "SIDE_EFFECTS must be a dict, not ['MODE']"),
     ("E001", {"MODES": "RECORD"}, "SIDE_EFFECTS has no key 'MODES'; did you mean 'MODE'?"),

@@ -7,6 +7,8 @@ import pytest
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project
 
+pytestmark = pytest.mark.processes
+
 #: Prints what is found: the names of the effects, then what could not be looked at.
 LIST = """
     import os

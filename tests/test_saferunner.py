@@ -28,6 +28,8 @@ from sideeffects.saferunner import (
 from sideeffects.testing import isolated_registry
 from tests.projects import clean_environment
 
+pytestmark = pytest.mark.processes
+
 
 @shared_task(name="saferunner.tasks.hello")
 def hello(msg: str) -> str:

@@ -15,6 +15,8 @@ import pytest
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project, clean_environment
 
+pytestmark = pytest.mark.processes
+
 COMMAND = ("manage.py", "side_effects")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 MORE = '''

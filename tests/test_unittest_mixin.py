@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 APP = """
     import pathlib
     from sideeffects import side_effect
