@@ -4,6 +4,7 @@ import gc
 import os
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -11,6 +12,7 @@ from django.conf import settings
 
 from sideeffects._policy import Entry
 from sideeffects._state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
+from tests.postgres_server import postgres_server
 
 # The machines that run this are slow and shared: an example that takes long has found nothing.
 hypothesis.settings.register_profile("sideeffects", deadline=None, print_blob=True)
@@ -42,6 +44,13 @@ TAKEN_AWAY = {
     "_journal": None,
     "_journal_owner": 0,
 }
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[dict[str, Any]]:
+    """A database on a real PostgreSQL, as an entry of Django's `DATABASES`. All suites of this worker share it."""
+    with postgres_server() as database:
+        yield database
 
 
 @pytest.fixture

