@@ -1398,7 +1398,8 @@ def test_enqueue_is_recorded_in_a_test_run() -> None:
 
 
 def celery_app() -> celery.Celery:
-    app = celery.Celery("tests", broker="memory://", backend="cache+memory://")
+    # Were it the current app, the shared tasks of other tests would be looked up in it.
+    app = celery.Celery("tests", broker="memory://", backend="cache+memory://", set_as_current=False)
     app.conf.task_always_eager = True
     app.conf.task_eager_propagates = True
     return app
