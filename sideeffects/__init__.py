@@ -12,7 +12,7 @@ from sideeffects._decorator import explain, side_effect
 from sideeffects._overrides import forbid, force_run, record, stub
 from sideeffects._reading import Calls
 from sideeffects._registry import registry
-from sideeffects.contrib import celery
+from sideeffects.contrib import celery, django_tasks
 from sideeffects.engines import choice
 from sideeffects.errors import (
     AsyncNotAllowed,
@@ -58,6 +58,7 @@ def _discover() -> list[str]:
 _plugs.plugs.deferral = DjangoTransactions()
 _plugs.plugs.engine = choice.engine
 celery.install()
+django_tasks.install()
 _test_run.install()
 conf.install()
 _reading.set_discovery(_discover)

@@ -92,7 +92,17 @@ if TYPE_CHECKING:
         @property
         def apply_async(self) -> Any: ...
 
-    QueuedTask = TypeVar("QueuedTask", bound=Queued)
+    class DjangoTask(Protocol):
+        """A Django task: it stays what it is."""
+
+        @property
+        def enqueue(self) -> Any: ...
+        @property
+        def aenqueue(self) -> Any: ...
+        @property
+        def get_backend(self) -> Any: ...
+
+    QueuedTask = TypeVar("QueuedTask", bound=Queued | DjangoTask)
 
     class SideEffectDecorator(Protocol):
         """What `side_effect(...)` returns."""
@@ -269,13 +279,6 @@ _STREAMS: Final = frozenset(("generator", "async generator", "context manager", 
 
 def _refuse(function: Any) -> None:
     """Say what to decorate instead of what cannot be."""
-    kinds = {f"{base.__module__}.{base.__name__}" for base in type(function).__mro__}
-    for kind, task in _TASKS.items():
-        if kind in kinds:
-            raise TypeError(
-                f"@side_effect stands above {task}, which has ways to run the function that @side_effect would not "
-                f"see: swap the two lines, so that @side_effect is the one right above the function"
-            )
     if isinstance(function, type):
         raise TypeError(
             f"@side_effect cannot decorate the class {function.__qualname__}: decorate the method that reaches the "
@@ -293,14 +296,6 @@ def _refuse(function: Any) -> None:
         raise TypeError(f"{below.__qualname__} is a side effect already, named {below.effect.name!r}")
     if not callable(function) and not isinstance(function, classmethod | staticmethod):
         raise TypeError(f"@side_effect decorates functions and methods, not {function!r}")
-
-
-#: What the decorators of task queues make, by the names of its types: none of them is imported for this.
-_TASKS: Final = {
-    "django.tasks.base.Task": "the decorator of a Django task",
-    "django_tasks.base.Task": "the decorator of a Django task",
-    "django_tasks.task.Task": "the decorator of a Django task",
-}
 
 
 def _innermost(function: Any) -> Any:

@@ -93,7 +93,8 @@ def task_of(given: Any) -> RunTask:
     if kinds & _DJANGO_TASKS:
         inner = _effect_below(task.func)
         if inner is not None:
-            return RunTask(inner.declared, inner.function, inner.instance, _by(task.enqueue), may_wait=True)
+            instance = task if task.takes_context else None  # its worker hands the context over
+            return RunTask(inner.declared, inner.function, instance, _by(task.enqueue), may_wait=True)
         declared = _undeclared_django_task(task)
         is_coroutine = declared.effect.kind == "coroutine function"
         return RunTask(declared, task.acall if is_coroutine else task.call, delay=_by(task.enqueue), may_wait=True)

@@ -204,8 +204,8 @@ def _check_engine(value: Any) -> list[str]:
         return [f"must be the name of an engine ({', '.join(_ENGINES)}) or the dotted path of one, not {value!r}"]
     if value in _ENGINES:
         needed = _ENGINES[value]
-        if needed and find_spec(needed) is None:
-            return [f"{value!r} needs the package {needed}: pip install 'sideeffects[{value}]'"]
+        if needed and not any(map(find_spec, needed)):
+            return [f"{value!r} needs {' or '.join(needed)}: pip install 'sideeffects[{value}]'"]
         return []
     if "." in value and all(part.isidentifier() for part in value.split(".")):
         return []
@@ -216,8 +216,8 @@ def _check_engine(value: Any) -> list[str]:
     return [f"{value!r} is no engine ({', '.join(_ENGINES)}) and no dotted path of one{hint}"]
 
 
-#: The engines that come with the library, each with the package that it cannot do without.
-_ENGINES: Final = {"threads": "", "celery": "celery"}
+#: The engines that come with the library, each with the packages of which it needs one.
+_ENGINES: Final = {"threads": (), "celery": ("celery",), "django_tasks": ("django.tasks", "django_tasks")}
 
 
 def _check_declare(value: Any) -> list[str]:

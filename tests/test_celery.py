@@ -632,7 +632,7 @@ def test_an_arriving_call_is_not_written_down_again() -> None:
         for unreadable in ("test", {"test_run": True, "forced": "send"}):
             with capture() as calls:
                 assert send.apply((False,), headers={"side_effects": unreadable}).get() is None
-            assert calls.one("send").reason.startswith("published in a test run")
+            assert calls.one("send").reason.startswith("handed over in a test run")
 
 
 def test_a_message_of_a_test_run_is_obeyed_in_production(production: None) -> None:

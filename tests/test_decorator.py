@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import celery
-import django
 import pytest
 from hypothesis import given, strategies as st
 
@@ -1448,33 +1447,6 @@ def test_a_forced_celery_task_runs() -> None:
         assert send.delay("ann").get() == "sent to ann"
 
 
-DJANGO_TASKS = """
-    from django.tasks import task
-    from sideeffects import side_effect
-
-    @task
-    @side_effect(name="tasks.send")
-    def send(to):
-        raise AssertionError("sent")
-
-    @task
-    def bare(to): ...
-"""
-
-
-@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has tasks since 6.0")
-def test_a_django_task_above_an_effect_is_decided(module: Callable[[str, str], Any], settings: Any) -> None:
-    """Enqueued on the immediate backend and called directly, the function is recorded; the other order is refused."""
-    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
-    tasks = module("tasks_of_django", DJANGO_TASKS)
-    with capture() as calls:
-        tasks.send.enqueue("enqueued")
-        tasks.send.call("called")
-    assert [call.arguments["to"] for call in calls] == ["enqueued", "called"]
-    with pytest.raises(TypeError, match=r"above the decorator of a Django task.*swap the two lines"):
-        side_effect(name="bare")(tasks.bare)
-
-
 # -- around a decision
 
 
@@ -1534,10 +1506,3 @@ def test_its_repr_says_that_it_is_an_effect() -> None:
     assert repr(side_effect(name="send")(lambda: None)) == "<side effect send>"
     assert repr(Gateway().send).startswith("<side effect method, bound: <bound method")
     assert "Gateway()" in repr(Gateway().send)
-
-
-def test_django_tasks_are_refused_wherever_they_come_from() -> None:
-    """Until there is an adapter for them, `@side_effect` above a Django task says to swap the lines."""
-    task = type("Task", (), {"__module__": "django_tasks.base"})
-    with pytest.raises(TypeError, match="swap the two lines"):
-        side_effect(name="x.task")(task())

@@ -26,7 +26,8 @@ from sideeffects._decorator import adapt
 from sideeffects._plugs import plugs
 from sideeffects._runtime import alias_of, begin, explain_declared, finish
 from sideeffects._state import state
-from sideeffects.contrib._celery_messages import HEADER, arrive, depart, header_in, is_same_call, test_run_part
+from sideeffects.contrib._carried import test_run_part
+from sideeffects.contrib._celery_messages import HEADER, arrive, depart, header_in, is_same_call
 from sideeffects.contrib._celery_tasks import (
     EffectOfTask,
     Found,

@@ -14,6 +14,7 @@ from sideeffects.errors import SideEffectError
 MODULES: Final = {
     "threads": "sideeffects.engines.threads",
     "celery": "sideeffects.engines.celery",
+    "django_tasks": "sideeffects.engines.django_tasks",
 }
 
 _made: Final[dict[str, Engine]] = {}

@@ -1,0 +1,66 @@
+"""What work for another process carries of the test run that it was handed over in, and what is obeyed there.
+
+- `test_run`: that it was handed over in a test run;
+- `forced`: the effects that the test had named.
+
+While such work runs, those effects execute and all others are recorded, whatever kind of process it runs in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sideeffects import _propagation, _registry
+from sideeffects._calls import Decision, Mode
+from sideeffects._decorator import declared_of
+from sideeffects._policy import Entry, OverrideRule
+from sideeffects._runtime import explain_declared
+from sideeffects._state import scope, state
+
+_HANDED_OVER: Final = "handed over in a test run"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The test run that work was handed over in, while it runs in some other process.
+
+    Attributes:
+        forced: names of the effects that the test had named.
+    """
+
+    forced: frozenset[str]
+
+
+def carried_here() -> Carried | None:
+    """The test run that came with the work that runs in this context, if it came from one."""
+    for entry in scope.get().entries:
+        if isinstance(entry.owner, Carried):
+            # What outlives the work loses what the test had named, and stays in the test run.
+            return Carried(frozenset()) if entry.closed else entry.owner
+    return None
+
+
+def test_run_part() -> dict[str, Any]:
+    """What work that is handed over now says of the test run; nothing outside of one."""
+    carried = carried_here()
+    if carried is None and not state.in_test_run():
+        return {}
+    forced = set() if carried is None else set(carried.forced)
+    for name in _registry.registry:
+        with contextlib.suppress(Exception):  # what cannot be told is not forced
+            if explain_declared(declared_of(_registry.function_of(name))).mode is Mode.EXECUTE:
+                forced.add(name)
+    return {"test_run": True, "forced": sorted(forced)}
+
+
+def enter(header: Mapping[str, Any]) -> Callable[[], object]:
+    """Obey what `test_run_part` told, in this context; returns what ends that."""
+    given = header.get("forced")
+    forced = frozenset(name for name in given if isinstance(name, str)) if isinstance(given, list | tuple) else ()
+    rules = [OverrideRule(_registry.EVERYTHING, Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else"))]
+    rules += [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
+    _propagation.install()
+    return state.enter(Entry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced))))

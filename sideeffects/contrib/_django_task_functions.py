@@ -1,0 +1,96 @@
+"""Django tasks as effects: finding the effect below a task, and making an effect of a task."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final, NamedTuple
+
+from sideeffects import _registry
+from sideeffects._declared import Declared
+from sideeffects._decorator import EffectFunction, declared_of, describe_function, wrap
+
+#: The packages that have tasks.
+PACKAGES: Final = ("django.tasks", "django_tasks")
+#: Functions that have been declared by way of a task, with the effects that stand in for them.
+_effects: Final[dict[Any, Any]] = {}
+
+
+class Found(NamedTuple):
+    """The effect below a task.
+
+    Attributes:
+        declared: the effect.
+        is_direct: whether nothing stands between the two, so that the task's arguments are the effect's.
+    """
+
+    declared: Declared
+    is_direct: bool
+
+
+def effect_below(task: Any) -> Found | None:
+    """The effect that a task runs, if that is what it runs."""
+    function = task.func
+    is_direct = True
+    seen: set[int] = set()
+    while function is not None and id(function) not in seen:
+        if issubclass(type(function), EffectFunction):
+            return Found(declared_of(function), is_direct)
+        seen.add(id(function))
+        is_direct = False
+        function = getattr(function, "__dict__", {}).get("__wrapped__")
+    return None
+
+
+class EffectOfTask:
+    """`task.effect`, for tasks that are effects. No data descriptor: task classes may have an `effect` themselves."""
+
+    def __get__(self, task: Any, owner: type[Any]) -> Any:
+        found = None if task is None else effect_below(task)
+        if found is None:
+            raise AttributeError(f"{owner.__name__!r} object has no attribute 'effect'")
+        return found.declared.effect
+
+
+def base_of(task: Any) -> Any:
+    """The module with `Task` and `TaskResult` of the package that a task is from."""
+    for kind in type(task).__mro__:
+        if kind.__name__ == "Task" and kind.__module__ in _BASES:
+            return sys.modules[kind.__module__]
+    raise TypeError(f"{task!r} is no Django task")
+
+
+_BASES: Final = frozenset(f"{package}.base" for package in PACKAGES)
+
+
+def settle(task: Any) -> None:
+    """Let a copy of a task that was made before the task was declared run the effect as well."""
+    effect = _effects.get(task.func)
+    if effect is not None and task.func is not effect:
+        _put(effect, task)
+
+
+def declare_task(task: Any, name: str | None, returns: Any, options: dict[str, Any]) -> Any:
+    """Make an effect of a task; the task itself is given back, since all ways into it go through the effect now.
+
+    Raises:
+        TypeError: it is an effect already.
+    """
+    settle(task)
+    found = effect_below(task)
+    if found is not None:
+        function = task.func
+        if found.is_direct and name == function.effect.name:
+            # Declared again: the registry may be another one (`isolated_registry`).
+            _registry.store.add(function.effect, function)
+            return task
+        raise TypeError(f"{task.module_path} is a side effect already, named {found.declared.effect.name!r}")
+    effect = wrap(task.func, describe_function(task.func, name, **options), returns)
+    _effects[effect.__wrapped__] = effect
+    _put(effect, task)
+    return task
+
+
+def _put(effect: Any, task: Any) -> None:
+    # In place, though a task is frozen: a second task beside it would leave whoever holds the first one undecided. An
+    # effect equals its function and has its hash, so the task's own do not change.
+    object.__setattr__(task, "func", effect)

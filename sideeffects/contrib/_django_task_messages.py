@@ -1,0 +1,87 @@
+"""What an enqueued Django task carries besides its arguments, and what whoever runs it does with that.
+
+There are no headers. What `_carried` tells of the test run, and the `call` that was decided and written down, travel as
+one more keyword argument. It is taken off before the task's function is called, and nothing travels where there is
+nothing to tell: outside a test run, as long as nobody watches.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from sideeffects._arrivals import Arrival, arriving
+from sideeffects.contrib._carried import enter
+from sideeffects.contrib._django_task_functions import settle
+
+KEYWORD: Final = "__side_effects__"
+
+#: The function whose task is handed to a backend right now: what the backend calls by itself is the same call.
+publishing: Final[ContextVar[Any]] = ContextVar("sideeffects_publishing", default=None)
+
+
+def obeying(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Task.call` as it obeys what came with the arguments."""
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with _running(self, args, kwargs):
+            return original(self, *args, **kwargs)
+
+    return call
+
+
+def obeying_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Task.acall` as it obeys what came with the arguments."""
+
+    @functools.wraps(original)
+    async def acall(self: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with _running(self, args, kwargs):
+            return await original(self, *args, **kwargs)
+
+    return acall
+
+
+@contextmanager
+def _running(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[None]:
+    settle(task)
+    # What the task enqueues is a call of its own, though it be of the same task.
+    was_publishing = publishing.set(None)
+    try:
+        if KEYWORD not in kwargs:
+            yield
+            return
+        header = kwargs.pop(KEYWORD)
+        strip(getattr(args[0], "task_result", None) if args else None)
+        with _obeyed(header if isinstance(header, Mapping) else {"test_run": True}):
+            yield
+    finally:
+        publishing.reset(was_publishing)
+
+
+@contextmanager
+def _obeyed(header: Mapping[str, Any]) -> Generator[None]:
+    leave = enter(header) if header.get("test_run") else None
+    call = header.get("call")
+    arrival = None
+    if isinstance(call, Mapping) and call.get("id"):
+        arrival = Arrival(str(call.get("name")), str(call["id"]), call.get("run_id"))
+    before = arriving.set(arrival)
+    try:
+        yield
+    finally:
+        arriving.reset(before)
+        if leave is not None:
+            leave()
+
+
+def strip(result: Any) -> None:
+    """Take what travels off the arguments that a `TaskResult` shows."""
+    kwargs = getattr(result, "kwargs", None)
+    if isinstance(kwargs, dict):
+        kwargs.pop(KEYWORD, None)

@@ -1,0 +1,65 @@
+"""Effects that are Django tasks: every way into the task goes through the decision.
+
+Django 6 has tasks built in (`django.tasks`); on Django 5.2 they come from the package `django-tasks`. Both are hooked
+into alike, as soon as they are imported; this module imports neither.
+
+- A task's `func`, the innermost callable, is the effect: direct calls, `.call`, `.acall`, backends that run tasks on
+  the spot, and workers execute it. It is in the task itself, so copies made by `.using()` have it too.
+- `enqueue` and `aenqueue` of a backend publish, however the task came there: there the call is decided, in the process
+  that makes it, and what is not to execute is not published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sideeffects import _import_hooks
+from sideeffects._decorator import adapt
+from sideeffects.contrib._django_task_functions import PACKAGES, EffectOfTask, declare_task
+
+
+def install() -> None:
+    """Hook into both packages, as soon as they are imported."""
+    for package in PACKAGES:
+        adapt(f"{package}.base.Task", declare_task)
+        _import_hooks.after_import(f"{package}.base", _hook_task)
+        _import_hooks.after_import(f"{package}.backends.base", _hook_backend)
+
+
+def _hook_task(module: Any) -> None:
+    from sideeffects.contrib import _django_task_messages as messages
+
+    module.Task.effect = EffectOfTask()
+    _hook(module.Task, {"call": messages.obeying, "acall": messages.obeying_async})
+
+
+def _hook_backend(module: Any) -> None:
+    from sideeffects.contrib import _django_task_publishing as publishing
+
+    _hook(module.BaseTaskBackend, {"enqueue": publishing.deciding, "aenqueue": publishing.deciding_async})
+
+
+def _hook(base: Any, wrappers: dict[str, Callable[[Any], Any]]) -> None:
+    """Put a wrapper around these methods of a class, of those made from it so far, and of those made later."""
+
+    def wrap_own(kind: Any) -> None:
+        for name, wrapper in wrappers.items():
+            method = vars(kind).get(name)
+            if method is not None and not hasattr(method, "_side_effects_wrapper"):
+                wrapped = wrapper(method)
+                wrapped._side_effects_wrapper = True  # noqa: SLF001 - ours
+                setattr(kind, name, wrapped)
+
+    def wrap_all(kind: Any) -> None:
+        wrap_own(kind)
+        for made in type.__subclasses__(kind):
+            wrap_all(made)
+
+    wrap_all(base)
+
+    def init_subclass(cls: type[Any], /, **options: Any) -> None:
+        super(base, cls).__init_subclass__(**options)
+        wrap_own(cls)
+
+    base.__init_subclass__ = classmethod(init_subclass)
