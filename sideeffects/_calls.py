@@ -421,6 +421,15 @@ class Call:
             "outcome": None if outcome is None else outcome_to_record(outcome, self.scrubbed),
         }
 
+    def outcome_record(self) -> dict[str, Any]:
+        """What tells of the outcome, for those who have read the call's record before it had one."""
+        outcome = self.outcome
+        return {
+            "process": list(self._process),
+            "serial": self._serial,
+            "outcome": None if outcome is None else outcome_to_record(outcome, self.scrubbed),
+        }
+
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Call:
         """The call that another process wrote down with `to_record`."""

@@ -6,10 +6,10 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Generator
-from typing import Any, Final
+from collections.abc import Generator, Mapping
+from typing import Any, Final, Protocol
 
-from sideeffects._calls import Call, outcome_from_record
+from sideeffects._calls import Call, Outcome, outcome_from_record
 
 DEFAULT_BOUND: Final = 10_000
 
@@ -115,6 +115,75 @@ class Ledger:
         self._lock = threading.RLock()
 
 
+class SharedLedger(Protocol):
+    """A ledger that other processes write and read as well; see `sideeffects.ledgers`."""
+
+    def write_call(self, call: Call, outcome: Outcome | None) -> None:
+        """Write a call down, with its outcome where that is known by now.
+
+        Raises:
+            LedgerError: it could not be.
+        """
+
+    def write_outcome(self, call: Call) -> None:
+        """Add the outcome of a call that was written before, perhaps by another process."""
+
+    def batch(self, run_id: str) -> contextlib.AbstractContextManager[None]:
+        """Inside, the recorded calls of a run list may be written several at a time."""
+        ...
+
+    def expect(self, call: Call) -> None:
+        """Look for the outcome of a call that this process has handed to another."""
+
+    def new_calls(self, journal: str) -> tuple[list[Call], int]:
+        """What other processes have written since the last time, and how many records were lost.
+
+        Calls that are in the journal of that path as well are left out.
+        """
+        ...
+
+    def of_run(self, run_id: str) -> tuple[list[Call], str]:
+        """The calls of one run list, by all processes, and in words what is missing of the ledger, if anything."""
+        ...
+
+    def clear(self) -> None:
+        """Remove all calls, those of other processes too."""
+
+
+class Pairing:
+    """Makes calls of records, and adds outcomes, which come as records of their own, to their calls."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Call] = {}
+        #: Outcomes whose calls have not come yet: processes are not read in the order in which they wrote.
+        self._early: dict[str, Mapping[str, Any]] = {}
+        #: Calls of this very process that others run: what came of them is written elsewhere.
+        self._expected: weakref.WeakValueDictionary[str, Call] = weakref.WeakValueDictionary()
+
+    def expect(self, call: Call) -> None:
+        """Look for the outcome of a call that this process has handed to another."""
+        self._expected.setdefault(call.id, call)
+
+    def take(self, record: Mapping[str, Any]) -> Call | None:
+        """The call that a record tells of; `None` for those of outcomes."""
+        if "call" in record:
+            call = Call.from_record(record["call"])
+            if call.outcome is None:
+                early = self._early.pop(call.id, None)
+                if early is None:
+                    self._open[call.id] = call
+                else:
+                    call.finish(outcome_from_record(early))
+            return call
+        number = "-".join(map(str, (*record["process"], record["serial"])))
+        known = self._open.pop(number, None) or self._expected.pop(number, None)
+        if known is None:
+            self._early[number] = record["outcome"]
+        elif known.outcome is None:
+            known.finish(outcome_from_record(record["outcome"]))
+        return None
+
+
 class Journal:
     """An append-only file of calls, one JSON line each, that several processes write and one reads.
 
@@ -127,13 +196,11 @@ class Journal:
         self._lock = threading.Lock()
         self._offset = 0
         self.torn = 0
-        self._seen: dict[tuple[Any, ...], Call] = {}
-        #: Calls of this very process that others run: what came of them is in the file.
-        self._expected: weakref.WeakValueDictionary[str, Call] = weakref.WeakValueDictionary()
+        self._pairing = Pairing()
 
     def expect(self, call: Call) -> None:
         """Look for the outcome of a call that this process has handed to another."""
-        self._expected.setdefault(call.id, call)
+        self._pairing.expect(call)
 
     def write_call(self, call: Call) -> None:
         """Write a call down."""
@@ -141,20 +208,15 @@ class Journal:
 
     def write_outcome(self, call: Call) -> None:
         """Add the outcome of a call that was written before."""
-        record = call.to_record()
-        self._write({key: record[key] for key in ("process", "serial", "outcome")})
+        self._write(call.outcome_record())
 
     def _write(self, record: dict[str, Any]) -> None:
         import json  # in test runs alone
 
-        # The first line break ends what a process that was killed while writing may have left.
-        line = b"\n" + json.dumps(record, ensure_ascii=True).encode() + b"\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            with _locked(descriptor):
-                written = os.write(descriptor, line)
-                while written < len(line):  # pragma: no cover - a disk that fills up half-way
-                    written += os.write(descriptor, line[written:])
+            with locked(descriptor):
+                write_lines(descriptor, [json.dumps(record, ensure_ascii=True)])
         finally:
             os.close(descriptor)
 
@@ -170,7 +232,7 @@ class Journal:
             if os.stat(self.path).st_size == self._offset:
                 return []
             # Locked, so that nobody is writing: a line without an end is one that will never get it.
-            with open(self.path, "rb") as file, _locked(file.fileno()):
+            with open(self.path, "rb") as file, locked(file.fileno()):
                 file.seek(self._offset)
                 data = file.read()
             self._offset += len(data)
@@ -184,18 +246,7 @@ class Journal:
         except ValueError:
             self.torn += 1
             return None
-        if "call" in record:
-            call = Call.from_record(record["call"])
-            if call.outcome is None:
-                key = (*record["call"]["process"], record["call"]["serial"])
-                self._seen[key] = call
-            return call
-        known = self._seen.pop((*record["process"], record["serial"]), None)
-        if known is None:
-            known = self._expected.pop("-".join(map(str, (*record["process"], record["serial"]))), None)
-        if known is not None and known.outcome is None:
-            known.finish(outcome_from_record(record["outcome"]))
-        return None
+        return self._pairing.take(record)
 
     def remove(self) -> None:
         """Delete the file."""
@@ -203,8 +254,18 @@ class Journal:
             os.unlink(self.path)
 
 
+def write_lines(descriptor: int, lines: list[str]) -> None:
+    """Append lines to a file that is open with `O_APPEND`, by one write."""
+    # The first line break ends what a process that was killed while writing may have left.
+    data = "\n".join(["", *lines, ""]).encode()
+    written = os.write(descriptor, data)
+    while written < len(data):  # pragma: no cover - a disk that fills up half-way
+        written += os.write(descriptor, data[written:])
+
+
 @contextlib.contextmanager
-def _locked(descriptor: int) -> Generator[None]:
+def locked(descriptor: int) -> Generator[None]:
+    """Hold the advisory lock of a file, where the platform has one."""
     try:
         import fcntl
     except ImportError:  # pragma: no cover - Windows appends without it

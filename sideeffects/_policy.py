@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sideeffects._calls import Decision, Mode, SideEffect
 from sideeffects._frozen import Frozen
+from sideeffects._ledger import SharedLedger
 from sideeffects._registry import EVERYTHING, is_glob, matches
 from sideeffects._values import text_of
 
@@ -40,6 +41,8 @@ class Rules(Frozen):
     engine: str = "threads"
     #: Whether run lists go on after a task that fails (`USE_SENTRY`, `SAFERUNNER_USE_SENTRY`).
     swallow: bool = False
+    #: Where calls are written for other processes as well; `None` when they stay in memory.
+    shared: SharedLedger | None = None
     #: Whether these can only change with a notice (so that the fast switch may rely on them).
     settled: bool = False
 

@@ -20,6 +20,7 @@ from sideeffects import _values
 from sideeffects._arrivals import arriving
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
+from sideeffects._ledger import SharedLedger
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub, decide
 from sideeffects._state import EMPTY, scope, state
@@ -108,7 +109,8 @@ def begin(
         bound = declared.bind(instance, args, kwargs)
         decision, stub = decide(effect, MappingProxyType(bound), state.visible(own, is_test_run), ruled)
     mode = decision.mode
-    if mode is _EXECUTE and not is_test_run and not own.captures and not state.observers:
+    shared = rules.shared
+    if mode is _EXECUTE and not is_test_run and not own.captures and not state.observers and shared is None:
         if declared.is_direct and own is EMPTY and not ruled.conditions:
             state.settle(declared, generation, rules)
         return None, mode, None
@@ -151,14 +153,27 @@ def begin(
             journal.write_call(call)
     for ledger in own.captures if arrival is None else ():
         ledger.append(call)
+    blocked = None if mode is not _RAISE else SideEffectBlocked(effect.name, call.reason, call.caller, decision.origin)
+    if shared is not None and arrival is None:
+        _share(shared, call, blocked, is_plain=stub is None and declared.returns is None)
     if mode is not _EXECUTE:
         if not is_test_run and logger.isEnabledFor(_INFO):
             _log(call)
-        if mode is _RAISE:
-            blocked = SideEffectBlocked(effect.name, call.reason, call.caller, decision.origin)
+        if blocked is not None:
             finish(call, Outcome(None, blocked, 0.0))
             raise blocked
     return call, mode, stub
+
+
+def _share(shared: SharedLedger, call: Call, blocked: SideEffectBlocked | None, *, is_plain: bool) -> None:
+    """Write a call where other processes read it, by one record if its outcome is certain. Else it ends here."""
+    __tracebackhide__ = True
+    outcome = NO_RESULT if is_plain and call.mode is Mode.RECORD else None
+    try:
+        shared.write_call(call, outcome if blocked is None else Outcome(None, blocked, 0.0))
+    except BaseException as error:
+        call.finish(Outcome(None, error, 0.0))
+        raise
 
 
 _SCALARS: Final = _values.SCALARS
@@ -227,6 +242,12 @@ def finish(call: Call, outcome: Outcome) -> None:
         try:
             journal.write_outcome(call)
         except Exception as error:  # noqa: BLE001 - the effect has run, and its result must arrive
+            _warn("could not write the outcome of %s", call, error)
+    shared = state.shared
+    if shared is not None:
+        try:
+            shared.write_outcome(call)
+        except Exception as error:  # noqa: BLE001 - as above
             _warn("could not write the outcome of %s", call, error)
     if state.observers:
         _notify(call)

@@ -14,6 +14,7 @@ to turn one off. In a test run it never goes off.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import contextvars
 import os
 import threading
@@ -23,7 +24,7 @@ from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call, Mode, process_id
 from sideeffects._frozen import Frozen
-from sideeffects._ledger import Journal, Ledger
+from sideeffects._ledger import Journal, Ledger, SharedLedger
 from sideeffects._policy import Entry, Rules
 
 TEST_RUN_VARIABLE: Final = "SIDE_EFFECTS_TEST_RUN"
@@ -93,6 +94,7 @@ class State:
         "observers",
         "option",
         "rules_source",
+        "shared",
         "test_run_signs",
         "why_test_run",
     )
@@ -104,6 +106,8 @@ class State:
         self.observers: tuple[Observer, ...] = ()
         self.option: Mode | None = None
         self.rules_source: Callable[[], Rules] = Rules
+        #: Where calls are written for other processes as well, as the rules last read say.
+        self.shared: SharedLedger | None = None
         self.test_run_signs: Callable[[], str] = str
         self.why_test_run = ""
         #: Reasons for which the fast switch stays on for good (pytest is imported, say).
@@ -293,10 +297,21 @@ class State:
         """Take over what another process writes of a call that this one has enqueued."""
         if self._journal is not None and self._journal_owner == process_id():
             self._journal.expect(call)
+        if self.shared is not None:
+            self.shared.expect(call)
 
     def sync(self) -> None:
-        """Take over what children have written since the last time."""
+        """Take over what children, and in a test run all who share the ledger, have written since the last time."""
         journal = self._journal
+        if self._is_test_run:
+            with contextlib.suppress(Exception):  # while the settings are wrong no call gets far enough to be written
+                self.rules_source()
+        shared = self.shared
+        if shared is not None and self._is_test_run:
+            calls, lost = shared.new_calls("" if journal is None else journal.path)
+            for call in calls:
+                self.ledger.append(call)
+            self.ledger.lose(lost)
         # Each test asks twice, and mostly no child has written anything.
         if journal is not None and journal.exists() and self._journal_owner == process_id():
             known = journal.torn

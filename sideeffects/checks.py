@@ -11,13 +11,14 @@ from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 from sideeffects import _registry, conf, discovery
 from sideeffects._policy import Rules, legacy_names
 from sideeffects.engines import choice
+from sideeffects.ledgers.shared import Shared
 from sideeffects.settings_rules import DottedPolicy, Problem, problems
 
 TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E014: the values of the settings. E020 to E025: what they name.
+    """E001 to E014: the values of the settings. E020 to E026: what they name.
 
     Modules are looked for only when a name is not known without.
     """
@@ -31,8 +32,9 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
         rules = conf.current_rules()
     except Exception as error:  # noqa: BLE001 - what is wrong is shown, whatever it is
         return [_error(Problem("E024", f"SIDE_EFFECTS['DECLARE']: {error}"))]
-    messages = [_error(problem) for problem in unusable_policies(rules)]
+    messages: list[CheckMessage] = [_error(problem) for problem in unusable_policies(rules)]
     messages += [_error(problem) for problem in unusable_engine(rules)]
+    messages += ledger_messages(rules)
     messages += [_error(Problem("E024", str(failure))) for failure in discovery.find_declared()]
     if any(unknown_names(rules)):
         failures = discovery.discover()
@@ -81,6 +83,18 @@ def unusable_engine(rules: Rules) -> Iterator[Problem]:
                 choice.engine_at(rules.engine)
         except Exception as error:  # noqa: BLE001 - importing runs code, which may raise anything
             yield Problem("E025", str(error))
+
+
+def ledger_messages(rules: Rules) -> list[CheckMessage]:
+    """E026: a shared ledger that cannot be one. W002: one that is less than it looks."""
+    shared = rules.shared
+    if not isinstance(shared, Shared):
+        return []
+    trouble = shared.log.trouble()
+    if trouble:
+        return [_error(Problem("E026", f"SIDE_EFFECTS['LEDGER']: {trouble}"))]
+    caution = shared.log.caution()
+    return [CheckWarning(f"SIDE_EFFECTS['LEDGER']: {caution}", id=f"{TAG}.W002")] if caution else []
 
 
 def unknown_names(rules: Rules) -> Iterator[Problem]:

@@ -161,6 +161,7 @@ def _load(settings: Any) -> Rules:
         _follow_changes()
         _cache.known = _Known(wrapped, *held, given, copied, rules)
         state.ledger.bound = rules.max_calls
+        state.shared = rules.shared
         state.disturb()
         state.in_test_run(rules)  # now, so that children which are started before the first call know it too
     return rules
@@ -183,6 +184,7 @@ def _follow_changes() -> None:
 
 def _changed(**_: Any) -> None:
     _cache.known = _NOTHING_KNOWN
+    state.shared = None  # until they are read again: what it names may be gone
     state.disturb()
 
 

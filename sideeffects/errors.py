@@ -127,3 +127,23 @@ class MalformedTask(SideEffectError, TypeError, ValueError):
 
 class DeclarationError(SideEffectError):
     """A `declare(...)` that cannot hold: no such target, or a module that already holds the undeclared function."""
+
+
+class LedgerError(SideEffectError):
+    """The ledger that several processes share (`SIDE_EFFECTS["LEDGER"]`) cannot be written or read.
+
+    A call that cannot be written down is not executed: its record is what was asked for. An outcome that cannot be
+    written is logged instead, since by then the effect has run.
+
+    Args:
+        where: which ledger, as its settings name it.
+        reason: what went wrong, and what to do about it.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where = where
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f'SIDE_EFFECTS["LEDGER"] ({self.where}): {self.reason}'

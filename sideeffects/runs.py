@@ -127,8 +127,17 @@ def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, code: Cod
     if not isinstance(run_id, str):
         raise TypeError(f"run_id is a text that names the run list, not {run_id!r}")
     entries = _checked(run_id, tasks)
+    rules = state.rules_source()
     if swallow is None:
-        swallow = state.rules_source().swallow
+        swallow = rules.swallow
+    if rules.shared is None:
+        return _run(run_id, entries, swallow, code, instruction)
+    with rules.shared.batch(run_id):
+        return _run(run_id, entries, swallow, code, instruction)
+
+
+def _run(run_id: str, entries: list[_Entry], swallow: bool, code: CodeType, instruction: int) -> RunResult:
+    __tracebackhide__ = True
     savepoint = plugs.deferral.savepoints() if swallow else None
     results: list[Any] = []
     recorded: list[str] = []

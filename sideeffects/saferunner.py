@@ -1,7 +1,7 @@
 """dj-saferunner's names, for code and tests that were written for it: only the imports change.
 
-A run list that was recorded is read back from our own ledger; the cache is not touched. Outside a test run nothing
-is kept, and so nothing is found.
+A run list that was recorded is read back from our own ledger, the one that processes share where
+`SIDE_EFFECTS["LEDGER"]` names one. Otherwise nothing is kept outside a test run, and so nothing is found.
 """
 
 from __future__ import annotations
@@ -45,9 +45,16 @@ def safely_run_processes(run_id: object, task_list: Iterable[Task] = ()) -> RunR
 
 
 def clear_run_cache() -> None:
-    """Forget the runs so far, for the functions of this module. Nothing else is forgotten, and no cache is touched."""
+    """Forget the runs so far, for the functions of this module. Nothing else is forgotten.
+
+    Records in a ledger that processes share are removed, those of other processes too. No other key of a cache is
+    touched.
+    """
+    shared = state.rules_source().shared
     state.sync()
     _cleared[0] = state.ledger.end
+    if shared is not None:
+        shared.clear()
 
 
 #: The position in the ledger up to which this module has forgotten everything.
@@ -101,23 +108,33 @@ def count_task_calls(run_id: object, task_name: str, expected_count: int) -> Non
 # -- inside
 
 
-def _calls_of(run_id: str) -> tuple[list[Call], bool]:
-    """The recorded calls of a run list, and whether these are all. The one place that reads the ledger."""
+def _calls_of(run_id: str) -> tuple[list[Call], str]:
+    """The recorded calls of a run list, and what is missing of them, in words. The one place that reads the ledger."""
+    shared = state.rules_source().shared
     state.sync()
     calls, is_all = state.ledger.of_run(run_id, _cleared[0])
+    missing = "" if is_all else _KEEP_MORE
+    if shared is not None:
+        # What this process has in memory has its true values; the order is that of the shared ledger.
+        known = {call.id: call for call in calls}
+        calls, missing = shared.of_run(run_id)
+        calls = [known.pop(call.id, call) for call in calls]
+        calls += known.values()
     recorded = [call for call in calls if call.mode is Mode.RECORD]
     for call in recorded:
         call.mark_read()
-    return recorded, is_all
+    return recorded, missing
+
+
+_KEEP_MORE: Final = 'call clear_run_cache() when a test begins, or raise SIDE_EFFECTS["LEDGER"]["MAX_CALLS"]'
 
 
 def _all_calls_of(run_id: object) -> list[Call]:
     __tracebackhide__ = True
-    calls, is_all = _calls_of(str(run_id))
-    if not is_all:
+    calls, missing = _calls_of(str(run_id))
+    if missing:
         raise AssertionError(
-            f"calls of run list {str(run_id)!r} were dropped from the ledger, so nobody can tell: call "
-            f'clear_run_cache() when a test begins, or raise SIDE_EFFECTS["LEDGER"]["MAX_CALLS"]'
+            f"calls of run list {str(run_id)!r} were dropped from the ledger, so nobody can tell: {missing}"
         )
     return calls
 

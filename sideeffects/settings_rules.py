@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._calls import Mode
 from sideeffects._decorator import OPTIONS
-from sideeffects._ledger import DEFAULT_BOUND
+from sideeffects._ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._policy import Rule, Rules
 from sideeffects._registry import EVERYTHING, check_name
 from sideeffects._values import normalise
@@ -38,12 +39,21 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         force_run_legacy=frozenset(_names(legacy)),
         test_run=bool(given.get("TEST_RUN", False)),
         sensitive=frozenset(normalise(name) for name in given.get("SENSITIVE") or ()),
+        shared=_shared(ledger),
         max_calls=ledger.get("MAX_CALLS", DEFAULT_BOUND) if isinstance(ledger, Mapping) else DEFAULT_BOUND,
         engine=given.get("ENGINE") or "threads",
         # As dj-saferunner read it: whatever counts as true.
         swallow=bool(given.get("USE_SENTRY") or saferunner),
         settled=True,
     )
+
+
+def _shared(ledger: Any) -> SharedLedger | None:
+    if not isinstance(ledger, Mapping) or ledger.get("BACKEND", "memory") == "memory":
+        return None
+    from sideeffects.ledgers import shared_ledger  # most processes have theirs in memory
+
+    return shared_ledger(ledger)
 
 
 class Problem(NamedTuple):
@@ -187,16 +197,50 @@ def _check_sensitive(value: Any) -> list[str]:
     return [f"{name!r} is no name" for name in value if not isinstance(name, str) or not name]
 
 
+#: The keys that each backend of the ledger takes, besides `BACKEND`.
+_LEDGER_KEYS: Final = {
+    "memory": ("MAX_CALLS",),
+    "file": ("PATH", "TIMEOUT", "MAX_CALLS"),
+    "cache": ("ALIAS", "TIMEOUT", "ATOMIC_ADD", "MAX_CALLS"),
+}
+
+
+_LEDGERS: Final = (
+    "{'BACKEND': 'memory', 'MAX_CALLS': n}, {'BACKEND': 'file', 'PATH': path} or {'BACKEND': 'cache', 'ALIAS': alias}"
+)
+
+
 def _check_ledger(value: Any) -> list[str]:
     if value == "memory":
         return []
-    if not isinstance(value, Mapping) or value.get("BACKEND", "memory") != "memory":
-        return [f"must be 'memory' or {{'BACKEND': 'memory', 'MAX_CALLS': n}}, not {value!r}"]
-    found = [f"has no key {key!r}" for key in value if key not in ("BACKEND", "MAX_CALLS")]
+    backend = value.get("BACKEND", "memory") if isinstance(value, Mapping) else None
+    if not isinstance(backend, str) or backend not in _LEDGER_KEYS:
+        return [f"must be 'memory' or {_LEDGERS}, not {value!r}"]
+    keys = _LEDGER_KEYS[backend]
+    found = [
+        f"has no key {key!r} for the backend {backend!r}; its keys are {', '.join(keys)}"
+        for key in value
+        if key not in ("BACKEND", *keys)
+    ]
     bound = value.get("MAX_CALLS", DEFAULT_BOUND)
     if type(bound) is not int or bound < 1:
         found.append(f"MAX_CALLS must be a whole number above 0, not {bound!r}")
+    timeout = value.get("TIMEOUT", 1)
+    if type(timeout) not in (int, float) or not 1 <= timeout < _FOREVER:
+        found.append(f"TIMEOUT must be a number of seconds from 1 on, not {timeout!r}: records expire")
+    if type(value.get("ATOMIC_ADD", False)) is not bool:
+        found.append(f"ATOMIC_ADD must be True or False, not {value['ATOMIC_ADD']!r}")
+    if backend == "file":
+        path = value.get("PATH")
+        if not isinstance(path, str | os.PathLike) or not os.path.isabs(os.fsdecode(path)):
+            found.append(f"PATH must be the absolute path of a file, such as BASE_DIR / 'ledger.jsonl', not {path!r}")
+    if not isinstance(value.get("ALIAS", "default"), str):
+        found.append(f"ALIAS must be a key of CACHES, not {value['ALIAS']!r}")
     return found
+
+
+#: Seconds of a hundred years: what is longer was meant to say "never".
+_FOREVER: Final = 100 * 366 * 24 * 60 * 60
 
 
 def _check_engine(value: Any) -> list[str]:

@@ -1,0 +1,290 @@
+"""A shared ledger in one of Django's caches: each process has a stream of pages of its own, and no two write one key.
+
+A cache has no append that all backends share, and `incr` is atomic on some of them only. Nor is it needed:
+
+- A **stream** belongs to one process, and for one stretch of time (a quarter of the timeout), so that it expires as a
+  whole. Its pages are numbered by its owner: writing one is one step, however many there are and whoever else writes.
+- Its **head** counts the pages and their records. It is written with each page, so a reader knows what ought to be
+  there: a page that was evicted is missed instead of being taken for one that never was.
+- A **place** in the list of streams is taken once for each stream, by `add`, of which each backend that is accepted
+  lets one caller win. A place that was evicted is taken anew.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+from sideeffects import _calls
+from sideeffects.errors import LedgerError
+from sideeffects.ledgers.media import PREFIX, Medium, medium_of
+from sideeffects.ledgers.shared import Loss
+
+R = TypeVar("R")
+
+#: Pages, and the records in them.
+_Count = tuple[int, int]
+_NOTHING: Final[_Count] = (0, 0)
+
+#: Places that are looked at in one go.
+_PLACES: Final = 16
+#: Pages that are fetched in one go.
+_PAGES: Final = 200
+#: Characters of a page, at most: memcached takes values of a megabyte.
+_PAGE: Final = 200_000
+#: Seconds that clocks of several machines may differ by.
+_SLACK: Final = 60
+#: How often a page that ought to be there is asked for, and the seconds in between: replicas come later.
+_TRIES: Final = 4
+_PAUSE: Final = 0.02
+
+_LOST: Final = (
+    "the cache has evicted or lost them (MAX_ENTRIES of Django's database and local-memory caches is 300 by default; "
+    "servers evict when their memory is full): raise its limit, or call clear_run_cache() when a test begins"
+)
+
+
+class _Stream:
+    """What this process writes in one stretch of time."""
+
+    def __init__(self, stretch: int) -> None:
+        self.token = secrets.token_hex(8)
+        self.stretch = stretch
+        self.pages = 0
+        self.records = 0
+        self.place = ""
+        self.looked = 0.0
+
+    @property
+    def head(self) -> str:
+        """What its head says."""
+        return json.dumps([self.pages, self.records])
+
+
+class _Line:
+    """Those who write one stream, one after the other."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.stream: _Stream | None = None
+
+
+class CacheLog:
+    """Lines in a cache.
+
+    Args:
+        alias: the cache, by its key in `CACHES`.
+        timeout: seconds for which lines are kept.
+        is_trusted: whether the project says that a backend which is not known here keeps what it is given, and lets one
+            `add` win.
+    """
+
+    def __init__(self, alias: str, timeout: float, *, is_trusted: bool) -> None:
+        self.alias = alias
+        self.timeout = timeout
+        self._stretch = timeout / 4
+        self._is_trusted = is_trusted
+        self._lines: dict[object, _Line] = {}
+        self._owner = _calls._process  # noqa: SLF001 - a child of a fork has another one
+
+    # -- writing
+
+    def append(self, lines: list[str]) -> None:
+        """Write lines, by one step each for what fits into a page."""
+        self._told("written", lambda medium: medium.aside(lambda: self._append(medium, lines)))
+
+    def _append(self, medium: Medium, lines: list[str]) -> None:
+        if self._owner is not _calls._process:  # noqa: SLF001 - the parent's streams, and locks that its threads held
+            self._lines, self._owner = {}, _calls._process  # noqa: SLF001
+        # Where a thread's transaction keeps others from writing, they must not wait for each other here as well.
+        line = self._lines.setdefault(threading.get_ident() if medium.may_roll_back else None, _Line())
+        with line.lock:
+            now = time.time()
+            stretch = int(now // self._stretch)
+            seconds = math.ceil((stretch + 1) * self._stretch + self.timeout - now) + _SLACK
+            stream = line.stream
+            if stream is None or stream.stretch != stretch or not self._still_there(medium, stream, seconds):
+                stream = _Stream(stretch)
+                medium.prune()
+                self._take_place(medium, stream, seconds)
+            # Unless all goes well, nobody knows whether a page is there, and its number must not be used again.
+            line.stream = None
+            for page in _pages(lines):
+                pages, records = stream.pages + 1, stream.records + len(page)
+                head = json.dumps([pages, records])
+                medium.put({_page_key(stream.token, pages): "\n".join(page), _head_key(stream.token): head}, seconds)
+                stream.pages, stream.records = pages, records
+            line.stream = stream
+
+    def _still_there(self, medium: Medium, stream: _Stream, seconds: int) -> bool:
+        """See to it that readers find the stream; whether it can be gone on with."""
+        if time.monotonic() - stream.looked >= medium.look_every:
+            head = _head_key(stream.token)
+            found = medium.get([stream.place, head])
+            if medium.may_roll_back and found.get(head) != stream.head:
+                return False
+            if found.get(stream.place) != stream.token:
+                self._take_place(medium, stream, seconds)
+            stream.looked = time.monotonic()
+        return True
+
+    def _take_place(self, medium: Medium, stream: _Stream, seconds: int) -> None:
+        """Enter a stream into the list."""
+        number = 0
+        while True:
+            keys = [_place_key(stream.stretch, place) for place in range(number, number + _PLACES)]
+            taken = medium.get(keys)
+            for key in keys:
+                if key not in taken and medium.claim(key, stream.token, seconds):
+                    stream.place = key
+                    stream.looked = time.monotonic()
+                    return
+            number += _PLACES
+
+    # -- reading
+
+    def read(self, cursor: dict[str, Any]) -> tuple[list[str], Loss]:
+        """The lines written since `cursor`, which has the number of pages and lines read of each stream."""
+        return self._told("read", lambda medium: medium.aside(lambda: self._read(medium, cursor)))
+
+    def _read(self, medium: Medium, cursor: dict[str, Any]) -> tuple[list[str], Loss]:
+        tokens = list(self._tokens(medium))
+        for gone in cursor.keys() - set(tokens):
+            del cursor[gone]
+        lines: list[str] = []
+        missing = 0
+        for token, (head, base) in self._heads(medium, tokens).items():
+            read, known, lost, known_base = cursor.get(token, (0, 0, 0, _NOTHING))
+            if base != known_base:
+                read, known, lost = max(read, base[0]), max(known, base[1]), 0
+            found = self._found(medium, [_page_key(token, number) for number in range(read + 1, head[0] + 1)])
+            new = [line for page in found for line in page.split("\n")]
+            lost += max(0, head[1] - known - len(new))
+            cursor[token] = *head, lost, base
+            lines += new
+            missing += lost
+        return lines, Loss(missing, _LOST if missing else "")
+
+    def _tokens(self, medium: Medium) -> Iterator[str]:
+        """The streams of which something may not have expired yet."""
+        now = time.time()
+        first = math.floor((now - self.timeout) / self._stretch)
+        last = math.floor((now + _SLACK) / self._stretch)
+        stretches = list(range(first, min(last, first + 8) + 1))
+        number = 0
+        while stretches:
+            keys = {(s, n): _place_key(s, n) for s in stretches for n in range(number, number + _PLACES)}
+            taken = medium.get(list(keys.values()))
+            yield from dict.fromkeys(taken[key] for key in keys.values() if key in taken)
+            stretches = [s for s in stretches if any(keys[s, n] in taken for n in range(number, number + _PLACES))]
+            number += _PLACES
+
+    def _heads(self, medium: Medium, tokens: list[str]) -> dict[str, tuple[_Count, _Count]]:
+        """Of each stream, what has been written and what of that has been cleared."""
+        found: dict[str, str] = {}
+        for some in _split([make(token) for token in tokens for make in (_head_key, _base_key)], _PAGES):
+            found.update(medium.get(some))
+        return {
+            token: (_count(found[_head_key(token)]), _count(found.get(_base_key(token), "[0, 0]")))
+            for token in tokens
+            if _head_key(token) in found
+        }
+
+    def _found(self, medium: Medium, keys: list[str]) -> list[str]:
+        """The pages under these keys, in order, without those that are not there."""
+        found: dict[str, str] = {}
+        for attempt in range(_TRIES):
+            for some in _split([key for key in keys if key not in found], _PAGES):
+                found.update(medium.get(some))
+            if len(found) == len(keys):
+                break
+            if attempt < _TRIES - 1:
+                time.sleep(_PAUSE)
+        return [found[key] for key in keys if key in found]
+
+    # -- the rest
+
+    def clear(self) -> None:
+        """Remove the pages, and note how far: who is writing goes on, and readers begin there."""
+
+        def remove(medium: Medium) -> None:
+            seconds = math.ceil(self.timeout + self._stretch) + _SLACK
+            for token, (head, base) in self._heads(medium, list(self._tokens(medium))).items():
+                medium.put({_base_key(token): json.dumps(head)}, seconds)
+                for some in _split([_page_key(token, number) for number in range(base[0] + 1, head[0] + 1)], _PAGES):
+                    medium.remove(some)
+
+        self._lines = {}
+        self._told("cleared", lambda medium: medium.aside(lambda: remove(medium)))
+
+    def trouble(self) -> str:
+        """Why this cache cannot be a shared ledger."""
+        medium = self._medium()
+        return medium if isinstance(medium, str) else ""
+
+    def caution(self) -> str:
+        """What its user ought to know of this cache."""
+        medium = self._medium()
+        return "" if isinstance(medium, str) else medium.caution
+
+    def _medium(self) -> Medium | str:
+        from django.core.cache import caches
+        from django.core.cache.backends.base import InvalidCacheBackendError
+
+        try:
+            cache = caches[self.alias]  # of this thread
+        except InvalidCacheBackendError as error:
+            return str(error)
+        return medium_of(cache, is_trusted=self._is_trusted)
+
+    def _told(self, what: str, work: Callable[[Medium], R]) -> R:
+        medium = self._medium()
+        where = f"the cache {self.alias!r}"
+        if isinstance(medium, str):
+            raise LedgerError(where, medium)
+        try:
+            return work(medium)
+        except Exception as error:
+            raise LedgerError(where, f"could not be {what}: {type(error).__name__}: {error}") from error
+
+
+def _place_key(stretch: int, number: int) -> str:
+    return f"{PREFIX}.place.{stretch}.{number:05}"
+
+
+def _head_key(token: str) -> str:
+    return f"{PREFIX}.head.{token}"
+
+
+def _base_key(token: str) -> str:
+    return f"{PREFIX}.head.{token}.base"
+
+
+def _page_key(token: str, number: int) -> str:
+    return f"{PREFIX}.call.{token}.{number:09}"
+
+
+def _count(text: str) -> _Count:
+    pages, records = json.loads(text)
+    return int(pages), int(records)
+
+
+def _pages(lines: list[str]) -> Iterator[list[str]]:
+    page: list[str] = []
+    length = 0
+    for line in lines:
+        if page and length + len(line) > _PAGE:
+            yield page
+            page, length = [], 0
+        page.append(line)
+        length += len(line)
+    yield page
+
+
+def _split(keys: list[str], size: int) -> Iterable[list[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))

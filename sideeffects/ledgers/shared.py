@@ -1,0 +1,261 @@
+"""What the shared ledgers have in common: calls as lines of JSON, written one by one or in batches, and read back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, Protocol
+
+from sideeffects import _calls
+from sideeffects._calls import Call, Mode, Outcome, outcome_to_record
+from sideeffects._ledger import Pairing
+from sideeffects._state import state
+from sideeffects.errors import LedgerError
+
+logger: Final = logging.getLogger("sideeffects")
+
+#: Recorded calls of a run list that are written by one step, at most, and the seconds for which one may wait.
+BATCH: Final = 100
+BATCH_SECONDS: Final = 0.05
+
+
+class Loss(NamedTuple):
+    """What is known to be missing of a ledger.
+
+    Attributes:
+        records: how many records.
+        reason: what became of them, and what to do about it; empty when nothing is missing.
+    """
+
+    records: int = 0
+    reason: str = ""
+
+
+class Log(Protocol):
+    """Lines that several processes append to and read. What is older than the timeout is gone."""
+
+    def append(self, lines: list[str]) -> None:
+        """Write lines, all or none.
+
+        Raises:
+            LedgerError: they could not be written.
+        """
+
+    def read(self, cursor: dict[str, Any]) -> tuple[list[str], Loss]:
+        """The lines written since `cursor`, which is moved on; an empty one stands for the beginning.
+
+        Raises:
+            LedgerError: they could not be read.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Remove all lines, and nothing else."""
+
+    def trouble(self) -> str:
+        """Why this cannot be a shared ledger, empty when it can."""
+        ...
+
+    def caution(self) -> str:
+        """What its user ought to know, empty when there is nothing."""
+        ...
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for which lines are kept."""
+        ...
+
+
+class Reader:
+    """What a test run has read of a shared ledger so far."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.cursor: dict[str, Any] = {}
+        self.pairing = Pairing()
+        self.lock = threading.Lock()
+        self.lost = 0
+
+
+class _Batch:
+    """Recorded calls of a run list that are still to be written, with their outcomes if these are known."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.waiting: dict[int, tuple[Call, Outcome | None]] = {}
+        self.since = 0.0
+
+
+class _Mine(threading.local):
+    """What belongs to a thread: its batch, and the call that it has last written with its outcome."""
+
+    batch: _Batch | None = None
+    settled: Call | None = None
+    is_writing: bool = False
+
+
+class Shared:
+    """A ledger that several processes write and read.
+
+    Args:
+        log: where the lines are.
+        reader: what this process's test run has read of it.
+    """
+
+    def __init__(self, log: Log, reader: Reader) -> None:
+        self.log = log
+        self._reader = reader
+        self._mine = _Mine()
+
+    # -- writing
+
+    def write_call(self, call: Call, outcome: Outcome | None) -> None:
+        """Write a call down, with its outcome where that is known by now."""
+        mine = self._mine
+        mine.settled = None if outcome is None else call
+        batch = mine.batch
+        if batch is None or mine.is_writing:
+            self._append([_line_of_call(call, outcome)])
+            return
+        # What executes is written before it does, and what has been decided before it goes first.
+        may_wait = call.mode is Mode.RECORD and call.run_id == batch.run_id
+        now = time.monotonic()
+        if not batch.waiting:
+            batch.since = now
+        batch.waiting[id(call)] = call, outcome
+        if not may_wait or len(batch.waiting) >= BATCH or now - batch.since > BATCH_SECONDS:
+            self._flush(batch)
+
+    def _flush(self, batch: _Batch) -> None:
+        waiting, batch.waiting = batch.waiting, {}
+        if waiting:
+            self._append([_line_of_call(call, outcome) for call, outcome in waiting.values()])
+
+    def _append(self, lines: list[str]) -> None:
+        mine = self._mine
+        if mine.is_writing:
+            raise LedgerError("a shared ledger", "what writes it is itself declared as a side effect, which cannot be")
+        mine.is_writing = True
+        try:
+            self.log.append(lines)
+        finally:
+            mine.is_writing = False
+
+    @contextmanager
+    def batch(self, run_id: str) -> Generator[None]:
+        """Inside, the recorded calls of a run list may be written several at a time."""
+        mine = self._mine
+        outer = mine.batch
+        if outer is not None:
+            self._flush(outer)
+        batch = mine.batch = _Batch(run_id)
+        try:
+            yield
+        except BaseException:
+            try:
+                self._flush(batch)
+            except Exception:
+                logger.exception("could not write recorded calls of run list %r", run_id)
+            raise
+        else:
+            self._flush(batch)
+        finally:
+            mine.batch = outer
+
+    def write_outcome(self, call: Call) -> None:
+        """Add the outcome of a call that was written before, perhaps by another process."""
+        mine = self._mine
+        if mine.settled is call:
+            mine.settled = None
+        elif mine.batch is None or id(call) not in mine.batch.waiting:  # where it waits, its outcome goes with it
+            self._append([json.dumps(call.outcome_record())])
+
+    # -- reading
+
+    def expect(self, call: Call) -> None:
+        """Look for the outcome of a call that this process has handed to another."""
+        self._reader.pairing.expect(call)
+
+    def new_calls(self, journal: str) -> tuple[list[Call], int]:
+        """What other processes have written since the last time, and how many records were lost."""
+        reader = self._reader
+        with reader.lock:
+            lines, loss = self.log.read(reader.cursor)
+            since = max(reader.since, time.time() - self.log.timeout)
+            calls: list[Call] = []
+            lost = max(0, loss.records - reader.lost)
+            reader.lost = loss.records
+            for record in _decoded(lines):
+                if record is None:
+                    lost += 1
+                    continue
+                told = record.get("call")
+                if told is not None and (told["at"] < since or _is_own(told)):
+                    continue
+                if journal and record.get("journal") == journal:
+                    continue
+                call = reader.pairing.take(record)
+                if call is not None:
+                    calls.append(call)
+            return calls, lost
+
+    def all_calls(self, run_id: str | None = None) -> tuple[list[Call], Loss]:
+        """All calls, or those of one run list, in the order of their times; and what is missing of the ledger."""
+        lines, loss = self.log.read({})
+        oldest = time.time() - self.log.timeout
+        pairing = Pairing()
+        calls: list[Call] = []
+        count = loss.records
+        for record in _decoded(lines):
+            if record is None:
+                count += 1
+                continue
+            told = record.get("call")
+            if told is None or (told["at"] >= oldest and run_id in (None, told["run_id"])):
+                call = pairing.take(record)
+                if call is not None:
+                    calls.append(call)
+        torn = "a process was killed while it wrote" if count > loss.records else ""
+        reason = "; ".join(filter(None, (loss.reason, torn)))
+        # Processes take turns in the log; within one of them its order is that of its calls.
+        return sorted(calls, key=lambda call: call.at), Loss(count, reason)
+
+    def of_run(self, run_id: str) -> tuple[list[Call], str]:
+        """The calls of one run list, and in words what is missing of the ledger, if anything."""
+        calls, loss = self.all_calls(run_id)
+        return calls, f"{loss.records} records are missing from it: {loss.reason}" if loss.records else ""
+
+    def clear(self) -> None:
+        """Remove all calls, those of other processes too."""
+        batch = self._mine.batch
+        if batch is not None:
+            batch.waiting.clear()
+        self.log.clear()
+
+
+def _line_of_call(call: Call, outcome: Outcome | None) -> str:
+    record = call.to_record()
+    if outcome is not None:
+        record["outcome"] = outcome_to_record(outcome, call.scrubbed)
+    line: dict[str, Any] = {"call": record}
+    journal = state.journal
+    if journal is not None and state.in_test_run():
+        line["journal"] = journal.path  # who reads that need not read this
+    return json.dumps(line)
+
+
+def _decoded(lines: Iterable[str]) -> Generator[Mapping[str, Any] | None]:
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        yield record if isinstance(record, dict) else None
+
+
+def _is_own(told: Mapping[str, Any]) -> bool:
+    return tuple(told["process"]) == _calls._process  # noqa: SLF001 - the one place that knows this process's token
