@@ -327,6 +327,33 @@ def test_an_evicted_place_is_taken_anew(use: Any) -> None:
     assert len(one.read({})[0]) == 43
 
 
+def test_a_stream_of_which_only_the_place_is_left_is_missed(use: Any) -> None:
+    """Until it is cleared."""
+    use("locmem")
+    log = CacheLog("shared", 60, is_trusted=False)
+    log.append(["1"])
+    for key in [key for key in caches["shared"]._cache if ".place." not in key]:
+        caches["shared"].delete(key.split(":", 2)[2])
+    assert log.read({})[1].records == 1
+    log.clear()
+    assert log.read({})[1].records == 0
+
+
+def test_what_comes_late_is_waited_for(use: Any) -> None:
+    """As from a replica, or from a server that stores keys one by one."""
+    use("locmem")
+    log = CacheLog("shared", 60, is_trusted=False)
+    log.append(["1"])
+    for part in (".head.", ".call."):
+        key = next(key.split(":", 2)[2] for key in caches["shared"]._cache if part in key)
+        value = caches["shared"].get(key)
+        caches["shared"].delete(key)
+        timer = threading.Timer(0.03, caches["shared"].set, (key, value))
+        timer.start()
+        assert log.read({}) == (["1"], (0, ""))
+        timer.join()
+
+
 def test_long_records_are_spread_over_pages(use: Any) -> None:
     """Memcached takes a megabyte at most."""
     use("locmem")

@@ -67,7 +67,7 @@ def in_processes(count, work):
 
 MANY = """
     if given["databases"]:
-        call_command("createcachetable")
+        call_command("createcachetable", verbosity=0)
     clear_run_cache()
 
     def write(process):
@@ -157,7 +157,7 @@ TRANSACTIONS = """
 
     if not given["databases"]["default"]["NAME"].startswith("sideeffects"):
         call_command("migrate", verbosity=0)
-    call_command("createcachetable")
+    call_command("createcachetable", verbosity=0)
     clear_run_cache()
 
     class Stop(Exception):
@@ -234,7 +234,7 @@ def test_records_go_with_the_transaction_on_sqlite(project: Project, tmp_path: P
 def test_records_that_django_culls_are_missed(project: Project, postgres: Any) -> None:
     """Django throws away the rows of lowest key when there are too many, ours among them."""
     program = """
-        call_command("createcachetable")
+        call_command("createcachetable", verbosity=0)
         clear_run_cache()
         for number in range(30):
             send(0, number)

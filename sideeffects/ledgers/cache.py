@@ -39,7 +39,7 @@ _PAGES: Final = 200
 _PAGE: Final = 200_000
 #: Seconds that clocks of several machines may differ by.
 _SLACK: Final = 60
-#: How often a page that ought to be there is asked for, and the seconds in between: replicas come later.
+#: How often what ought to be there is asked for, and the seconds in between: replicas come later.
 _TRIES: Final = 4
 _PAUSE: Final = 0.02
 
@@ -111,7 +111,6 @@ class CacheLog:
             if stream is None or stream.stretch != stretch or not self._still_there(medium, stream, seconds):
                 stream = _Stream(stretch)
                 medium.prune()
-                self._take_place(medium, stream, seconds)
             # Unless all goes well, nobody knows whether a page is there, and its number must not be used again.
             line.stream = None
             for page in _pages(lines):
@@ -119,6 +118,8 @@ class CacheLog:
                 head = json.dumps([pages, records])
                 medium.put({_page_key(stream.token, pages): "\n".join(page), _head_key(stream.token): head}, seconds)
                 stream.pages, stream.records = pages, records
+            if not stream.place:  # not before: a place says that there is a head
+                self._take_place(medium, stream, seconds)
             line.stream = stream
 
     def _still_there(self, medium: Medium, stream: _Stream, seconds: int) -> bool:
@@ -153,25 +154,28 @@ class CacheLog:
         return self._told("read", lambda medium: medium.aside(lambda: self._read(medium, cursor)))
 
     def _read(self, medium: Medium, cursor: dict[str, Any]) -> tuple[list[str], Loss]:
-        tokens = list(self._tokens(medium))
+        tokens = list(self._places(medium))
         for gone in cursor.keys() - set(tokens):
             del cursor[gone]
+        heads = self._heads(medium, tokens)
         lines: list[str] = []
-        missing = 0
-        for token, (head, base) in self._heads(medium, tokens).items():
+        missing = len(tokens) - len(heads)  # at least: with its head went all that is known of a stream
+        for token, (head, base) in heads.items():
             read, known, lost, known_base = cursor.get(token, (0, 0, 0, _NOTHING))
             if base != known_base:
                 read, known, lost = max(read, base[0]), max(known, base[1]), 0
-            found = self._found(medium, [_page_key(token, number) for number in range(read + 1, head[0] + 1)])
-            new = [line for page in found for line in page.split("\n")]
+            keys = [_page_key(token, number) for number in range(read + 1, head[0] + 1)]
+            found = self._found(medium, keys)
+            new = [line for key in keys if key in found for line in found[key].split("\n")]
             lost += max(0, head[1] - known - len(new))
             cursor[token] = *head, lost, base
             lines += new
             missing += lost
         return lines, Loss(missing, _LOST if missing else "")
 
-    def _tokens(self, medium: Medium) -> Iterator[str]:
-        """The streams of which something may not have expired yet."""
+    def _places(self, medium: Medium) -> dict[str, str]:
+        """The streams of which something may not have expired yet, with their places."""
+        found: dict[str, str] = {}
         now = time.time()
         first = math.floor((now - self.timeout) / self._stretch)
         last = math.floor((now + _SLACK) / self._stretch)
@@ -180,32 +184,32 @@ class CacheLog:
         while stretches:
             keys = {(s, n): _place_key(s, n) for s in stretches for n in range(number, number + _PLACES)}
             taken = medium.get(list(keys.values()))
-            yield from dict.fromkeys(taken[key] for key in keys.values() if key in taken)
+            found.update((taken[key], key) for key in keys.values() if key in taken)
             stretches = [s for s in stretches if any(keys[s, n] in taken for n in range(number, number + _PLACES))]
             number += _PLACES
+        return found
 
     def _heads(self, medium: Medium, tokens: list[str]) -> dict[str, tuple[_Count, _Count]]:
         """Of each stream, what has been written and what of that has been cleared."""
-        found: dict[str, str] = {}
-        for some in _split([make(token) for token in tokens for make in (_head_key, _base_key)], _PAGES):
-            found.update(medium.get(some))
+        found = self._found(medium, [_head_key(token) for token in tokens])
+        bases = self._found(medium, [_base_key(token) for token in tokens], tries=1)
         return {
-            token: (_count(found[_head_key(token)]), _count(found.get(_base_key(token), "[0, 0]")))
+            token: (_count(found[_head_key(token)]), _count(bases.get(_base_key(token), "[0, 0]")))
             for token in tokens
             if _head_key(token) in found
         }
 
-    def _found(self, medium: Medium, keys: list[str]) -> list[str]:
-        """The pages under these keys, in order, without those that are not there."""
+    def _found(self, medium: Medium, keys: list[str], tries: int = _TRIES) -> dict[str, str]:
+        """The values of these keys that are there; with more than one try, all of them ought to be."""
         found: dict[str, str] = {}
-        for attempt in range(_TRIES):
+        for attempt in range(tries):
             for some in _split([key for key in keys if key not in found], _PAGES):
                 found.update(medium.get(some))
             if len(found) == len(keys):
                 break
-            if attempt < _TRIES - 1:
+            if attempt < tries - 1:
                 time.sleep(_PAUSE)
-        return [found[key] for key in keys if key in found]
+        return found
 
     # -- the rest
 
@@ -214,7 +218,10 @@ class CacheLog:
 
         def remove(medium: Medium) -> None:
             seconds = math.ceil(self.timeout + self._stretch) + _SLACK
-            for token, (head, base) in self._heads(medium, list(self._tokens(medium))).items():
+            places = self._places(medium)
+            heads = self._heads(medium, list(places))
+            medium.remove([place for token, place in places.items() if token not in heads])
+            for token, (head, base) in heads.items():
                 medium.put({_base_key(token): json.dumps(head)}, seconds)
                 for some in _split([_page_key(token, number) for number in range(base[0] + 1, head[0] + 1)], _PAGES):
                     medium.remove(some)
