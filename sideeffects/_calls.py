@@ -144,6 +144,16 @@ def process_id() -> int:
     return _process[0]
 
 
+#: Which racer of a race this process is (see `sideeffects.testing.races`).
+_racer: int | None = None
+
+
+def set_racer(index: int) -> None:
+    """Let this process, and the children that it forks, be a racer of a race: their calls say so."""
+    global _racer  # noqa: PLW0603 - a racer is a process
+    _racer = index
+
+
 class Call:
     """One call of an effect, as written down at the moment of its decision.
 
@@ -170,6 +180,7 @@ class Call:
         "_names",
         "_outcome",
         "_process",
+        "_racer",
         "_run_id",
         "_serial",
     )
@@ -205,6 +216,7 @@ class Call:
         self._run_id = run_id
         self._serial = next(_serials)
         self._process = _process
+        self._racer = _racer
         self._outcome: Outcome | None = None
         self._is_read = False
         self._is_foreign = False
@@ -302,6 +314,15 @@ class Call:
     def pid(self) -> int:
         """The process in which it was decided."""
         return self._process[0]
+
+    @property
+    def racer(self) -> int | None:
+        """The index of the racer that made it, from 0 on; `None` outside races."""
+        return self._racer
+
+    def mark_racer(self, index: int) -> None:
+        """Note which racer made it: those of threads are told from each other when the race is over."""
+        self._racer = index
 
     @property
     def id(self) -> str:
@@ -415,6 +436,7 @@ class Call:
             "at": self._at,
             "serial": self._serial,
             "process": list(self._process),
+            "racer": self._racer,
             "sensitive": [name for name in (*self._bound, *self._extras()) if self._hides(name)],
             "names": sorted(self._names),
             "extra_keywords": self._extra_keywords(),
@@ -462,6 +484,7 @@ class Call:
         )
         call._serial = record["serial"]
         call._process = record["process"][0], record["process"][1]
+        call._racer = record["racer"]
         call._is_foreign = True
         if record["outcome"] is not None:
             call.finish(outcome_from_record(record["outcome"]))

@@ -18,6 +18,9 @@ _MISSING: Final = object()
 #: Targets that have not been found yet, each with what declares it in its module.
 _waiting: Final[dict[str, Callable[[ModuleType], None]]] = {}
 
+#: All targets that were ever declared here, each with its name and options: other processes declare them as well.
+declarations: Final[dict[str, tuple[str | None, dict[str, Any]]]] = {}
+
 
 def declare(target: str, name: str | None = None, **options: Any) -> None:
     """Declare a function that you don't own, when its module is imported; at once if it already is.
@@ -49,6 +52,7 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
         # Whoever declares is told at once; what waits is what nobody has been told of.
         _waiting.pop(target, None)
         raise
+    declarations[target] = (name, options)
 
 
 def waiting() -> tuple[str, ...]:

@@ -23,6 +23,8 @@ from sideeffects.testing._watch import Watch, collect_own_children, files_of_cla
 if TYPE_CHECKING:
     from unittest import TestCase
 
+    from sideeffects.testing.races import Race
+
 state.latch("pytest runs (the sideeffects plugin is imported)")
 
 _NAME: Final = "sideeffects"
@@ -76,6 +78,14 @@ def side_effects(request: pytest.FixtureRequest) -> Calls:
     if watcher.watch is None:
         watcher.watch = Watch()
     return watcher.watch.calls
+
+
+@pytest.fixture
+def race() -> Race:
+    """Calls a function concurrently: `race(5, function, argument=1)`; `race.configured(timeout=5)` does so otherwise."""
+    from sideeffects.testing.races import Race
+
+    return Race()
 
 
 class Watcher:

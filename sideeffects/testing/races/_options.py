@@ -1,0 +1,123 @@
+"""How a race is to be held, checked once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, Literal, cast
+
+from sideeffects._frozen import Frozen
+from sideeffects._reading import check_known, pattern_of
+
+TIMEOUT_VARIABLE: Final = "DJANGO_CONCURRENT_TESTS_TIMEOUT"
+_DEFAULT_TIMEOUT: Final = 30.0
+
+#: A function, or where it is, with its keyword arguments.
+Call = tuple[Callable[..., Any] | str, Mapping[str, Any]]
+
+
+class Options(Frozen):
+    """What `Race` was given; see there."""
+
+    timeout: float
+    using: Literal["processes", "threads"]
+    databases: frozenset[str] | None
+    repeat: int
+    seed: int | None
+    setup: Callable[[], Any] | None
+    check: Callable[[Any], Any] | None
+    meet_at: str | None
+    patience: float
+    switch_interval: float | None
+
+
+def checked(**given: Any) -> Options:
+    """The options.
+
+    Raises:
+        TypeError: one of them is of the wrong kind.
+        ValueError: one of them has an impossible value.
+    """
+    if given["using"] not in ("processes", "threads"):
+        raise ValueError(f'using is "processes" or "threads", not {given["using"]!r}')
+    if given["switch_interval"] is not None and given["using"] != "threads":
+        raise ValueError('switch_interval is for Race(using="threads"): processes are not switched by Python')
+    timeout = _default_timeout() if given["timeout"] is None else given["timeout"]
+    for name, value in (("timeout", timeout), ("patience", given["patience"])):
+        if not _is_number(value) or not value > 0:
+            raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
+    interval = given["switch_interval"]
+    if interval is not None and (not _is_number(interval) or not interval > 0):
+        raise ValueError(f"switch_interval is a number of seconds above 0, not {interval!r}")
+    if not isinstance(given["repeat"], int) or given["repeat"] < 1:
+        raise ValueError(f"repeat is a number of runs, 1 or more, not {given['repeat']!r}")
+    if given["seed"] is not None and not isinstance(given["seed"], int):
+        raise TypeError(f"seed is a whole number, not {given['seed']!r}")
+    databases = given["databases"]
+    if isinstance(databases, str):
+        raise TypeError(f"databases is a list of aliases: [{databases!r}]")
+    for name in ("setup", "check"):
+        if given[name] is not None and not callable(given[name]):
+            raise TypeError(f"{name} is a function, not {given[name]!r}")
+    meet_at = None if given["meet_at"] is None else pattern_of(given["meet_at"])
+    return Options(
+        timeout=float(timeout),
+        using=given["using"],
+        databases=None if databases is None else frozenset(cast(Collection[str], databases)),
+        repeat=given["repeat"],
+        seed=given["seed"],
+        setup=given["setup"],
+        check=given["check"],
+        meet_at=meet_at,
+        patience=float(given["patience"]),
+        switch_interval=interval,
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _default_timeout() -> float:
+    text = os.environ.get(TIMEOUT_VARIABLE, "")
+    if not text:
+        return _DEFAULT_TIMEOUT
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"the environment variable {TIMEOUT_VARIABLE} is a number of seconds, not {text!r}") from None
+
+
+def checked_calls(calls: Any) -> list[Call]:
+    """The calls of a race.
+
+    Raises:
+        TypeError: one of them is no function, or its arguments are no mapping of names.
+        ValueError: a function given as text is not written as `package.module:name`.
+    """
+    found: list[Call] = []
+    for place, call in enumerate(calls):
+        if not isinstance(call, (tuple, list)) or len(call) != 2:  # noqa: PLR2004 - a pair
+            raise TypeError(f"call {place} is a pair of a function and its keyword arguments, not {call!r}")
+        function, kwargs = call
+        if isinstance(function, str):
+            module, separator, name = function.partition(":")
+            if not separator or not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+                raise ValueError(f"{function!r} is no path of a function: write 'package.module:name', with a colon")
+        elif not callable(function):
+            raise TypeError(f"call {place} is of {function!r}, which is no function")
+        if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+            raise TypeError(f"the arguments of call {place} are a mapping of names to values, not {kwargs!r}")
+        # The very same pair again stays the same: it is pickled once.
+        found.append(cast(Call, call))
+    return found
+
+
+def check_meeting(options: Options) -> None:
+    """Refuse to meet at an effect that nobody has declared.
+
+    Raises:
+        UnknownSideEffect: with close matches.
+    """
+    if options.meet_at is not None:
+        check_known(options.meet_at)

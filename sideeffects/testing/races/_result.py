@@ -1,0 +1,92 @@
+"""What a race gives: a list of results, and what else is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sideeffects._calls import Call
+from sideeffects._reading import Calls, Source
+from sideeffects.testing.races._errors import WrappedError
+
+
+class Told(NamedTuple):
+    """What is known of one racer when the race is over.
+
+    Attributes:
+        result: what it returned, or a `WrappedError`.
+        started: when, by `time.perf_counter`; `None` when it never did.
+        duration: how long it took, in seconds.
+        stdout: what it printed.
+        stderr: what it printed there.
+    """
+
+    result: Any
+    started: float | None
+    duration: float
+    stdout: str = ""
+    stderr: str = ""
+
+
+class RaceResult(list[Any]):
+    """The results in the order in which the calls were given; a `WrappedError` stands for a racer that has none.
+
+    Attributes:
+        durations: seconds from each racer's start to its end, in the order of the calls; for a racer that was killed,
+            until then; 0.0 for one that never started.
+        start_skew: seconds between the first and the last start; 0.0 when fewer than two started.
+        outputs: what each racer printed to stdout and stderr; empty for threads, whose output is the test's.
+        met: the racers that were held together at `meet_at`.
+        seed: what made the racers' small delays after the gate; `None` when there were none. `Race(seed=...)` has them
+            again.
+        runs: how often the race was run.
+        failures: how often it failed: 0, or 1 since it ends with the first.
+        failure: what the check raised, or the first error; `None` when the last run did not fail.
+    """
+
+    def __init__(self, told: Sequence[Told], met: Sequence[int], seed: int | None, source: Source) -> None:
+        super().__init__(one.result for one in told)
+        self.durations = [one.duration for one in told]
+        started = [one.started for one in told if one.started is not None]
+        self.start_skew = max(started) - min(started) if started else 0.0
+        self.outputs = [(one.stdout, one.stderr) for one in told]
+        self.met = list(met)
+        self.seed = seed
+        self.runs = 1
+        self.failures = 0
+        self.failure: BaseException | None = None
+        self._source = source
+
+    @property
+    def successes(self) -> list[Any]:
+        """The results of the racers that returned, in the order of the calls."""
+        return [result for result in self if not isinstance(result, WrappedError)]
+
+    @property
+    def errors(self) -> list[WrappedError]:
+        """One for each racer that raised or was ended, in the order of the calls."""
+        return [result for result in self if isinstance(result, WrappedError)]
+
+    @property
+    def calls(self) -> Calls:
+        """The effects that the racers have called, in the order of time; each call's `racer` is its racer's index."""
+        return Calls(self._ordered)
+
+    def _ordered(self) -> tuple[list[Call], int]:
+        calls, dropped = self._source()
+        return sorted((call for call in calls if call.racer is not None), key=lambda call: call.at), dropped
+
+    def summary(self) -> str:
+        """What came of it, in words."""
+        errors = self.errors
+        lines = [
+            f"{len(self)} racers, {len(errors)} errors, {self.start_skew * 1000:.2f} ms between first and last start"
+        ]
+        if self.runs > 1 or self.failures:
+            seed = "" if self.seed is None else f" (seed {self.seed})"
+            lines.append(
+                f"it failed in run {self.runs}{seed}" if self.failures else f"it did not fail in {self.runs} runs"
+            )
+        if self.failure is not None:
+            lines.append(f"{type(self.failure).__name__}: {self.failure}")
+        return "\n".join(lines)

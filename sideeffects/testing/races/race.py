@@ -1,0 +1,202 @@
+"""`Race`: calling code concurrently, from a test, and reading back what came of it."""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal
+
+from sideeffects._capturing import Window
+from sideeffects._state import state
+from sideeffects.testing._watch import collect_own_children
+from sideeffects.testing.races import _options
+from sideeffects.testing.races._options import Call, Options
+from sideeffects.testing.races._result import RaceResult
+
+
+class Race:
+    """How to race: called as often as needed, it holds one race (or `repeat` of them) each time.
+
+    Args:
+        timeout: seconds after which a racer is killed; 30, or what the environment variable
+            `DJANGO_CONCURRENT_TESTS_TIMEOUT` says.
+        using: `"processes"`, each with its own connections, memory and interpreter lock; or `"threads"` of the test
+            process, for code that must share mocks or memory with the test.
+        databases: the aliases that racers use, to which they connect before the start; others are refused. By default
+            those that the test may use.
+        repeat: the race is run until it fails, and so often at most.
+        seed: racers wait up to 4 ms after the gate, as this number says. By default they do so from the second of
+            `repeat` runs on, each with a seed of its own; `RaceResult.seed` has the one that failed.
+        setup: called before each run; a mapping that it returns is added to the arguments of every call.
+        check: called with the `RaceResult` of each run. The run failed when it raises or returns `False`. Without it,
+            a run failed when a racer did.
+        meet_at: an effect, its name or a glob: each racer is held when it first reaches it, until all have reached it
+            or have finished.
+        patience: seconds for which those held there wait on, when nobody comes or finishes. Correct code may well keep
+            the others from coming.
+        switch_interval: seconds between switches of threads (`sys.setswitchinterval`), for `"threads"`: small ones make
+            races likelier.
+
+    Raises:
+        TypeError: an option is of the wrong kind.
+        ValueError: an option has an impossible value.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float | None = None,
+        using: Literal["processes", "threads"] = "processes",
+        databases: Collection[str] | None = None,
+        repeat: int = 1,
+        seed: int | None = None,
+        setup: Callable[[], Mapping[str, Any] | None] | None = None,
+        check: Callable[[RaceResult], object] | None = None,
+        meet_at: object = None,
+        patience: float = 1.0,
+        switch_interval: float | None = None,
+    ) -> None:
+        self._given: dict[str, Any] = {
+            "timeout": timeout,
+            "using": using,
+            "databases": databases,
+            "repeat": repeat,
+            "seed": seed,
+            "setup": setup,
+            "check": check,
+            "meet_at": meet_at,
+            "patience": patience,
+            "switch_interval": switch_interval,
+        }
+        self._options: Options = _options.checked(**self._given)
+
+    def __repr__(self) -> str:
+        defaults = {"using": "processes", "repeat": 1, "patience": 1.0}
+        shown = (f"{name}={value!r}" for name, value in self._given.items() if value != defaults.get(name))
+        return f"Race({', '.join(shown)})"
+
+    def configured(self, **options: Any) -> Race:
+        """The same race with some options changed; for the fixture `race`.
+
+        Args:
+            **options: as for `Race`.
+        """
+        return Race(**{**self._given, **options})
+
+    def __call__(self, concurrency: int, function: Callable[..., Any] | str, **kwargs: Any) -> RaceResult:
+        """As `call_concurrently`."""
+        return self.call_concurrently(concurrency, function, **kwargs)
+
+    def call_concurrently(self, concurrency: int, function: Callable[..., Any] | str, **kwargs: Any) -> RaceResult:
+        """Make `concurrency` calls of one function at once.
+
+        Args:
+            concurrency: how many.
+            function: the function, or where it is: `package.module:name`.
+            **kwargs: its arguments.
+
+        Returns:
+            the results.
+
+        Raises:
+            RaceError: the race cannot be held; nothing was called. The message names the fix.
+        """
+        if type(concurrency) is not int or concurrency < 1:
+            raise ValueError(f"concurrency is a number of calls, 1 or more, not {concurrency!r}")
+        return self.make_concurrent_calls(*[(function, kwargs)] * concurrency)
+
+    def make_concurrent_calls(self, *calls: Call) -> RaceResult:
+        """Make these calls at once.
+
+        Args:
+            *calls: pairs of a function, given as for `call_concurrently`, and a mapping of its arguments.
+
+        Returns:
+            the results, in the order of the calls.
+
+        Raises:
+            RaceError: the race cannot be held; nothing was called. The message names the fix.
+        """
+        checked = _options.checked_calls(calls)
+        _options.check_meeting(self._options)
+        state.latch("a race is called")
+        collect_own_children()
+        run = 0
+        while True:
+            run += 1
+            result = self._run(checked, self._seed(run))
+            result.runs = run
+            failure = self._failure(result)
+            if failure is not None:
+                result.failures, result.failure = 1, failure
+            if failure is not None or run == self._options.repeat:
+                return result
+
+    def _seed(self, run: int) -> int | None:
+        """The first run of several starts all at the very same time, the others with small delays."""
+        seed = self._options.seed
+        if seed is not None:
+            return seed + run - 1
+        return None if run == 1 else random.SystemRandom().getrandbits(32)
+
+    def _run(self, calls: Sequence[Call], seed: int | None) -> RaceResult:
+        setup = self._options.setup
+        more = setup() if setup is not None else None
+        if more is not None:
+            if not isinstance(more, Mapping):
+                raise TypeError(f"setup returns a mapping of arguments, or None, not {more!r}")
+            changed = {id(call): (call[0], {**call[1], **more}) for call in calls}
+            calls = [changed[id(call)] for call in calls]
+        if not calls:
+            return RaceResult([], [], seed, lambda: ([], 0))
+        name = f"sideeffects.testing.races._{self._options.using}"
+        how: Any = importlib.import_module(name)  # a race in threads needs nothing of what processes do
+        window = Window()
+        try:
+            told, met = how.hold(calls, self._options, seed)
+        finally:
+            window.close()
+        return RaceResult(told, met, seed, window.read)
+
+    def _failure(self, result: RaceResult) -> BaseException | None:
+        check = self._options.check
+        if check is None:
+            return result.errors[0] if result.errors else None
+        try:
+            answer = check(result)
+        except Exception as error:  # noqa: BLE001 - whatever says that it failed
+            return error
+        return AssertionError("the check returned False") if answer is False else None
+
+
+def call_concurrently(concurrency: int, function: Callable[..., Any] | str, **kwargs: Any) -> RaceResult:
+    """Make `concurrency` calls of one function at once, each in a process of its own.
+
+    Args:
+        concurrency: how many.
+        function: the function, or where it is: `package.module:name`.
+        **kwargs: its arguments.
+
+    Returns:
+        the results, in the order in which the calls were made; a `WrappedError` stands for a call that raised.
+
+    Raises:
+        RaceError: the race cannot be held; nothing was called. The message names the fix.
+    """
+    return Race().call_concurrently(concurrency, function, **kwargs)
+
+
+def make_concurrent_calls(*calls: Call) -> RaceResult:
+    """Make different calls at once, each in a process of its own.
+
+    Args:
+        *calls: pairs of a function, given as for `call_concurrently`, and a mapping of its arguments.
+
+    Returns:
+        the results, in the order of the calls; a `WrappedError` stands for a call that raised.
+
+    Raises:
+        RaceError: the race cannot be held; nothing was called. The message names the fix.
+    """
+    return Race().make_concurrent_calls(*calls)
