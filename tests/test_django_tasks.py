@@ -6,6 +6,7 @@ import importlib
 import itertools
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ from sideeffects import (
     stub,
 )
 from sideeffects.testing import isolated_registry
+from tests.projects import Project
 
 PACKAGES = ["django_tasks"]
 if importlib.util.find_spec("django.tasks") is not None:
@@ -263,10 +265,24 @@ def test_a_recorded_task_gives_a_finished_result(shop: Any, package: str) -> Non
             assert result.finished_at is not None
             result.refresh()
             async_to_sync(result.arefresh)()
-            assert copy.deepcopy(result).return_value == {"id": "stub"}
+            copied = copy.deepcopy(result)
+            copied.refresh()
+            assert copied == result
+            assert copied.return_value == {"id": "stub"}
             assert result.task.func is task.func
     assert shop.above.using(priority=9).priority == 9
     assert shop.above.priority == 3
+
+
+def test_an_effect_is_named_by_its_task(shop: Any) -> None:
+    """Wherever an effect is given, its task stands for it."""
+    with force_run(shop.above, shop.context_below), capture() as calls:
+        assert explain(shop.above).mode is Mode.EXECUTE
+        assert shop.above.enqueue("ann").return_value == "really above"
+        assert shop.context_below.enqueue("ann").return_value == 1
+    calls.assert_called(shop.above, to="ann")
+    with stub(shop.below, returns="other"):
+        assert shop.below.call("ann") == "other"
 
 
 def test_a_stub_answers_as_the_task_would(shop: Any) -> None:
@@ -309,6 +325,46 @@ def test_wrong_arguments_and_those_that_cannot_travel_are_refused_where_they_are
 
 
 # -- declaring
+
+
+HOOKED_LATE = """
+    import dataclasses
+    from {package}.backends.immediate import ImmediateBackend
+    from {package}.base import Task
+    from django.conf import settings
+
+    settings.configure(TASKS={{"default": {{"BACKEND": "__main__.Own"}}}})
+
+    class Own(ImmediateBackend):
+        def enqueue(self, task, args, kwargs):
+            return super().enqueue(task, args, kwargs)
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Louder(Task):
+        def call(self, *args, **kwargs):
+            return str(super().call(*args, **kwargs)).upper()
+
+    def send(to):
+        print("executed", to)
+        return to
+
+    before = Louder(func=send)
+    from sideeffects import capture, force_run, side_effect
+    assert side_effect(name="send", returns="stub")(before) is before
+    with capture() as calls:
+        assert before.enqueue("ann").return_value == "stub"
+        assert before.call("ann") == before.call("ann", __side_effects__={{}}) == "STUB"
+        with force_run("send"):
+            assert before.using(priority=1).enqueue("ben").return_value == "BEN"
+    assert len(calls) == 4
+"""
+
+
+def test_classes_that_were_there_before_the_library_are_decided_too(package: str, tmp_path: Path) -> None:
+    """Task classes and backends of one's own, made before `sideeffects` was imported."""
+    source = HOOKED_LATE.format(package=package)
+    told = Project(tmp_path).program(source, environment={"SIDE_EFFECTS_TEST_RUN": "1"})
+    assert told.split("\n") == ["executed ben", ""]
 
 
 def test_a_declared_task_stays_the_task_that_it_is(shop: Any, package: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import sys
 import traceback
@@ -248,7 +249,7 @@ def _result_of(publication: _Publication, status: str, value: Any = None, error:
         errors=errors,
         worker_ids=[],
     )
-    object.__setattr__(result, "_return_value", value)
+    _set(result, {"_return_value": value})
     return result
 
 
@@ -259,29 +260,40 @@ def _own_result(base: Any) -> Any:
     class OwnTaskResult(base):  # type: ignore[misc]
         """A result that no backend knows; it follows that of the backend, once there is one."""
 
-        def __post_init__(self) -> None:
-            base.__post_init__(self)
-            object.__setattr__(self, "sent", [])
+        real: Any = None
 
         def refresh(self) -> None:
-            for real in self.sent:
-                real.refresh()
-                self._copy(real)
+            if self.real is not None:
+                self.real.refresh()
+                self.follow(self.real)
 
         async def arefresh(self) -> None:
-            for real in self.sent:
-                await real.arefresh()
-                self._copy(real)
+            if self.real is not None:
+                await self.real.arefresh()
+                self.follow(self.real)
 
         def follow(self, real: Any) -> None:
-            self.sent.append(real)
-            self._copy(real)
+            values = {name: getattr(real, name) for name in ("id", *_REFRESHED)}
+            _set(self, {**values, "real": real})
 
-        def _copy(self, real: Any) -> None:
-            for name in ("id", *_REFRESHED):
-                object.__setattr__(self, name, getattr(real, name))
+        def __reduce__(self) -> Any:
+            # This class is made for its base, so it is not to be found under its name.
+            fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+            return _rebuilt, (base, {**fields, "real": self.real})
 
     return OwnTaskResult
+
+
+def _rebuilt(base: Any, values: dict[str, Any]) -> Any:
+    kind = _own_result(base)
+    result = kind.__new__(kind)
+    _set(result, values)
+    return result
+
+
+def _set(result: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        object.__setattr__(result, name, value)  # results are frozen, and Django itself fills them in like this
 
 
 #: What a `TaskResult` asks its backend for anew.
