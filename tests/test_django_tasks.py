@@ -37,6 +37,8 @@ if importlib.util.find_spec("django.tasks") is not None:
     PACKAGES.append("django.tasks")
 
 TASKS = '''
+    import functools
+
     from {package} import task, task_backends
     from sideeffects import side_effect
 
@@ -105,6 +107,22 @@ TASKS = '''
     @task
     def waits(to):
         executed.append(("waits", to))
+
+
+    def changing(function):
+        @functools.wraps(function)
+        def changed(to):
+            return function(to, "more")
+
+        return changed
+
+
+    @task
+    @changing
+    @side_effect(name="changed")
+    def changed(to, more):
+        executed.append(("changed", to))
+        return more
 
 
     bare = task(lambda to: executed.append(("bare", to)))
@@ -321,6 +339,9 @@ def test_wrong_arguments_and_those_that_cannot_travel_are_refused_where_they_are
             shop.above.enqueue(object())
         with pytest.raises(TypeError, match=r"'below' cannot be enqueued: to \(set\)"):
             async_to_sync(shop.below.aenqueue)(to={1})
+        slow = type(shop.above.using(backend="never").get_backend())("slow", {"QUEUES": ["slow"]})
+        with pytest.raises(Exception, match="Queue 'default' is not valid for backend"):
+            slow.enqueue(shop.above, ["ann"], {})
     assert len(calls) == 0
 
 
@@ -371,7 +392,8 @@ def test_a_declared_task_stays_the_task_that_it_is(shop: Any, package: str) -> N
     """The same object, with its options, name and path, equal to what it was; `.effect` tells of it."""
     base = importlib.import_module(f"{package}.base")
     plain = shop.bare
-    alias, copied, before = plain, plain.using(priority=5), hash(plain)
+    alias, before = plain, hash(plain)
+    enqueued, called = plain.using(backend="kept"), plain.using(priority=5)
     assert not hasattr(plain, "effect")
     assert side_effect(name="bare")(plain) is plain
     assert type(plain) is base.Task
@@ -379,10 +401,10 @@ def test_a_declared_task_stays_the_task_that_it_is(shop: Any, package: str) -> N
     assert shop.above.module_path == f"{shop.__name__}.above"
     assert registry["bare"] is plain.effect
     assert explain("bare").mode is Mode.RECORD
-    for task in (alias, copied):
-        task.enqueue("ann")
-        task.call("ann")
-    assert shop.executed == []
+    alias.enqueue("ann")
+    enqueued.enqueue("ann")
+    called.call("ann")
+    assert (shop.executed, enqueued.get_backend().queue) == ([], [])
 
 
 def test_a_task_is_one_effect(shop: Any) -> None:
@@ -418,6 +440,9 @@ def test_task_classes_and_backends_of_ones_own_are_decided(package: str) -> None
         def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
             return super().enqueue(task=task, args=args, kwargs=kwargs)
 
+        async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+            return await super().aenqueue(task, args, kwargs)
+
     backend = Own("default", {})
     task = side_effect(name="loud")(Loud(func=module_level))
     assert type(task) is Loud
@@ -427,8 +452,26 @@ def test_task_classes_and_backends_of_ones_own_are_decided(package: str) -> None
         with force_run("loud"):
             assert backend.enqueue(task, ["ann"], {}).return_value == "ANN"
             assert async_to_sync(backend.aenqueue)(task, ["ann"], {}).return_value == "ANN"
-    assert len(calls) == 3
+    assert all(call.is_async for call in calls)
     assert [call.mode.name for call in calls] == ["RECORD", "EXECUTE", "EXECUTE"]
+
+
+def test_a_backend_made_from_another_is_one_backend(shop: Any, package: str) -> None:
+    """What it asks the other one to enqueue, synchronously or not, is the call that was decided."""
+
+    class Own(globals()[KEPT[package]]):  # type: ignore[misc]
+        def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+            return super().enqueue(task, args, kwargs)
+
+        async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+            return await super().aenqueue(task, args, kwargs)
+
+    backend = Own("default", {})
+    with force_run("above"), capture() as calls:
+        backend.enqueue(shop.above, ["ann"], {})
+        async_to_sync(backend.aenqueue)(shop.above, ["ben"], {})
+    assert [call.arguments["to"] for call in calls] == ["ann", "ben"]
+    assert backend.work() == ["really above", "really above"]
 
 
 def module_level(to: str) -> str:
@@ -459,6 +502,27 @@ def test_what_a_test_named_travels_with_the_work_and_is_taken_off_again(shop: An
         ("below", "named"),
         ("context.below", "named"),
     ]
+
+
+def test_a_wrapper_that_changes_the_arguments_lets_the_call_be_decided_where_it_runs(shop: Any) -> None:
+    """It reaches the backend, and is recorded, or executed, there."""
+    kept = shop.changed.using(backend="kept")
+    with capture() as calls:
+        assert shop.changed.enqueue("ann").return_value is None
+        assert kept.enqueue("ann").args == ["ann"]
+        with force_run("changed"):
+            kept.enqueue("ben")
+            shop.changed.enqueue("kim")
+        assert kept.get_backend().work() == [None, "more"]
+    assert shop.executed == [("changed", "kim"), ("changed", "ben")]
+    assert [call.mode.name for call in calls] == ["RECORD", "EXECUTE", "RECORD", "EXECUTE"]
+
+
+def test_nothing_travels_where_nothing_is_declared(shop: Any) -> None:
+    """A project that has no effects notices nothing."""
+    with isolated_registry():
+        shop.outer.using(backend="kept").enqueue("ann")
+    assert shop.outer.using(backend="kept").get_backend().queue.pop().kwargs == {}
 
 
 def test_nothing_travels_where_there_is_nothing_to_tell(shop: Any, production: None) -> None:
@@ -495,7 +559,7 @@ def test_a_task_that_enqueues_itself_is_decided_each_time(shop: Any) -> None:
     with force_run("again"), capture() as calls:
         shop.again.enqueue(2)
     assert shop.executed == [("again", 2), ("again", 1), ("again", 0)]
-    assert [call.arguments["times"] for call in calls] == [2, 1, 0]
+    assert [(call.arguments["times"], call.is_async) for call in calls] == [(2, True), (1, True), (0, True)]
 
 
 def test_one_call_of_a_run_list_is_one_call(shop: Any) -> None:

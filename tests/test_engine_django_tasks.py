@@ -140,19 +140,40 @@ def test_a_worker_finds_the_task_whatever_the_backends_are_called(package: str) 
 
 
 def test_work_is_handed_over_when_the_transaction_commits(django_db_blocker: Any) -> None:
-    """Not before, and not at all when it rolls back."""
+    """Not before, and not at all when it rolls back; what cannot be handed over is refused before."""
+    elsewhere = {"ENGINE": f"{__name__}.missing"}
     effect = side_effect(name="sms.send", async_ok=True)(send)
     with django_db_blocker.unblock(), force_run("sms.send"):
         connection.ensure_connection()
         with transaction.atomic():
             handle = effect.enqueue("ann")
             assert ran == []
+            with pytest.raises(TypeError, match="argument 1"):
+                effect.enqueue(object())
+            with pytest.raises(SideEffectError, match="nowhere"), override_settings(SIDE_EFFECTS=elsewhere):
+                effect.enqueue("ann")
         assert handle.result(0) == {"to": "ann"}
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             effect.enqueue("ben")
             raise ZeroDivisionError
         connection.close()
     assert ran == ["ann"]
+
+
+def test_a_backend_may_deliver_twice(package: str) -> None:
+    """The effect runs again, as it would in a worker, and the handle has what came first."""
+
+    def enqueue_twice(self: Any, task: Any, args: Any, kwargs: Any) -> Any:
+        above: Any = super(twice, self)
+        assert above.enqueue(task, args, kwargs).status == above.enqueue(task, args, kwargs).status == "SUCCESSFUL"
+
+    kind = type(backend("default"))
+    twice = type("Twice", (kind,), {"enqueue": enqueue_twice})
+    effect = side_effect(name="sms.send", async_ok=True)(send)
+    globals()["Twice"] = twice
+    with override_settings(TASKS={"default": {"BACKEND": f"{__name__}.Twice"}}), force_run("sms.send"):
+        assert effect.enqueue("ann").result(0) == {"to": "ann"}
+    assert ran == ["ann", "ann"]
 
 
 def test_what_the_effect_enqueues_itself_is_another_call() -> None:

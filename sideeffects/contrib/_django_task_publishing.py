@@ -75,7 +75,6 @@ class _Publication:
         kwargs: its keyword arguments.
         declared: the effect that the task is, if it is decided here.
         call: its call, if anybody wants it written.
-        arrival: the call that somebody has decided and written down before, if it is decided again where it runs.
     """
 
     def __init__(
@@ -86,14 +85,12 @@ class _Publication:
         kwargs: dict[str, Any],
         declared: Declared | None = None,
         call: Call | None = None,
-        arrival: Arrival | None = None,
     ) -> None:
         self.backend = backend
         self.task = task
         self.args = args
         self.kwargs = kwargs
         self.call = call
-        self.arrival = arrival if call is None else Arrival(call.name, call.id, call.run_id, call=call)
         self.waits = declared is not None and declared.effect.on_commit is not False
         self.alias = None if declared is None else alias_of(declared)
         #: What the backend has given, or the result of a recorded call.
@@ -117,11 +114,12 @@ class _Publication:
         call = self.call
         is_here = _runs_here(self.backend)
         header: dict[str, Any] = {} if is_here or not _registry.registry else test_run_part()
-        arrival = self.arrival
-        if arrival is not None and not is_here:
-            header["call"] = {"name": arrival.name, "id": arrival.id, "run_id": arrival.run_id}
-            if call is not None:
-                state.expect(call)
+        arrival = None
+        if call is not None and is_here:
+            arrival = Arrival(call.name, call.id, call.run_id, call=call)
+        elif call is not None:
+            header["call"] = {"name": call.name, "id": call.id, "run_id": call.run_id}
+            state.expect(call)
         was_publishing = publishing.set(self.task.func)
         before = arriving.set(arrival)
         try:
@@ -153,10 +151,7 @@ def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, An
     instance = task if task.takes_context else None
     if found is None or not (found.is_direct or _fits(found.declared, instance, args, kwargs)):
         # No effect, or what stands between the task and the effect changes the arguments: decided where it runs.
-        arrival = arriving.get()
-        if arrival is None or found is None or arrival.is_taken or arrival.name != found.declared.effect.name:
-            arrival = None
-        return _Publication(backend, task, args, kwargs, arrival=arrival)
+        return _Publication(backend, task, args, kwargs)
     declared = found.declared
     backend.validate_task(task)
     _check_serialisable(base_of(task), declared.effect.name, args, kwargs)
