@@ -4,25 +4,27 @@ Declare each dangerous function once with `@side_effect` and go on calling it no
 that no test names; in production everything does, unless a policy says otherwise.
 """
 
-from sideeffects import _plugs, _reading, _test_run, conf
-from sideeffects._calls import Call, Decision, Mode, SideEffect
-from sideeffects._capturing import capture, observe
-from sideeffects._declare import declare
-from sideeffects._decorator import explain, side_effect
-from sideeffects._overrides import forbid, force_run, record, stub
-from sideeffects._reading import Calls
-from sideeffects._registry import registry
-from sideeffects.contrib import celery, django_tasks
-from sideeffects.engines import choice
-from sideeffects.errors import (
-    AsyncNotAllowed,
-    DuplicateSideEffect,
-    SideEffectBlocked,
-    SideEffectError,
-    UnknownSideEffect,
-)
-from sideeffects.runs import run_side_effects
-from sideeffects.transactions import DjangoTransactions
+import sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
+
+from sideeffects import _import_hooks, _test_run
+
+if _TYPE_CHECKING:
+    from sideeffects._calls import Call, Decision, Mode, SideEffect
+    from sideeffects._capturing import capture, observe
+    from sideeffects._declare import declare
+    from sideeffects._decorator import explain, side_effect
+    from sideeffects._overrides import forbid, force_run, record, stub
+    from sideeffects._reading import Calls
+    from sideeffects._registry import registry
+    from sideeffects.errors import (
+        AsyncNotAllowed,
+        DuplicateSideEffect,
+        SideEffectBlocked,
+        SideEffectError,
+        UnknownSideEffect,
+    )
+    from sideeffects.runs import run_side_effects
 
 __all__ = [
     "AsyncNotAllowed",
@@ -48,17 +50,51 @@ __all__ = [
     "stub",
 ]
 
+#: Where each name lives. A process that only has the package installed, a suite without effects say, imports no verb.
+_DOORS = {
+    "_calls": ("Call", "Decision", "Mode", "SideEffect"),
+    "_capturing": ("capture", "observe"),
+    "_declare": ("declare",),
+    "_decorator": ("explain", "side_effect"),
+    "_overrides": ("forbid", "force_run", "record", "stub"),
+    "_reading": ("Calls",),
+    "_registry": ("registry",),
+    "errors": ("AsyncNotAllowed", "DuplicateSideEffect", "SideEffectBlocked", "SideEffectError", "UnknownSideEffect"),
+    "runs": ("run_side_effects",),
+}
+_MODULES = {name: module for module, names in _DOORS.items() for name in names}
 
-def _discover() -> list[str]:
-    from sideeffects import discovery  # when a name is unknown, which most processes never see
 
-    return discovery.notes()
+def __getattr__(name: str) -> _Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return value
 
 
-_plugs.plugs.deferral = DjangoTransactions()
-_plugs.plugs.engine = choice.engine
-celery.install()
-django_tasks.install()
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _wire(_: object) -> None:
+    if "sideeffects.wiring" in sys.modules:  # done, or just being done: what it imports comes here as well
+        return
+    from sideeffects import wiring
+
+    try:
+        wiring.install()
+    except BaseException:  # wrong settings stop a test run: whoever goes on is stopped again
+        del sys.modules["sideeffects.wiring"]
+        raise
+
+
+# Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first
+# effect can be declared, as soon as there is a Django whose settings may declare one, and before a task can be
+# published by its name to a worker that knows the effect.
 _test_run.install()
-conf.install()
-_reading.set_discovery(_discover)
+for _module in ("sideeffects._decorator", "django.conf", "celery"):
+    _import_hooks.after_import(_module, _wire)
+del _module

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextvars
-from dataclasses import dataclass
 from typing import Final
 
 from sideeffects._calls import Call
 
 
-@dataclass(slots=True)
 class Arrival:
     """What a worker knows of the call that it is about to run.
 
@@ -21,11 +19,14 @@ class Arrival:
         call: the call itself, where it was written down in this very process.
     """
 
-    name: str
-    id: str
-    run_id: str | None = None
-    is_taken: bool = False
-    call: Call | None = None
+    __slots__ = ("call", "id", "is_taken", "name", "run_id")
+
+    def __init__(self, name: str, id: str, run_id: str | None = None, call: Call | None = None) -> None:  # noqa: A002
+        self.name = name
+        self.id = id
+        self.run_id = run_id
+        self.is_taken = False
+        self.call = call
 
     def claim(self, name: str, is_async: bool, run_id: str | None) -> tuple[Arrival | None, bool, str | None]:
         """For a call of `name` that begins now: this, if it is that call, and what the call says of itself then.

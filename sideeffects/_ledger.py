@@ -195,6 +195,8 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         self._offset = 0
+        #: A descriptor of the file, kept open by whoever looks often.
+        self._ear: int | None = None
         self.torn = 0
         self._pairing = Pairing()
 
@@ -220,16 +222,29 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def exists(self) -> bool:
-        """Whether anything was ever written."""
+    def listen(self) -> None:
+        """Make the file and keep it open, so that `has_news` is one look without searching the file system."""
+        if self._ear is None:
+            self._ear = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def has_news(self) -> bool:
+        """Whether anything was written since the last time."""
+        if self._ear is not None:
+            return os.lseek(self._ear, 0, os.SEEK_END) != self._offset
         return os.access(self.path, os.F_OK)  # `os.stat` would raise, which costs twice as much
 
     def read_new(self) -> list[Call]:
         """The calls written since the last time; outcomes are added to the calls that they belong to."""
-        if not self.exists():
+        if not os.access(self.path, os.F_OK):
             return []
         with self._lock:
-            if os.stat(self.path).st_size == self._offset:
+            found = os.stat(self.path)
+            if self._ear is not None and not os.path.samestat(found, os.fstat(self._ear)):
+                # Somebody has emptied the folder, and children have made the file anew.
+                os.close(self._ear)
+                self._ear, self._offset = None, 0
+                self.listen()
+            if found.st_size == self._offset:
                 return []
             # Locked, so that nobody is writing: a line without an end is one that will never get it.
             with open(self.path, "rb") as file, locked(file.fileno()):
@@ -250,6 +265,9 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the file."""
+        if self._ear is not None:
+            os.close(self._ear)
+            self._ear = None
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call
+from sideeffects._frozen import Frozen
 from sideeffects._handles import Handle
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Frozen):
     """An executing call on its way to a worker: by name and arguments, with what was decided.
 
     Attributes:
@@ -38,6 +36,8 @@ class Parcel:
         Raises:
             TypeError: an argument cannot travel; the message names it.
         """
+        import json  # for what travels alone
+
         for label, value in (*((f"argument {n}", v) for n, v in enumerate(self.args, 1)), *self.kwargs.items()):
             try:
                 json.dumps(value, allow_nan=False)

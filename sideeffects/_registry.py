@@ -57,6 +57,16 @@ class Store:
         #: How many `isolated_registry` blocks are open: what is declared in them is forgotten afterwards.
         self.isolations = 0
         self._sorted: tuple[str, ...] | None = ()
+        self._waiting: list[Callable[[], None]] = []
+
+    def when_declared(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once an effect is declared, or at once if one is. Returns what takes it back."""
+        with self.lock:
+            if not self.effects:
+                self._waiting.append(callback)
+                return lambda: self._waiting.remove(callback) if callback in self._waiting else None
+        callback()
+        return lambda: None
 
     def add(self, effect: SideEffect, function: Any) -> None:
         """Enter `effect`, with the decorated function that performs it.
@@ -73,6 +83,9 @@ class Store:
                 self._sorted = None
             self.effects[effect.name] = effect
             self.functions[effect.name] = function
+            waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""

@@ -17,6 +17,7 @@ import atexit
 import contextlib
 import contextvars
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -276,8 +277,8 @@ class State:
             return
         self.own_journal()
 
-    def own_journal(self) -> None:
-        """Collect the calls of the children that this process starts from now on."""
+    def own_journal(self) -> Journal:
+        """Collect the calls of the children that this process starts from now on, and return where they write."""
         with self.lock:
             self.sync()
             path = os.path.join(_temporary_folder(), f"sideeffects-{os.getpid()}-{os.urandom(12).hex()}.jsonl")
@@ -286,6 +287,18 @@ class State:
             self._journal_owner = process_id()
             self.journal = None
             atexit.register(_remove_own, self._journal, os.getpid())
+            return self._journal
+
+    def collect_children(self) -> None:
+        """A process that runs tests keeps the calls of its own children, instead of reporting to its parent."""
+        if self.journal is not None:
+            journal = self.own_journal()
+            util = sys.modules.get("multiprocessing.util")
+            if util is not None:
+                # What multiprocessing has forked runs this at its end, and (before 3.13) nothing known to `atexit`.
+                util.Finalize(None, journal.remove, exitpriority=0)
+        if self._journal is not None:
+            self._journal.listen()
 
     def after_fork(self) -> None:
         """In the child: it reports its calls. A lock that another thread held would stay locked for good."""
@@ -300,6 +313,10 @@ class State:
         if self.shared is not None:
             self.shared.expect(call)
 
+    def heard(self) -> bool:
+        """Whether children may have written something. Each test asks more than once, and mostly nobody has."""
+        return self.shared is not None or (self._journal is not None and self._journal.has_news())
+
     def sync(self) -> None:
         """Take over what children, and in a test run all who share the ledger, have written since the last time."""
         journal = self._journal
@@ -312,8 +329,7 @@ class State:
             for call in calls:
                 self.ledger.append(call)
             self.ledger.lose(lost)
-        # Each test asks twice, and mostly no child has written anything.
-        if journal is not None and journal.exists() and self._journal_owner == process_id():
+        if journal is not None and self._journal_owner == process_id():
             known = journal.torn
             for call in journal.read_new():
                 self.ledger.append(call)

@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from sideeffects import _environment, _import_hooks
-from sideeffects._declare import declare
 from sideeffects._frozen import Frozen
 from sideeffects._policy import Rules
 from sideeffects._state import state
@@ -194,6 +193,7 @@ def apply_declarations(raw: Any) -> list[Exception]:
     Returns:
         what went wrong with those that are well-formed.
     """
+    from sideeffects._declare import declare  # most settings declare nothing
     from sideeffects.settings_rules import declarations
 
     value = raw.get("DECLARE") if isinstance(raw, Mapping) else None

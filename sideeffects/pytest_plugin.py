@@ -1,33 +1,31 @@
 """The pytest plugin: the fixture, the marker and the option, by hooks alone.
 
-A test without a marker and without calls costs three short hook calls. It imports no Django.
+A suite without effects pays for one short hook a test, and imports no more than the look whether this is a test run.
+Once there may be calls, `pytest_watcher.py` goes around each test.
 """
 
 from __future__ import annotations
 
-import inspect
-import sys
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from sideeffects._calls import Mode
-from sideeffects._reading import Calls
+from sideeffects._registry import store
 from sideeffects._state import state
-from sideeffects.errors import UnknownSideEffect
-from sideeffects.testing._levels import USAGE, Level, level
-from sideeffects.testing._unittest import SideEffectsMixin, ask_at_end
-from sideeffects.testing._watch import Watch, collect_own_children, files_of_class, swallowed
 
 if TYPE_CHECKING:
-    from unittest import TestCase
+    from sideeffects._reading import Calls
+    from sideeffects.pytest_watcher import Watcher
 
     from sideeffects.testing.races import Race
 
 state.latch("pytest runs (the sideeffects plugin is imported)")
 
 _NAME: Final = "sideeffects"
+#: As in `testing/_levels.py`, which a suite without effects does not import.
+_USAGE: Final = 'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception})'
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -47,37 +45,27 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and start watching."""
+    """Register the marker, and look out for effects."""
     config.addinivalue_line(
         "markers",
-        f"{USAGE}: execute, record, refuse or stub these side effects in this test, class or module. Effects are "
+        f"{_USAGE}: execute, record, refuse or stub these side effects in this test, class or module. Effects are "
         "given as decorated functions, names or globs. The closest marker wins, name by name.",
     )
-    collect_own_children()
-    config.pluginmanager.register(Watcher(config), _NAME + "-watcher")
+    state.collect_children()
+    config.stash[_LOOKOUT] = Lookout(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Give back what held before: runs of pytest may be nested."""
-    watcher = _watcher(config)
-    if watcher is not None:
-        config.pluginmanager.unregister(watcher)
-        watcher.restore()
-
-
-def _watcher(config: pytest.Config) -> Watcher | None:
-    found: Watcher | None = config.pluginmanager.get_plugin(_NAME + "-watcher")
-    return found
+    lookout = config.stash.get(_LOOKOUT, None)
+    if lookout is not None:
+        lookout.restore()
 
 
 @pytest.fixture
 def side_effects(request: pytest.FixtureRequest) -> Calls:
     """The side effects that this test has called so far, its fixtures included: a live `sideeffects.Calls`."""
-    watcher = _watcher(request.config)
-    assert watcher is not None  # noqa: S101 - narrows the type for both checkers
-    if watcher.watch is None:
-        watcher.watch = Watch()
-    return watcher.watch.calls
+    return request.config.stash[_LOOKOUT].watcher().calls()
 
 
 @pytest.fixture
@@ -88,202 +76,89 @@ def race() -> Race:
     return Race()
 
 
-class Watcher:
-    """The hooks around each test of one pytest run."""
+class Lookout:
+    """Notices when there may be calls in one run of pytest. Until then a test costs one short hook."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.watch: Watch | None = None
+        self._plugins = config.pluginmanager
+        self._watcher: Watcher | None = None
         self._item: pytest.Item | None = None
         self._option_before = state.option
         option = config.getoption("--side-effects")
         if option is not None:
             state.option = Mode(option)
             state.disturb()
+        self._plugins.register(self)
+        self._forget = store.when_declared(self._watch)
 
     def restore(self) -> None:
-        """Give back the option that held before this run."""
+        """Watch no more, and give back the option that held before this run."""
+        self._forget()
+        for plugin in (self, self._watcher):
+            if plugin is not None and self._plugins.is_registered(plugin):
+                self._plugins.unregister(plugin)
         state.option = self._option_before
         state.disturb()
 
+    def watcher(self) -> Watcher:
+        """The hooks around each test; from now on they are there, instead of those here."""
+        if self._watcher is None:
+            from sideeffects.pytest_watcher import Watcher
+
+            self._watcher = Watcher()
+            if self._item is not None:
+                self._watcher.join(self._item)
+            self._plugins.unregister(self)
+            self._plugins.register(self._watcher)
+        return self._watcher
+
+    def _watch(self) -> None:
+        self.watcher()
+
     @pytest.hookimpl
-    def pytest_collection_finish(self) -> None:
-        """What the children of the collection have called is no test's."""
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """What the children of the collection have called is no test's. Markers and the fixture ask for watching."""
         state.sync()
+        if _is_asked_for(session.items):
+            self._watch()
 
-    # -- around a test
-
-    @pytest.hookimpl
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Begin: no calls yet, and the markers hold. Skipped tests do not come this far."""
-        if self.watch is not None:  # another plugin runs the test again
-            self.watch.finish()
-        self.watch = watch = Watch()
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """No effect is declared in this process: only a child of the test before may have called one."""
+        if state.heard():
+            self._take_over()
         self._item = item
-        levels = _levels(item)
-        if levels:
-            _enter(watch, levels)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Ask, at the end of a test that passed, for what it has to answer for."""
-        watch = self.watch
-        if watch is None:
-            return (yield)
-        if type(item) is not pytest.Function:
-            _before_rollback(item, watch)
-        try:
-            result = yield
-        except BaseException:
-            _add_section(item, watch)
-            raise
-        if not watch.is_quiet():
-            _ask(item, watch)
+    def pytest_runtestloop(self) -> Generator[None, Any, Any]:
+        """A child of the last test, too."""
+        result = yield
+        if self._watcher is None and state.heard():
+            self._take_over()
         return result
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """End, whatever happens."""
-        watch = self.watch
-        if watch is None:
-            return (yield)
+    def _take_over(self) -> None:
+        item, self._item = self._item, None
         start = state.ledger.end
-        try:
-            result = yield
-        finally:
-            watch.finish()
-            self.watch = self._item = None
-            state.sync()
-        if state.ledger.end != start:
-            complaints = swallowed(state.ledger.read(start)[0], lambda: _files(item))
-            if complaints:
-                pytest.fail(complaints, pytrace=False)
-        return result
-
-    # -- around a fixture
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> Generator[None, Any, Any]:
-        """Let the test step aside while something is set up for several tests."""
-        watch, item = self.watch, self._item
-        if watch is None or item is None:
-            return (yield)
-        if fixturedef.scope == "function" or request.node is item:
-            return (yield)
-        levels = _levels(request.node)
-        aside = _Aside(self, levels)
-        fixturedef.addfinalizer(aside.leave)
-        aside.enter()
         state.sync()
-        start = state.ledger.end
-        try:
-            result = yield
-        finally:
-            aside.leave()
-        fixturedef.addfinalizer(aside.enter)
-        complaints = swallowed(state.ledger.read(start)[0], lambda: _files(item))
-        if complaints:
-            pytest.fail(f"fixture {fixturedef.argname!r}: {complaints}", pytrace=False)
-        return result
+        watcher = self.watcher()
+        if item is not None:
+            watcher.complain_late(item, start)
 
 
-def _enter(watch: Watch, levels: Sequence[Level]) -> None:
-    problem = ""
-    try:
-        watch.enter(levels)
-    except UnknownSideEffect as error:
-        problem = f"UnknownSideEffect: {error}"
-    if problem:  # raised from here, it is not shown as raised while handling another
-        pytest.fail(problem, pytrace=False)
+_LOOKOUT: Final = pytest.StashKey[Lookout]()
 
 
-class _Aside:
-    """The bracket around the setup, and later the teardown, of a fixture that several tests share."""
-
-    def __init__(self, watcher: Watcher, levels: Sequence[Level]) -> None:
-        self._watcher = watcher
-        self._levels = levels
-        self._back: Callable[[], None] | None = None
-
-    def enter(self) -> None:
-        self._back = (self._watcher.watch or Watch()).step_aside(self._levels)
-
-    def leave(self) -> None:
-        if self._back is not None:
-            self._back()
-            self._back = None
-
-
-def _levels(node: Any) -> list[Level]:
-    """What the markers of a node and of those that it is in say, the closest last."""
-    found: list[Level] = []
-    while node is not None:
-        if node.own_markers:
-            found += [_level(node, mark) for mark in _marks(node)]
-        node = node.parent
-    found.reverse()
-    return found
-
-
-def _marks(node: Any) -> list[pytest.Mark]:
-    """The markers of one node, the closest first.
-
-    Pytest has those of a class's bases before its own, and those of a parameter after the function's.
-    """
-    marks = [mark for mark in node.own_markers if mark.name == "side_effects"]
-    closest: list[Any] = list(getattr(getattr(node, "callspec", None), "marks", ()))
-    kind = getattr(node, "obj", None)
-    if isinstance(kind, type):
-        for base in kind.__mro__:
-            own = vars(base).get("pytestmark", [])
-            closest += own if isinstance(own, list) else [own]
-    places = {id(getattr(mark, "mark", mark)): place for place, mark in enumerate(closest)}
-    return sorted(marks, key=lambda mark: places.get(id(mark), len(places)))
-
-
-def _level(node: Any, mark: pytest.Mark) -> Level:
-    label = f"@pytest.mark.side_effects on {node.nodeid}"
-    problem = f"{label} takes no positional arguments ({mark.args[0]!r})" if mark.args else ""
-    if not problem:
-        try:
-            return level(mark.kwargs, label, node.nodeid)
-        except TypeError as error:
-            problem = str(error)
-    pytest.fail(f"{problem}. The marker is used as {USAGE}", pytrace=False)
-
-
-def _before_rollback(item: pytest.Item, watch: Watch) -> None:
-    """Django's `TestCase` rolls back, and forgets what waits for the commit, before the test's call is over."""
-    unittest = sys.modules.get("unittest.case")
-    instance = getattr(item, "instance", None)
-    if unittest is None or not isinstance(instance, unittest.TestCase):
-        return
-    if isinstance(instance, SideEffectsMixin):
-        instance.leave_asking_to_plugin()
-    ask_at_end(cast("TestCase", instance), lambda: _ask(item, watch))
-
-
-def _ask(item: pytest.Item, watch: Watch) -> None:
-    complaints = watch.complaints(lambda: _files(item))
-    if complaints:
-        pytest.fail(complaints, pytrace=False)
-
-
-def _add_section(item: pytest.Item, watch: Watch) -> None:
-    """Tell of swallowed refusals in the report of a test that has failed already: they may be the cause."""
-    complaints = swallowed(watch.read()[0], lambda: _files(item))
-    if complaints:
-        item.add_report_section("call", "side effects", complaints)
-
-
-def _files(item: pytest.Item) -> set[str]:
-    """The source files whose frames are the test's own."""
-    files = {str(item.path)}
-    kind = getattr(item, "cls", None)
-    if kind is not None:
-        files |= files_of_class(kind)
-    code = getattr(inspect.unwrap(getattr(item, "obj", None) or _files), "__code__", None)
-    if code is not None:
-        files.add(code.co_filename)
-    return files
+def _is_asked_for(items: Sequence[pytest.Item]) -> bool:
+    seen: set[Any] = set()
+    for item in items:
+        if "side_effects" in getattr(item, "fixturenames", ()):
+            return True
+        node: Any = item
+        while node is not None and node not in seen:
+            if any(mark.name == "side_effects" for mark in node.own_markers):
+                return True
+            if node is not item:
+                seen.add(node)
+            node = node.parent
+    return False

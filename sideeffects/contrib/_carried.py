@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sideeffects import _propagation, _registry
 from sideeffects._calls import Decision, Mode
 from sideeffects._decorator import declared_of
+from sideeffects._frozen import Frozen
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._runtime import explain_declared
 from sideeffects._state import scope, state
@@ -23,8 +23,7 @@ from sideeffects._state import scope, state
 _HANDED_OVER: Final = "handed over in a test run"
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(Frozen):
     """The test run that work was handed over in, while it runs in some other process.
 
     Attributes:

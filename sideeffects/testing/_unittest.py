@@ -10,7 +10,7 @@ from sideeffects._reading import Calls
 from sideeffects._state import state
 from sideeffects.errors import SideEffectError
 from sideeffects.testing._levels import OPTIONS, Level, level
-from sideeffects.testing._watch import Watch, collect_own_children, files_of_class
+from sideeffects.testing._watch import Watch, files_of_class
 
 if TYPE_CHECKING:
     from unittest import TestCase as Case
@@ -92,7 +92,7 @@ class SideEffectsMixin(Case):
         self._is_asked_by_plugin = True
 
     def _begin(self) -> Watch:
-        collect_own_children()
+        state.collect_children()
         state.sync()
         watch = Watch()
         self.side_effects = watch.calls

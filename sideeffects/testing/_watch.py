@@ -12,11 +12,10 @@ from typing import Final
 
 from sideeffects import transactions
 from sideeffects._calls import Call, Mode
-from sideeffects._ledger import Journal
 from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
-from sideeffects._state import JOURNAL_VARIABLE, Restorer, state
+from sideeffects._state import Restorer, state
 from sideeffects.errors import SideEffectBlocked
 from sideeffects.testing._levels import Level
 
@@ -105,7 +104,8 @@ class Watch:
 
     def is_quiet(self) -> bool:
         """Whether nothing has been called since the test began."""
-        state.sync()
+        if state.heard():
+            state.sync()
         return state.ledger.end == self._start and not self._earlier
 
     def complaints(self, files: Callable[[], Collection[str]]) -> str:
@@ -208,14 +208,3 @@ def files_of_class(kind: type) -> set[str]:
             if file:
                 files.add(file)
     return files
-
-
-def collect_own_children() -> None:
-    """A process that runs tests keeps the calls of its own children, instead of reporting to its parent."""
-    if state.journal is None:
-        return
-    state.own_journal()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        # What multiprocessing has forked runs this at its end, and (before Python 3.13) nothing known to `atexit`.
-        util.Finalize(None, Journal(os.environ[JOURNAL_VARIABLE]).remove, exitpriority=0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 TESTS = 2_000
 
-#: What must not be there after `import sideeffects`.
+#: What must not be there after importing all names of the package.
 UNWANTED = ("django", "sentry_sdk", "pytest", "_pytest", "celery")
 
 
@@ -39,23 +39,24 @@ def seconds(arguments, environment=None, folder="/"):
 
 
 def imports(turns=21):
-    """Milliseconds that `import sideeffects` takes above `import wrapt`, and those that `import wrapt` takes.
+    """Milliseconds above nothing that importing takes: wrapt, the package, and the package with its verbs.
 
     Of the least of many turns: a whole process meets every disturbance there is, and each of them makes it longer.
     """
-    runs = {code: [] for code in ("pass", "import wrapt", "import sideeffects")}
+    codes = ("pass", "import wrapt", "import sideeffects", "from sideeffects import side_effect")
+    runs = {code: [] for code in codes}
     for turn in range(turns + 1):
         for code, taken in runs.items():
             value = seconds(["-c", code]) * 1000
             if turn:  # the first one writes byte code
                 taken.append(value)
-    nothing, wrapt, ours = map(min, runs.values())
-    return ours - wrapt, wrapt - nothing
+    nothing, *others = map(min, runs.values())
+    return [taken - nothing for taken in others]
 
 
 def imported():
-    """The unwanted modules that `import sideeffects` imports."""
-    code = f"import sys, sideeffects; sys.exit(any(name in sys.modules for name in {UNWANTED}))"
+    """Whether importing all names of the package imports one of the unwanted modules."""
+    code = f"import sys; from sideeffects import *; sys.exit(any(name in sys.modules for name in {UNWANTED}))"
     try:
         seconds(["-c", code])
     except RuntimeError:

@@ -1,0 +1,234 @@
+"""The pytest hooks around each test, for suites in which there are effects.
+
+`pytest_plugin.py` registers them as soon as there may be calls: when an effect is declared, a marker or the fixture is
+used, or a child process has called one. Other suites do not pay for them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from sideeffects._reading import Calls
+from sideeffects._state import state
+from sideeffects.errors import UnknownSideEffect
+from sideeffects.testing._levels import USAGE, Level, level
+from sideeffects.testing._unittest import SideEffectsMixin, ask_at_end
+from sideeffects.testing._watch import Watch, files_of_class, swallowed
+
+if TYPE_CHECKING:
+    from unittest import TestCase
+
+
+class Watcher:
+    """The hooks around each test of one pytest run."""
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+        self._item: pytest.Item | None = None
+        self._is_late = False
+
+    def join(self, item: pytest.Item) -> None:
+        """Begin in the midst of a test: nothing has been called before, since nothing was declared."""
+        self.watch = Watch()
+        self._item = item
+        self._is_late = True
+
+    def calls(self) -> Calls:
+        """The calls of the running test, live."""
+        if self.watch is None:
+            self.watch = Watch()
+        return self.watch.calls
+
+    def complain_late(self, item: pytest.Item, start: int) -> None:
+        """Fail a test that has been reported, for what a child of it called, from position `start` of the ledger on."""
+        complaints = swallowed(state.ledger.read(start)[0], lambda: files_of(item))
+        if complaints:
+            report = pytest.TestReport(item.nodeid, item.location, {}, "failed", complaints, "teardown")
+            item.ihook.pytest_runtest_logreport(report=report)
+
+    # -- around a test
+
+    @pytest.hookimpl
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Begin: no calls yet, and the markers hold. Skipped tests do not come this far."""
+        if self.watch is not None:  # another plugin runs the test again
+            self.watch.finish()
+        self.watch = watch = Watch()
+        self._item = item
+        self._is_late = False
+        levels = _levels(item)
+        if levels:
+            _enter(watch, levels)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Ask, at the end of a test that passed, for what it has to answer for."""
+        watch = self.watch
+        if watch is None:
+            return (yield)
+        if type(item) is not pytest.Function:
+            _before_rollback(item, watch)
+        try:
+            result = yield
+        except BaseException:
+            _add_section(item, watch)
+            raise
+        if not watch.is_quiet():
+            _ask(item, watch)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """End, whatever happens."""
+        watch = self.watch
+        if watch is None:
+            return (yield)
+        # The hook around the test's own call was not there yet when that began.
+        complaints = watch.complaints(lambda: files_of(item)) if self._is_late else ""
+        start = state.ledger.end
+        try:
+            result = yield
+        finally:
+            watch.finish()
+            self.watch = self._item = None
+            if state.heard():
+                state.sync()
+        if state.ledger.end != start:
+            complaints += swallowed(state.ledger.read(start)[0], lambda: files_of(item))
+        if complaints:
+            pytest.fail(complaints, pytrace=False)
+        return result
+
+    # -- around a fixture
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, Any, Any]:
+        """Let the test step aside while something is set up for several tests."""
+        watch, item = self.watch, self._item
+        if watch is None or item is None:
+            return (yield)
+        if fixturedef.scope == "function" or request.node is item:
+            return (yield)
+        levels = _levels(request.node)
+        aside = _Aside(self, levels)
+        fixturedef.addfinalizer(aside.leave)
+        aside.enter()
+        state.sync()
+        start = state.ledger.end
+        try:
+            result = yield
+        finally:
+            aside.leave()
+        fixturedef.addfinalizer(aside.enter)
+        complaints = swallowed(state.ledger.read(start)[0], lambda: files_of(item))
+        if complaints:
+            pytest.fail(f"fixture {fixturedef.argname!r}: {complaints}", pytrace=False)
+        return result
+
+
+def _enter(watch: Watch, levels: Sequence[Level]) -> None:
+    problem = ""
+    try:
+        watch.enter(levels)
+    except UnknownSideEffect as error:
+        problem = f"UnknownSideEffect: {error}"
+    if problem:  # raised from here, it is not shown as raised while handling another
+        pytest.fail(problem, pytrace=False)
+
+
+class _Aside:
+    """The bracket around the setup, and later the teardown, of a fixture that several tests share."""
+
+    def __init__(self, watcher: Watcher, levels: Sequence[Level]) -> None:
+        self._watcher = watcher
+        self._levels = levels
+        self._back: Callable[[], None] | None = None
+
+    def enter(self) -> None:
+        self._back = (self._watcher.watch or Watch()).step_aside(self._levels)
+
+    def leave(self) -> None:
+        if self._back is not None:
+            self._back()
+            self._back = None
+
+
+def _levels(node: Any) -> list[Level]:
+    """What the markers of a node and of those that it is in say, the closest last."""
+    found: list[Level] = []
+    while node is not None:
+        if node.own_markers:
+            found += [_level(node, mark) for mark in _marks(node)]
+        node = node.parent
+    found.reverse()
+    return found
+
+
+def _marks(node: Any) -> list[pytest.Mark]:
+    """The markers of one node, the closest first.
+
+    Pytest has those of a class's bases before its own, and those of a parameter after the function's.
+    """
+    marks = [mark for mark in node.own_markers if mark.name == "side_effects"]
+    closest: list[Any] = list(getattr(getattr(node, "callspec", None), "marks", ()))
+    kind = getattr(node, "obj", None)
+    if isinstance(kind, type):
+        for base in kind.__mro__:
+            own = vars(base).get("pytestmark", [])
+            closest += own if isinstance(own, list) else [own]
+    places = {id(getattr(mark, "mark", mark)): place for place, mark in enumerate(closest)}
+    return sorted(marks, key=lambda mark: places.get(id(mark), len(places)))
+
+
+def _level(node: Any, mark: pytest.Mark) -> Level:
+    label = f"@pytest.mark.side_effects on {node.nodeid}"
+    problem = f"{label} takes no positional arguments ({mark.args[0]!r})" if mark.args else ""
+    if not problem:
+        try:
+            return level(mark.kwargs, label, node.nodeid)
+        except TypeError as error:
+            problem = str(error)
+    pytest.fail(f"{problem}. The marker is used as {USAGE}", pytrace=False)
+
+
+def _before_rollback(item: pytest.Item, watch: Watch) -> None:
+    """Django's `TestCase` rolls back, and forgets what waits for the commit, before the test's call is over."""
+    unittest = sys.modules.get("unittest.case")
+    instance = getattr(item, "instance", None)
+    if unittest is None or not isinstance(instance, unittest.TestCase):
+        return
+    if isinstance(instance, SideEffectsMixin):
+        instance.leave_asking_to_plugin()
+    ask_at_end(cast("TestCase", instance), lambda: _ask(item, watch))
+
+
+def _ask(item: pytest.Item, watch: Watch) -> None:
+    complaints = watch.complaints(lambda: files_of(item))
+    if complaints:
+        pytest.fail(complaints, pytrace=False)
+
+
+def _add_section(item: pytest.Item, watch: Watch) -> None:
+    """Tell of swallowed refusals in the report of a test that has failed already: they may be the cause."""
+    complaints = swallowed(watch.read()[0], lambda: files_of(item))
+    if complaints:
+        item.add_report_section("call", "side effects", complaints)
+
+
+def files_of(item: pytest.Item) -> set[str]:
+    """The source files whose frames are the test's own."""
+    files = {str(item.path)}
+    kind = getattr(item, "cls", None)
+    if kind is not None:
+        files |= files_of_class(kind)
+    code = getattr(inspect.unwrap(getattr(item, "obj", None) or files_of), "__code__", None)
+    if code is not None:
+        files.add(code.co_filename)
+    return files
