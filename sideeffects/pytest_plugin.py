@@ -18,7 +18,6 @@ from sideeffects._state import state
 if TYPE_CHECKING:
     from sideeffects._reading import Calls
     from sideeffects.pytest_watcher import Watcher
-
     from sideeffects.testing.races import Race
 
 state.latch("pytest runs (the sideeffects plugin is imported)")
@@ -70,7 +69,7 @@ def side_effects(request: pytest.FixtureRequest) -> Calls:
 
 @pytest.fixture
 def race() -> Race:
-    """Calls a function concurrently: `race(5, function, argument=1)`; `race.configured(timeout=5)` does so otherwise."""
+    """Calls a function concurrently: `race(5, function, argument=1)`; `race.configured(timeout=5)` is another one."""
     from sideeffects.testing.races import Race
 
     return Race()

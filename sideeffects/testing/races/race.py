@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from sideeffects._capturing import Window
 from sideeffects._state import state
-from sideeffects.testing._watch import collect_own_children
 from sideeffects.testing.races import _options
 from sideeffects.testing.races._options import Call, Options
 from sideeffects.testing.races._result import RaceResult
@@ -121,7 +120,7 @@ class Race:
         checked = _options.checked_calls(calls)
         _options.check_meeting(self._options)
         state.latch("a race is called")
-        collect_own_children()
+        state.collect_children()
         run = 0
         while True:
             run += 1
