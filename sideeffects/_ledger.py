@@ -164,6 +164,10 @@ class Pairing:
         """Look for the outcome of a call that this process has handed to another."""
         self._expected.setdefault(call.id, call)
 
+    def is_expected(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record is about a call that this process has handed to another."""
+        return _id_in(record) in self._expected
+
     def take(self, record: Mapping[str, Any]) -> Call | None:
         """The call that a record tells of; `None` for those of outcomes."""
         if "call" in record:
@@ -175,13 +179,18 @@ class Pairing:
                 else:
                     call.finish(outcome_from_record(early))
             return call
-        number = "-".join(map(str, (*record["process"], record["serial"])))
+        number = _id_in(record)
         known = self._open.pop(number, None) or self._expected.pop(number, None)
         if known is None:
             self._early[number] = record["outcome"]
         elif known.outcome is None:
             known.finish(outcome_from_record(record["outcome"]))
         return None
+
+
+def _id_in(record: Mapping[str, Any]) -> str:
+    """The `id` of the call that a record is about."""
+    return "-".join(map(str, (*record["process"], record["serial"])))
 
 
 class Journal:

@@ -14,6 +14,7 @@ from sideeffects import _values
 from sideeffects._calls import Call, Mode
 from sideeffects._reading import line_of
 from sideeffects._state import state
+from sideeffects.errors import LedgerError
 from sideeffects.runs import RunResult, Task, run_list
 
 __all__ = [
@@ -71,8 +72,14 @@ def get_process_run(run_id: object) -> list[dict[str, Any]]:
         a dict for each: `task_name`, `task_args` (as dj-saferunner wrote them: `"OrderedDict([('msg', 'hi')])"`) and
         `is_async`; and `arguments` (by parameter, defaults applied), `kwargs` (as given), `mode`, `reason`, `caller`
         (file and line), `run_id`, `pid` and `at` (UTC). Sensitive values read `[redacted]`.
+
+    Raises:
+        LedgerError: records of a ledger that processes share were evicted or torn, so the run may have been longer.
     """
-    return [_told(call) for call in _calls_of(str(run_id))[0]]
+    calls, missing = _calls_of(str(run_id))
+    if missing and state.rules_source().shared is not None:
+        raise LedgerError(f"run list {str(run_id)!r}", missing)
+    return [_told(call) for call in calls]
 
 
 def get_all_task_calls(run_id: object, task_name: str) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import override_settings
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from sideeffects import SideEffectBlocked, capture, run_side_effects, side_effect
+from sideeffects import Call, SideEffectBlocked, capture, force_run, run_side_effects, side_effect
+from sideeffects._background import run_parcel
 from sideeffects._state import state
 from sideeffects.checks import check_settings
 from sideeffects.errors import LedgerError
@@ -207,6 +208,41 @@ def test_threads_that_write_at_once_lose_nothing(kind: str, use: Any, production
     assert len({(call.arguments["thread"], call.arguments["number"]) for call in calls}) == len(calls) == 200
 
 
+@both
+def test_a_call_in_the_background_is_one_call_with_its_outcome(kind: str, use: Any, production: None) -> None:
+    """Whether a thread of this process runs it or a worker elsewhere."""
+    use(kind, POLICY={"*.refused": "raise"})
+    get = side_effect(name="http.get", async_ok=True)(lambda url: f"got {url}")
+    assert get.enqueue("/a").result(30) == "got /a"
+    [call] = shared_calls()
+    assert (call.is_async, call.outcome and call.outcome.result) == (True, "got /a")
+
+    # What a worker does with a parcel, whose outcome it writes: under the id of the call, whoever wrote that.
+    record = call.to_record() | {"process": [7, "web"], "serial": 1, "outcome": None}
+    parcel = {"id": "7-web-1", "name": "http.get", "args": ["/b"], "kwargs": {}, "is_forced": False, "run_id": None}
+    run_parcel(parcel)
+    state.rules_source().shared.log.append([json.dumps({"call": record})])  # type: ignore[union-attr]
+    told = {call.id: call.outcome and call.outcome.result for call in shared_calls()}
+    assert told == {call.id: "got /a", "7-web-1": "got /b"}
+
+
+@both
+def test_a_test_run_learns_what_came_of_a_call_that_a_worker_ran(kind: str, use: Any) -> None:
+    """It is its own call that gets the outcome."""
+    use(kind)
+    get = side_effect(name="http.get", async_ok=True)(lambda url: f"got {url}")
+    shared: Any = state.rules_source().shared
+    with capture() as calls, force_run("http.get"):
+        get("/a")
+    waiting = calls[0].to_record() | {"outcome": None}
+    call = Call.from_record(waiting)
+    shared.expect(call)
+    with capture() as since:
+        shared.log.append([json.dumps({"call": waiting}), json.dumps(calls[0].outcome_record() | {"at": time.time()})])
+        assert len(since) == 0
+    assert call.outcome is not None
+
+
 # -- in a test run
 
 
@@ -227,7 +263,8 @@ def test_a_test_run_sees_what_others_write_during_a_block(kind: str, use: Any) -
         before.assert_called("sms.send", to=("ann", 1), times=1)
     with capture() as calls:
         shared.log.append([json.dumps({"call": record | {"serial": 3, "outcome": None}})])
-        shared.log.append([json.dumps({"process": [1, "other"], "serial": 3, "outcome": record["outcome"]})])
+        outcome = {"process": [1, "other"], "serial": 3, "outcome": record["outcome"], "at": time.time()}
+        shared.log.append([json.dumps(outcome)])
     assert [call.id for call in calls] == ["1-other-3"]
     assert calls[0].outcome is not None
     assert len(before) == 2
@@ -304,6 +341,8 @@ def test_evicted_records_are_not_taken_for_calls_that_never_were(entries: int, u
         run_side_effects("r", [(send, {})])
     with pytest.raises(AssertionError, match=r"\d+ records are missing from it: the cache has evicted"):
         assert_call_count("r", 30)
+    with pytest.raises(LedgerError, match=r"\d+ records are missing from it: the cache has evicted"):
+        get_process_run("r")
     with pytest.raises(AssertionError, match="calls were dropped"):
         shared_calls("r").assert_called("sms.send", times=30)
     clear_run_cache()

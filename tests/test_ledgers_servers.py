@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.memcached_server import memcached_server
 from tests.postgres_server import postgres_server
 from tests.projects import Project
 from tests.redis_server import redis_server
@@ -147,6 +148,28 @@ def test_a_file_keeps_all_records_of_eight_processes(project: Project, tmp_path:
     """Each once, and those of each process in order."""
     ledger = {"BACKEND": "file", "PATH": str(tmp_path / "ledger.jsonl")}
     assert run(project, MANY, ledger=ledger) == "1600 1600 True"
+
+
+def test_memcached_keeps_all_records_of_eight_processes(project: Project) -> None:
+    """By Django's backend and a real client; the server is the real one where a variable names it."""
+    with memcached_server() as where:
+        cache = {"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache", "LOCATION": where}
+        assert run(project, MANY, cache) == "1600 1600 True"
+        program = """
+            from sideeffects.errors import LedgerError
+
+            clear_run_cache()
+            with force_run(send):
+                try:
+                    send("x" * 2_000_000, 0)
+                except LedgerError as error:
+                    print(error)
+            print(len(shared_calls()))
+        """
+        said, count = run(project, program, cache).splitlines()
+        assert "could not be written" in said
+        assert "too large" in said
+        assert count == "0"
 
 
 # -- transactions

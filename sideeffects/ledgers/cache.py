@@ -99,8 +99,6 @@ class CacheLog:
         self._told("written", lambda medium: medium.aside(lambda: self._append(medium, lines)))
 
     def _append(self, medium: Medium, lines: list[str]) -> None:
-        if self._owner is not _calls._process:  # noqa: SLF001 - the parent's streams, and locks that its threads held
-            self._lines, self._owner = {}, _calls._process  # noqa: SLF001
         # Where a thread's transaction keeps others from writing, they must not wait for each other here as well.
         line = self._lines.setdefault(threading.get_ident() if medium.may_roll_back else None, _Line())
         with line.lock:
@@ -247,6 +245,9 @@ class CacheLog:
             cache = caches[self.alias]  # of this thread
         except InvalidCacheBackendError as error:
             return str(error)
+        if self._owner is not _calls._process:  # noqa: SLF001 - a fork has its parent's streams, locks and connections
+            self._lines, self._owner = {}, _calls._process  # noqa: SLF001
+            cache.close()
         return medium_of(cache, is_trusted=self._is_trusted)
 
     def _told(self, what: str, work: Callable[[Medium], R]) -> R:

@@ -77,8 +77,16 @@ class Reader:
         self.since = since
         self.cursor: dict[str, Any] = {}
         self.pairing = Pairing()
-        self.lock = threading.Lock()
         self.lost = 0
+        self._lock = threading.Lock()
+        self._owner = _calls._process  # noqa: SLF001 - a child of a fork has another one
+
+    @property
+    def lock(self) -> threading.Lock:
+        """One reads at a time."""
+        if self._owner is not _calls._process:  # noqa: SLF001 - a thread of the parent may have held it
+            self._lock, self._owner = threading.Lock(), _calls._process  # noqa: SLF001
+        return self._lock
 
 
 class _Batch:
@@ -172,7 +180,7 @@ class Shared:
         if mine.settled is call:
             mine.settled = None
         elif mine.batch is None or id(call) not in mine.batch.waiting:  # where it waits, its outcome goes with it
-            self._append([json.dumps(call.outcome_record())])
+            self._append([_line(call.outcome_record() | {"at": time.time()})])
 
     # -- reading
 
@@ -193,10 +201,11 @@ class Shared:
                 if record is None:
                     lost += 1
                     continue
-                told = record.get("call")
-                if told is not None and (told["at"] < since or _is_own(told)):
+                told = record.get("call", record)
+                if told["at"] < since or (journal and record.get("journal") == journal):
                     continue
-                if journal and record.get("journal") == journal:
+                # Its own calls it has, in memory; of these it wants the outcomes that others write.
+                if _is_own(told) and ("call" in record or not reader.pairing.is_expected(told)):
                     continue
                 call = reader.pairing.take(record)
                 if call is not None:
@@ -241,7 +250,10 @@ def _line_of_call(call: Call, outcome: Outcome | None) -> str:
     record = call.to_record()
     if outcome is not None:
         record["outcome"] = outcome_to_record(outcome, call.scrubbed)
-    line: dict[str, Any] = {"call": record}
+    return _line({"call": record})
+
+
+def _line(line: dict[str, Any]) -> str:
     journal = state.journal
     if journal is not None and state.in_test_run():
         line["journal"] = journal.path  # who reads that need not read this

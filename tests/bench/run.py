@@ -4,7 +4,7 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about five minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, imports, plugin
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, imports, plugin
 """
 
 import json
@@ -20,7 +20,7 @@ import wrapt
 from timing import BARE, above, ratio
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("executing", "recording", "growth", "imports", "plugin")
+PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "imports", "plugin")
 
 missed = []
 
@@ -145,6 +145,35 @@ def growth():
         times = max(many[what], 0.5) / max(few[what], 0.5)  # below half a microsecond it is fast enough
         note = f"{few[what]:9.2f} {some[what]:9.2f} {many[what]:9.2f}"
         line(what, times, 2.0, note)
+
+
+def run_lists():
+    found = child("run_lists.py", "recording", SIDE_EFFECTS_TEST_RUN="1")
+    heading(f"Run lists of {found['tasks']:,} tasks, recorded in memory")
+    line("microseconds a task", found["ours"])
+    line("a task of it, of one in a list a tenth as long", found["growth"], 1.5)
+    if "theirs" in found:
+        line(
+            "of dj-saferunner, on LocMem",
+            found["ours"] / found["theirs"],
+            1 / 100,
+            f"1/{found['theirs'] / found['ours']:,.0f}",
+        )
+    found = child("run_lists.py", "executing")
+    heading("Run lists, executed in production")
+    line("microseconds added to calling an effect, a task", found["added"], 3)
+    line("microseconds for an undeclared function, a task", found["undeclared"])
+
+
+def ledgers():
+    for name, found in child("ledgers.py").items():
+        heading(f"A ledger shared by processes, {name}")
+        line("records that 8 processes x 200 have lost", found["lost"], 0, f"{found['kept']:,} kept")
+        line("microseconds a record of a run list of 5,000", found["list"])
+        if "rpush" in found:
+            line("a record of a run list, of one RPUSH", found["list"] / found["rpush"], 2)
+        line("microseconds a record of a call by itself", found["single"])
+        line("such a record with 5,000 there, of one with few", found["growth"], 2)
 
 
 def imports():

@@ -1,8 +1,6 @@
 """Run lists: recording compared with dj-saferunner, and what a list adds to calling its effects.
 
-    python tests/bench/run_lists.py
-
-It measures ratios within one run, and ends with exit code 1 when one is not what was promised. dj-saferunner keeps its
+`run.py` starts this once for each half, since one is a test run, and stays one; it prints JSON. dj-saferunner keeps its
 records in a list in Django's cache, and writes the whole list anew for each; it is measured on LocMem, the fastest.
 """
 
@@ -10,9 +8,8 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import os
+import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -63,8 +60,8 @@ def _no_sentry() -> ModuleType:
     return module
 
 
-def recording() -> list[tuple[str, str, bool]]:
-    """Rows of the table: recording in a test run."""
+def recording() -> dict[str, float]:
+    """Recording in a test run: microseconds a task."""
     configure()
     from django.core.cache import cache
 
@@ -86,26 +83,20 @@ def recording() -> list[tuple[str, str, bool]]:
     assert_call_count("bench", TASKS)
     ours = seconds(record(TASKS))
     small = seconds(record(TASKS // 10))
-    growth = ours / small / 10
-    rows = [
-        (f"record a list of {TASKS:,}", f"{ours * 1e3:.1f} ms, {ours / TASKS * 1e6:.2f} us a task", True),
-        ("  a task of it, over one of a list a tenth as long", f"{growth:.2f}", growth < 1.5),
-    ]
+    found = {"tasks": TASKS, "ours": ours / TASKS * 1e6, "growth": ours / small / 10}
     peer = dj_saferunner()
-    if peer is None:
-        return [*rows, ("  dj-saferunner", "not installed: nothing to compare with", True)]
+    if peer is not None:
 
-    def theirs() -> None:
-        cache.clear()
-        peer.safely_run_processes("bench", tasks(TASKS))
+        def theirs() -> None:
+            cache.clear()
+            peer.safely_run_processes("bench", tasks(TASKS))
 
-    slow = seconds(theirs, rounds=1)
-    faster = slow / ours
-    return [*rows, ("  dj-saferunner, over that", f"{faster:,.0f} ({slow:.2f} s)", faster >= 100)]
+        found["theirs"] = seconds(theirs, rounds=1) / TASKS * 1e6
+    return found
 
 
-def executing() -> list[tuple[str, str, bool]]:
-    """Rows of the table: executing, outside a test run."""
+def executing() -> dict[str, float]:
+    """Executing, outside a test run: microseconds a task."""
     from sideeffects import run_side_effects, side_effect
     from sideeffects._state import state
 
@@ -127,30 +118,11 @@ def executing() -> list[tuple[str, str, bool]]:
     assert not state.in_test_run(), "this is to be measured outside a test run"
     call()
     pairs = [(seconds(call, 1), seconds(lambda: run_side_effects("bench", entries), 1)) for _ in range(ROUNDS * 3)]
-    added = statistics.median((listed - called) / TASKS * 1e6 for called, listed in pairs)
-    other = seconds(lambda: run_side_effects("bench", undeclared)) / TASKS * 1e6
-    return [
-        ("execute: added to calling an effect, a task", f"{added:.2f} us (at most 3)", added <= 3),
-        ("execute: an undeclared function, a task", f"{other:.2f} us", True),
-    ]
-
-
-def main() -> int:
-    """Each half in a process of its own: one is a test run, and stays one."""
-    halves = {"recording": recording, "executing": executing}
-    if len(sys.argv) > 1:
-        rows = halves[sys.argv[1]]()
-        for label, value, _ in rows:
-            print(f"{label:<52} {value}")
-        return 0 if all(is_kept for *_, is_kept in rows) else 1
-    codes = []
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SIDE_EFFECTS", "PYTEST"))}
-    for half in halves:
-        own = {"SIDE_EFFECTS_TEST_RUN": "1"} if half == "recording" else {}
-        done = subprocess.run([sys.executable, __file__, half], env={**environment, **own}, check=False)
-        codes.append(done.returncode)
-    return max(codes)
+    return {
+        "added": statistics.median((listed - called) / TASKS * 1e6 for called, listed in pairs),
+        "undeclared": seconds(lambda: run_side_effects("bench", undeclared)) / TASKS * 1e6,
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print(json.dumps({"recording": recording, "executing": executing}[sys.argv[1]]()))
