@@ -383,6 +383,17 @@ def test_an_outcome_without_its_call_is_passed_over(tmp_path: Path) -> None:
     assert journal.torn == 0
 
 
+def test_an_outcome_is_added_once(tmp_path: Path) -> None:
+    """Although more than one process may write it, and the caller may know it before."""
+    journal = Journal(str(tmp_path / "journal"))
+    [call] = some_calls(1)
+    before = call.outcome
+    journal.expect(call)
+    journal.write_outcome(call)
+    assert journal.read_new() == []
+    assert call.outcome is before
+
+
 def test_its_file_is_for_its_owner_only(tmp_path: Path) -> None:
     """Reports of calls are nobody else's business, redacted or not."""
     journal = Journal(str(tmp_path / "journal"))
