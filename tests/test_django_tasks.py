@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import functools
 import importlib
 import itertools
 import sys
@@ -472,6 +473,31 @@ def test_a_backend_made_from_another_is_one_backend(shop: Any, package: str) -> 
         async_to_sync(backend.aenqueue)(shop.above, ["ben"], {})
     assert [call.arguments["to"] for call in calls] == ["ann", "ben"]
     assert backend.work() == ["really above", "really above"]
+
+
+def test_a_backend_whose_methods_come_from_elsewhere_is_decided(shop: Any, package: str) -> None:
+    """A class that knows nothing of tasks may bring `enqueue` into a backend."""
+    reached = []
+
+    class Publishing:
+        def enqueue(self, task: Any, args: Any, kwargs: Any) -> None:
+            reached.append(args)
+
+    base = importlib.import_module(f"{package}.backends.base").BaseTaskBackend
+
+    class Brought(Publishing, base):  # type: ignore[misc,valid-type]
+        pass
+
+    class Disguised(base):  # type: ignore[misc,valid-type]
+        @functools.wraps(base.enqueue)
+        def enqueue(self, task: Any, args: Any, kwargs: Any) -> None:
+            reached.append(args)
+
+    Disguised.__abstractmethods__ = frozenset()
+    for kind in (Brought, Disguised):
+        assert kind("default", {}).enqueue(shop.below, ["ann"], {}).return_value == {"id": "stub"}
+        assert async_to_sync(kind("default", {}).aenqueue)(shop.below, ["ann"], {}).return_value == {"id": "stub"}
+    assert reached == []
 
 
 def module_level(to: str) -> str:

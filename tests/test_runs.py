@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import functools
-import importlib.util
+import importlib
 import logging
 import pickle
 import subprocess
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import django
 import pytest
 from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
@@ -322,10 +323,9 @@ async def notify_later(to: str) -> str:
     return f"later {to}"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("django.tasks") is None, reason="Django has tasks since 6.0")
 def test_undeclared_django_tasks_are_decided_and_handed_to_their_backend() -> None:
     """Under their name, with the arguments that the caller gives; here they are called, coroutines as well."""
-    from django.tasks import task
+    task = importlib.import_module("django.tasks" if django.VERSION >= (6, 0) else "django_tasks").task
 
     plain, later = task(notify), task(notify_later)
     with_context = task(takes_context=True)(notify_in_context)

@@ -11,6 +11,7 @@ into alike, as soon as they are imported; this module imports neither.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -45,10 +46,10 @@ def _hook(base: Any, wrappers: dict[str, Callable[[Any], Any]]) -> None:
 
     def wrap_own(kind: Any) -> None:
         for name, wrapper in wrappers.items():
-            method = vars(kind).get(name)
-            if method is not None and not hasattr(method, "_side_effects_wrapper"):
+            method = inspect.getattr_static(kind, name)  # its own, or that of a class beside the base
+            if getattr(method, "_side_effects_wrapper", None) is not method:  # `functools.wraps` copies the mark
                 wrapped = wrapper(method)
-                wrapped._side_effects_wrapper = True  # noqa: SLF001 - ours
+                wrapped._side_effects_wrapper = wrapped  # noqa: SLF001 - ours
                 setattr(kind, name, wrapped)
 
     def wrap_all(kind: Any) -> None:

@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, assert_type
 
+from django_tasks import TaskResult, task
+
 from sideeffects import (
     Call,
     Calls,
@@ -319,6 +321,27 @@ assert_type(observe(watching), Callable[[], None])
 observe(watching_something_else)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 # -- deciding, the registry, declaring
+
+# -- tasks stay tasks, whichever decorator is above
+
+
+@side_effect(name="tasks.above", returns=1)
+@task
+def task_above(to: str) -> int:
+    return len(to)
+
+
+@task
+@side_effect(name="tasks.below")
+def task_below(to: str) -> int:
+    return len(to)
+
+
+assert_type(task_above.using(priority=1).enqueue("ann"), TaskResult[int])
+assert_type(task_below.enqueue("ann"), TaskResult[int])
+assert_type(task_above.call("ann"), int)
+task_above.enqueue(1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+force_run(task_above)
 
 assert_type(explain("sms.send"), Decision)
 assert_type(explain(bare).mode, Mode)
