@@ -250,6 +250,86 @@ def test_under_pytest_from_another_folder(project: Project, tmp_path: Path) -> N
     assert not project.executed
 
 
+OLD_TESTS = """
+    # Tests as one wrote them for django-concurrent-test-helper, with other imports.
+    import os
+    import time
+    import types
+
+    import pytest
+    from racing import count
+    from shop.models import Order
+    from sideeffects.testing import (
+        SUBPROCESS_TIMEOUT,
+        TerminatedProcessError,
+        WrappedError,
+        call_concurrently,
+        make_concurrent_calls,
+        override_environment,
+    )
+
+
+    def is_success(result):
+        return result is True and not isinstance(result, Exception)
+
+
+    def pay(number):
+        order = Order.objects.get(pk=number)
+        if order.paid:
+            return False
+        time.sleep(0.2)
+        order.paid = True
+        order.save()
+        return True
+
+
+    def fail(text):
+        raise LookupError(text)
+
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_race_shows():
+        order = Order.objects.create()
+        results = call_concurrently(3, pay, number=order.pk)
+        assert len(list(filter(is_success, results))) > 1
+
+
+    @pytest.mark.django_db(transaction=True)
+    def test_different_calls():
+        results = make_concurrent_calls((count, {"alias": "default"}), (fail, {"text": "wtf"}), ("racing:names", {}))
+        assert results[0] == 0
+        assert set(results[2]) == {"default", "other"}
+        errors = [result for result in results if isinstance(result, Exception)]
+        assert [(type(error), type(error.error)) for error in errors] == [(WrappedError, LookupError)]
+        assert errors[0].error.args == ("wtf",)
+        assert isinstance(errors[0].traceback, types.TracebackType)
+
+
+    def test_time_is_up():
+        (result,) = make_concurrent_calls((wait, {}))
+        assert isinstance(result, WrappedError)
+        assert isinstance(result.error, TerminatedProcessError)
+
+
+    def wait():
+        time.sleep(SUBPROCESS_TIMEOUT + 5)
+
+
+    def test_the_environment():
+        with override_environment(MINE="so special"):
+            assert call_concurrently(1, os.getenv, key="MINE") == ["so special"]
+        assert os.getenv("MINE") is None
+"""
+
+
+def test_tests_of_old_pass(project: Project) -> None:
+    """Those of django-concurrent-test-helper, whatever they were written for."""
+    project.write("test_old.py", OLD_TESTS)
+    environment = {"DJANGO_SETTINGS_MODULE": "config", "DJANGO_CONCURRENT_TESTS_TIMEOUT": "2"}
+    ran = project.run("-m", "pytest", "-q", "-p", "no:asyncio", "test_old.py", environment=environment)
+    assert "4 passed" in ran.stdout
+
+
 def test_in_a_script_without_a_runner(project: Project) -> None:
     """With settings that have no module; a race makes it a test run, and functions of `__main__` travel."""
     printed = project.program(

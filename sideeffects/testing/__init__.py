@@ -9,6 +9,7 @@ from sideeffects.testing._unittest import SideEffectsMixin
 
 if TYPE_CHECKING:
     from sideeffects.testing.races import (
+        SUBPROCESS_TIMEOUT,
         CannotTravel,
         Race,
         RaceError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "SUBPROCESS_TIMEOUT",
     "CannotTravel",
     "Race",
     "RaceError",

@@ -1,11 +1,18 @@
 """Races: calling Django code concurrently, in real processes, from a test."""
 
+from __future__ import annotations
+
 from sideeffects.testing.races._environment import override_environment
 from sideeffects.testing.races._errors import CannotTravel, RaceError, TerminatedProcessError, WrappedError
+from sideeffects.testing.races._options import default_timeout
 from sideeffects.testing.races._result import RaceResult
 from sideeffects.testing.races.race import Race, call_concurrently, make_concurrent_calls
 
+#: The default timeout as the environment has it now, in seconds.
+SUBPROCESS_TIMEOUT: float
+
 __all__ = [
+    "SUBPROCESS_TIMEOUT",
     "CannotTravel",
     "Race",
     "RaceError",
@@ -16,3 +23,9 @@ __all__ = [
     "make_concurrent_calls",
     "override_environment",
 ]
+
+
+def __getattr__(name: str) -> float:
+    if name == "SUBPROCESS_TIMEOUT":  # as django-concurrent-test-helper calls it
+        return default_timeout()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

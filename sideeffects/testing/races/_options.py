@@ -42,7 +42,7 @@ def checked(**given: Any) -> Options:
         raise ValueError(f'using is "processes" or "threads", not {given["using"]!r}')
     if given["switch_interval"] is not None and given["using"] != "threads":
         raise ValueError('switch_interval is for Race(using="threads"): processes are not switched by Python')
-    timeout = _default_timeout() if given["timeout"] is None else given["timeout"]
+    timeout = default_timeout() if given["timeout"] is None else given["timeout"]
     for name, value in (("timeout", timeout), ("patience", given["patience"])):
         if not _is_number(value) or not value > 0:
             raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
@@ -78,7 +78,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _default_timeout() -> float:
+def default_timeout() -> float:
+    """What `DJANGO_CONCURRENT_TESTS_TIMEOUT` says, else 30 seconds."""
     text = os.environ.get(TIMEOUT_VARIABLE, "")
     if not text:
         return _DEFAULT_TIMEOUT

@@ -22,8 +22,9 @@ class Race:
             `DJANGO_CONCURRENT_TESTS_TIMEOUT` says.
         using: `"processes"`, each with its own connections, memory and interpreter lock; or `"threads"` of the test
             process, for code that must share mocks or memory with the test.
-        databases: the aliases that racers use, to which they connect before the start; others are refused. By default
-            those that the test may use.
+        databases: the aliases that racers use, to which they connect before the start; others are refused to processes.
+            By default those that the test may use; racers then connect before the start to those that the test has
+            connected to.
         repeat: the race is run until it fails, and so often at most.
         seed: racers wait up to 4 ms after the gate, as this number says. By default they do so from the second of
             `repeat` runs on, each with a seed of its own; `RaceResult.seed` has the one that failed.
