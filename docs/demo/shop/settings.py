@@ -15,10 +15,13 @@ INSTALLED_APPS = ["shop", "sideeffects"]
 # No sessions and no cookies: orders come from machines, and there is nothing that a forged request could ride on.
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "shop.urls"
+DATABASE = Path(os.environ.get("SHOP_DATABASE", Path(__file__).parent.parent / "shop.sqlite3"))
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("SHOP_DATABASE", str(Path(__file__).parent.parent / "shop.sqlite3")),
+        "NAME": str(DATABASE),
+        # A file, not memory: the processes that race in `test_paying_at_once.py` must see it.
+        "TEST": {"NAME": str(DATABASE.with_name("test_shop.sqlite3"))},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -4,4 +4,4 @@ from django.urls import path
 
 from shop import views
 
-urlpatterns = [path("orders/", views.orders)]
+urlpatterns = [path("orders/", views.orders), path("orders/<int:number>/pay/", views.pay)]
