@@ -308,7 +308,7 @@ def test_wrong_settings_do_not_end_reading(use: Any) -> None:
 @both
 def test_records_expire(kind: str, use: Any, production: None) -> None:
     """They are neither there nor missed."""
-    use(kind, {"TIMEOUT": 1}, MODE="RECORD")
+    use(kind, {"TIMEOUT": 2}, MODE="RECORD")
     send = side_effect(name="sms.send")(lambda: None)
     run_side_effects("r", [(send, {})] * 3)
     assert_call_count("r", 3)
@@ -378,9 +378,10 @@ def test_a_stream_of_which_only_the_place_is_left_is_missed(use: Any) -> None:
     assert log.read({})[1].records == 0
 
 
-def test_what_comes_late_is_waited_for(use: Any) -> None:
+def test_what_comes_late_is_waited_for(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a replica, or from a server that stores keys one by one."""
     use("locmem")
+    monkeypatch.setattr("sideeffects.ledgers.cache._PAUSE", 0.5)
     log = CacheLog("shared", 60, is_trusted=False)
     log.append(["1"])
     for part in (".head.", ".call."):
