@@ -4,7 +4,6 @@ Declare each dangerous function once with `@side_effect` and go on calling it no
 that no test names; in production everything does, unless a policy says otherwise.
 """
 
-import sys
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 from sideeffects import _import_hooks, _test_run
@@ -80,15 +79,10 @@ def __dir__() -> list[str]:
 
 
 def _wire(_: object) -> None:
-    if "sideeffects.wiring" in sys.modules:  # done, or just being done: what it imports comes here as well
-        return
-    from sideeffects import wiring
+    # What it imports comes here as well, while it is being imported.
+    from importlib import import_module
 
-    try:
-        wiring.install()
-    except BaseException:  # wrong settings stop a test run: whoever goes on is stopped again
-        del sys.modules["sideeffects.wiring"]
-        raise
+    import_module("sideeffects.wiring")
 
 
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first

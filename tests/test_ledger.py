@@ -452,3 +452,35 @@ def test_the_journal_is_removed_at_exit_by_the_process_that_collects() -> None:
     assert ran.returncode == 0, ran.stderr
     assert not os.path.exists(ran.stdout.strip())
     assert ran.stdout.strip() != os.environ[JOURNAL_VARIABLE]
+
+
+def test_a_journal_that_listens_hears_of_each_line_once(tmp_path: Path) -> None:
+    """What is written is news until it is read."""
+    path = str(tmp_path / "journal")
+    journal, child = Journal(path), Journal(path)
+    journal.listen()
+    journal.listen()
+    assert not journal.has_news()
+    for _ in range(2):
+        child.write_call(some_calls(1)[0])
+        assert journal.has_news()
+        assert len(journal.read_new()) == 1
+        assert not journal.has_news()
+    journal.remove()
+    assert not os.path.exists(path)
+
+
+def test_a_journal_survives_the_emptying_of_its_folder(tmp_path: Path) -> None:
+    """Children make it anew, and what they write into the new one is read from its beginning."""
+    path = str(tmp_path / "journal")
+    journal, child = Journal(path), Journal(path)
+    journal.listen()
+    child.write_call(some_calls(1)[0])
+    assert len(journal.read_new()) == 1
+    os.unlink(path)
+    assert journal.read_new() == []
+    child.write_call(some_calls(1)[0])
+    assert len(journal.read_new()) == 1
+    child.write_call(some_calls(1)[0])
+    assert journal.has_news()
+    assert len(journal.read_new()) == 1

@@ -152,3 +152,20 @@ def test_a_child_forked_while_another_thread_declares_can_list() -> None:
     done.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_who_waits_for_a_declaration_is_told_of_the_first_one_only() -> None:
+    """At once if there is one already; and not at all if it has gone."""
+    from sideeffects._registry import store
+
+    told: list[str] = []
+    store.when_declared(lambda: told.append("first"))
+    gone = store.when_declared(lambda: told.append("gone"))
+    gone()
+    gone()
+    declare("a")
+    declare("b")
+    assert told == ["first"]
+    late = store.when_declared(lambda: told.append("late"))
+    late()
+    assert told == ["first", "late"]
