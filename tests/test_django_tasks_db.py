@@ -225,3 +225,22 @@ def test_what_a_killed_worker_was_running_is_not_run_again(project: DjangoTasksP
         'print(*DBTaskResult.objects.order_by("enqueued_at").values_list("status", flat=True))'
     )
     assert told.split() == ["RUNNING", "SUCCESSFUL"]
+
+
+def test_in_a_shared_ledger_a_call_is_one_call(project: DjangoTasksProject) -> None:
+    """In production too: it is written where it is enqueued, and the worker adds the outcome to it."""
+    ledger = {"LEDGER": {"BACKEND": "file", "PATH": str(project.root / "ledger")}}
+    project.in_production(
+        'shop_tasks.above.enqueue("x"); shop_tasks.inner.enqueue("x")',
+        RULES=json.dumps({**ledger, "ENGINE": "django_tasks"}),
+    )
+    project.work(RULES=json.dumps(ledger))
+    told = project.in_production(
+        """
+import json
+from sideeffects.ledgers import shared_calls
+print(json.dumps([[call.name, call.outcome.result] for call in shared_calls()]))
+""",
+        RULES=json.dumps(ledger),
+    )
+    assert json.loads(told) == [["above", "above x"], ["inner", "x"]]
