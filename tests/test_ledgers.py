@@ -20,6 +20,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from sideeffects import Call, SideEffectBlocked, capture, force_run, run_side_effects, side_effect
 from sideeffects._background import run_parcel
+from sideeffects._ledger import locked
 from sideeffects._state import state
 from sideeffects.checks import check_settings
 from sideeffects.errors import LedgerError
@@ -330,6 +331,23 @@ def test_a_file_grows_no_further_than_its_timeout(tmp_path: Path) -> None:
     assert read == list("01234567")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger", "ledger.1"]
     assert len(log.read({})[0]) < 8
+
+
+def test_a_line_goes_into_the_file_that_is_there_when_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may remove or replace it between the opening and the lock."""
+    log, other = (FileLog(str(tmp_path / "ledger"), 60) for _ in range(2))
+    log.append(["before"])
+
+    def locked_late(descriptor: int) -> Any:
+        monkeypatch.undo()
+        other.clear()
+        return locked(descriptor)
+
+    monkeypatch.setattr("sideeffects.ledgers.file.locked", locked_late)
+    log.append(["after"])
+    assert other.read({})[0] == ["after"]
 
 
 @pytest.mark.parametrize("entries", [4, 12])
