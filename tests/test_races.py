@@ -19,7 +19,7 @@ from django.core import mail
 from django.db import transaction
 from django.test import override_settings
 
-from sideeffects import Calls, Mode, forbid, force_run, record, stub
+from sideeffects import Calls, Mode, forbid, force_run, record, side_effect, stub
 from sideeffects.testing import (
     CannotTravel,
     Race,
@@ -27,6 +27,7 @@ from sideeffects.testing import (
     TerminatedProcessError,
     WrappedError,
     call_concurrently,
+    isolated_registry,
     make_concurrent_calls,
     override_environment,
 )
@@ -352,6 +353,34 @@ def test_nothing_executes_that_was_not_named(side_effects: Calls) -> None:
     """Racers are in the test's run."""
     assert call_concurrently(3, race_project.charge, cents=1) == ["recorded"] * 3
     assert {call.mode for call in side_effects} == {Mode.RECORD}
+
+
+def test_an_effect_without_a_place_is_decided_too(tmp_path: Path, side_effects: Calls) -> None:
+    """Declared inside a test, as a function or a method, it travels with its declaration, never without."""
+    trace = tmp_path / "executed"
+    with isolated_registry():
+
+        @side_effect(name="local.send", returns={"id": 1}, sensitive=["token"])
+        def send(to: str, token: str = "") -> None:
+            trace.touch()
+
+        class Terminal:
+            @side_effect(name="local.charge", returns="charged")
+            def charge(self, cents: int) -> None:
+                trace.touch()
+
+        def both() -> Any:
+            return send("ann", token="secret"), Terminal().charge(5)
+
+        assert call_concurrently(2, send, to="ann") == [{"id": 1}] * 2
+        assert call_concurrently(2, Terminal().charge, cents=5) == ["charged"] * 2
+        assert call_concurrently(2, both) == [({"id": 1}, "charged")] * 2
+        assert not trace.exists()
+        side_effects.assert_called("local.send", times=4)
+        assert [call.arguments["token"] for call in side_effects.named("local.send")] == ["[redacted]"] * 4
+        with force_run("local.send"):
+            call_concurrently(1, both)
+        assert trace.exists()
 
 
 def test_overrides_hold_in_racers() -> None:

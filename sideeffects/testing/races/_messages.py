@@ -19,6 +19,8 @@ from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
+from sideeffects._decorator import OPTIONS, BoundEffectFunction, EffectFunction, side_effect
+from sideeffects._registry import function_of, registry
 from sideeffects._values import text_of
 from sideeffects.testing.races._errors import CannotTravel, RaceError
 
@@ -121,6 +123,8 @@ class _References(pickle.Pickler):
     """Refuses references that the other side could not follow."""
 
     def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is EffectFunction and not _has_a_place(obj):
+            raise _NotThere(obj.effect.name)
         if isinstance(obj, (FunctionType, type)) and not can_be_imported(obj.__module__):
             raise _NotThere(obj.__module__)
         return NotImplemented
@@ -140,6 +144,11 @@ def _by_value(value: Any) -> bytes:
         """Takes the functions and classes of modules that are not there by value."""
 
         def reducer_override(self, obj: Any) -> Any:
+            # Looked at first: what cloudpickle takes for a plain function, it would send without the decision.
+            if type(obj) is BoundEffectFunction or (type(obj) is EffectFunction and _has_a_place(obj)):
+                return obj.__reduce__()
+            if type(obj) is EffectFunction:
+                return _declared_again, _declaration(obj)
             if isinstance(obj, (FunctionType, type)):
                 module = sys.modules.get(obj.__module__)
                 name = obj.__module__
@@ -155,6 +164,27 @@ def _by_value(value: Any) -> bytes:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
     return buffer.getvalue()
+
+
+# -- effects
+
+
+def _has_a_place(function: Any) -> bool:
+    """Whether an effect can be found by its reference."""
+    module, _, qualname = function.effect.dotted_path.partition(":")
+    return "<locals>" not in qualname and can_be_imported(module)
+
+
+def _declaration(function: Any) -> tuple[Any, ...]:
+    """An effect that has no place elsewhere: the function itself, and what it was declared with."""
+    effect = function.effect
+    options = {option: getattr(effect, option) for option in OPTIONS - {"name", "returns"}}
+    returns = function._self_declared.returns  # noqa: SLF001 - an effect's own, which it shows nobody
+    return effect.name, function.__wrapped__, returns, options
+
+
+def _declared_again(name: str, function: Any, returns: Any, options: dict[str, Any]) -> Any:
+    return function_of(name) if name in registry else side_effect(name=name, returns=returns, **options)(function)
 
 
 # -- what the other side can import
