@@ -1,6 +1,7 @@
 """Races between threads: the same doors, where racers share mocks and memory with the test."""
 
 import contextvars
+import sqlite3
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 
 from sideeffects import Calls, forbid, force_run
 from sideeffects.testing import Race, RaceError, TerminatedProcessError
@@ -129,7 +130,7 @@ def test_a_seed_gives_the_same_delays_again() -> None:
     assert first.start_skew > 0.0002
 
 
-def test_refusals_hold_for_threads(account: Account, django_db_blocker: Any) -> None:
+def test_refusals_hold_for_threads(account: Account) -> None:
     """A thread does not see the test's transaction either."""
     race = Race(using="threads", databases=[ALIAS])
     with (
@@ -137,8 +138,38 @@ def test_refusals_hold_for_threads(account: Account, django_db_blocker: Any) -> 
         pytest.raises(RaceError, match="a transaction is open on the database 'races'"),
     ):
         race.call_concurrently(2, race_project.balance)
-    with pytest.raises(RaceError, match=r"in-memory SQLite .* no other thread can see"):
-        Race(using="threads").call_concurrently(2, race_project.balance)
+    connections.settings["memory"] = {**connections.settings["default"], "NAME": ":memory:"}
+    try:
+        with pytest.raises(RaceError, match=r"'memory' is an in-memory SQLite .* no other thread can see"):
+            Race(using="threads", databases=["memory"]).call_concurrently(2, race_project.simple)
+    finally:
+        del connections["memory"], connections.settings["memory"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_see_the_memory_that_django_shares() -> None:
+    """What Django makes of an SQLite in memory for tests is for all threads; theirs leave no connection open."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE seen (number integer)")
+        cursor.execute("INSERT INTO seen VALUES (7)")
+    raw: list[Any] = []
+
+    def look() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT number FROM seen")
+            raw.append(connection.connection)
+            found: int = cursor.fetchone()[0]
+            return found
+
+    try:
+        assert Race(using="threads").call_concurrently(3, look) == [7, 7, 7]
+        assert len({id(one) for one in (connection.connection, *raw)}) == 4
+        for one in raw:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+                one.total_changes  # noqa: B018 - asks it
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE seen")
 
 
 def test_a_context_of_the_test_is_seen_by_its_threads() -> None:

@@ -189,8 +189,13 @@ def close_all() -> None:
     """Close this thread's connections."""
     if "django.db" in sys.modules:
         from django.db import connections
+        from django.db.backends.base.base import BaseDatabaseWrapper
 
         connections.close_all()
+        for connection in connections.all(initialized_only=True):
+            # Django keeps those to an SQLite in memory, which lives on in the test's.
+            if connection.connection is not None and not connection.allow_thread_sharing:
+                BaseDatabaseWrapper.close(connection)
 
 
 def report_sessions(tell: Callable[[tuple[str, int]], object]) -> None:
