@@ -1,12 +1,14 @@
 # Everything that a newcomer, a maintainer and CI run. `make` alone lists it.
 #
 #   PYTHON=python3.13 make test      another interpreter (after `make clean`)
+#   make test DJANGO=6.0 VENV=.v     another Django, in an environment of its own
 #   make test ARGS="-k ledger -x"    more options for pytest
 
 PYTHON ?= python3
+DJANGO :=
 ARGS   ?=
+VENV   := .venv
 
-VENV  := .venv
 BENCH := .venv-bench
 BIN   := $(VENV)/bin
 PIP   := -m pip --disable-pip-version-check --quiet --quiet
@@ -51,7 +53,7 @@ docs: $(VENV)/.with-docs ## Build the documentation; any warning is an error
 # Coverage starts before pytest loads the plugin and, through it, the package. That is why pytest-cov is not used.
 coverage: $(VENV) ## Run the suite under coverage; floors 0 to 4 must be covered branch by branch
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto -m "not once" $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto -m "not once and not processes" $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='sideeffects/*' --omit= --fail-under=0 --skip-covered
 	$(BIN)/coverage report
@@ -81,7 +83,7 @@ $(VENV)/.installed: pyproject.toml
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python $(PIP) install --upgrade "pip>=25.1"
-	@$(BIN)/python $(PIP) install --editable . --group test
+	@$(BIN)/python $(PIP) install --editable . --group test $(if $(DJANGO),"Django==$(DJANGO).*")
 	@touch $@
 
 $(VENV)/.with-%: $(VENV)/.installed

@@ -452,9 +452,12 @@ def test_what_python_does_not_let_replace_is_refused() -> None:
     assert array.array("b").append(1) is None
 
 
-def test_an_alias_that_was_imported_before_is_an_error(module: Callable[..., str]) -> None:
+def test_an_alias_that_was_imported_before_is_an_error(
+    module: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Calls through it would escape, so the error names module and attribute."""
     name = module("declared_alias")
+    monkeypatch.setitem(sys.modules, "declared_oddly", types.SimpleNamespace(send="no module, as some programs put there"))
     user = importlib.import_module(module("declared_alias_user", "from declared_alias import send as deliver"))
     with pytest.raises(DeclarationError) as refused:
         declare(f"{name}:send", name="send")

@@ -454,6 +454,78 @@ def test_the_journal_is_removed_at_exit_by_the_process_that_collects() -> None:
     assert ran.stdout.strip() != os.environ[JOURNAL_VARIABLE]
 
 
+JOURNAL_OF_A_RUNNER = """
+    import multiprocessing, os
+    from sideeffects import capture, side_effect
+    from sideeffects._state import state
+
+    @side_effect(name="send")
+    def send(): ...
+
+    def grandchild():
+        send()
+
+    def runner(told):
+        state.collect_children()
+        told.put(os.environ["SIDE_EFFECTS_JOURNAL"])
+        with capture() as calls:
+            process = fork.Process(target=grandchild)
+            process.start()
+            process.join()
+            told.put(calls.count("send"))
+
+    fork = multiprocessing.get_context("fork")
+    told = fork.SimpleQueue()
+    with capture() as calls:
+        process = fork.Process(target=runner, args=(told,))
+        process.start()
+        process.join()
+        assert calls.count("send") == 0, calls
+    path, count = told.get(), told.get()
+    assert count == 1, count
+    assert path != os.environ["SIDE_EFFECTS_JOURNAL"]
+    assert not os.path.exists(path), path
+"""
+
+
+def test_a_child_that_runs_tests_keeps_what_its_own_children_call() -> None:
+    """It does not tell its parent, and removes its journal at its end, at which multiprocessing skips `atexit`."""
+    environment = {name: value for name, value in os.environ.items() if name != JOURNAL_VARIABLE}
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(JOURNAL_OF_A_RUNNER)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**environment, "SIDE_EFFECTS_TEST_RUN": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+NOBODY_REPORTS = """
+    import os
+    from sideeffects._state import state
+
+    state.collect_children()
+    assert state.heard() is False
+    print(os.environ.get("SIDE_EFFECTS_JOURNAL"))
+"""
+
+
+def test_who_collects_outside_of_a_test_run_names_no_journal() -> None:
+    """A race in a script of production has no children that report; effects would look for the journal's file."""
+    unwanted = (JOURNAL_VARIABLE, "SIDE_EFFECTS_TEST_RUN", "PYTEST_VERSION")
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(NOBODY_REPORTS)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in unwanted},
+    )
+    assert (ran.stdout.strip(), ran.stderr) == ("None", "")
+
+
 def test_a_journal_that_listens_hears_of_each_line_once(tmp_path: Path) -> None:
     """What is written is news until it is read."""
     path = str(tmp_path / "journal")
