@@ -457,7 +457,7 @@ def test_an_alias_that_was_imported_before_is_an_error(
 ) -> None:
     """Calls through it would escape, so the error names module and attribute."""
     name = module("declared_alias")
-    monkeypatch.setitem(sys.modules, "declared_oddly", types.SimpleNamespace(send="no module, as some programs put there"))
+    monkeypatch.setitem(sys.modules, "declared_oddly", types.SimpleNamespace(send="this is no module"))
     user = importlib.import_module(module("declared_alias_user", "from declared_alias import send as deliver"))
     with pytest.raises(DeclarationError) as refused:
         declare(f"{name}:send", name="send")
