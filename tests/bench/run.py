@@ -3,8 +3,9 @@
 Each line is measured in one run, the cases taking turns, and is a ratio of costs above that of a bare call, unless it
 says otherwise. Exits with 1 when a target is missed.
 
-    make bench                           everything, in about five minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, imports, plugin
+    make bench                           everything, in about seven minutes
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, imports,
+                                         plugin
 """
 
 import json
@@ -20,7 +21,7 @@ import wrapt
 from timing import BARE, above, ratio
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "imports", "plugin")
+PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "races", "imports", "plugin")
 
 missed = []
 
@@ -174,6 +175,36 @@ def ledgers():
             line("a record of a run list, of one RPUSH", found["list"] / found["rpush"], 2)
         line("microseconds a record of a call by itself", found["single"])
         line("such a record with 5,000 there, of one with few", found["growth"], 2)
+
+
+def races():
+    found = child("races.py")
+    for count in ("5", "20"):
+        both = found[count]
+        heading(f"Races of {count} calls that make one query each on PostgreSQL; milliseconds")
+        line("warm, of django-concurrent-test-helper", both["ratio"], 1 / 20, f"1/{1 / both['ratio']:,.0f}")
+        line("from the first start to the last, of calls that wait", both["waiting skew"], 1)
+        line("the same, of calls that query", both["skew"])
+        line("the same, of django-concurrent-test-helper", both["their skew"])
+        line("a race", both["warm"], None, "in turns with the peer's")
+        line("a race after others of its kind", both["warm alone"])
+        line("the first race of a test process", both["cold"])
+        line("a race of django-concurrent-test-helper", both["theirs"])
+        line("processor seconds of a race", both["seconds"])
+        line("processor seconds of the first", both["cold seconds"])
+        line("processor seconds of django-concurrent-test-helper", both["their seconds"])
+    few, some, many = (found[f"{count} idle"] for count in (10, 50, 100))
+    heading("Races of 10, 50 and 100 calls without a database; at most how often a racer of 100 costs one of 10")
+    for what, unit, factor, target in (
+        ("seconds", "processor milliseconds", 1000, 1.5),
+        ("warm alone", "milliseconds", 1, None),  # of the whole machine, whatever else it does
+    ):
+        costs = [one[what] * factor / count for count, one in ((10, few), (50, some), (100, many))]
+        note = "".join(f"{cost:9.2f} " for cost in costs)
+        line(f"{unit} a racer", costs[2] / costs[0], target, note)
+    heading("Two payments that look first; one comes 20 ms later. Of 30 races, how many charge twice")
+    line("they start together", found["plain"])
+    line("that charge once although they meet at the charge", 30 - found["meeting"], 0)
 
 
 def imports():
