@@ -220,11 +220,11 @@ class _LatchingState(type):
 
 
 def _hook_management(management: Any) -> None:
-    _before(management.ManagementUtility, "__init__", lambda _, argv=None: _sign_in_command_line(argv))
+    _before(management.ManagementUtility, "__init__", lambda _, /, argv=None: _sign_in_command_line(argv))
 
 
 def _hook_commands(base: Any) -> None:
-    _before(base.BaseCommand, "execute", lambda command, *_, **__: _sign_in_command(command))
+    _before(base.BaseCommand, "execute", lambda command, /, *_, **__: _sign_in_command(command))
 
 
 def _hook_unittest(main: Any) -> None:
@@ -235,7 +235,7 @@ def _hook_unittest(main: Any) -> None:
 
 def _hook_text_runner(module: Any) -> None:
     """Editors and home-made scripts use the runner of unittest without its program."""
-    _before(module.TextTestRunner, "run", lambda runner, *_, **__: _BY_RUNNER if _is_for_tests(runner) else "")
+    _before(module.TextTestRunner, "run", lambda runner, /, *_, **__: _BY_RUNNER if _is_for_tests(runner) else "")
 
 
 def _hook_doctest(doctest: Any) -> None:

@@ -14,6 +14,7 @@ from sideeffects._ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._policy import Rule, Rules
 from sideeffects._registry import EVERYTHING, check_name
 from sideeffects._values import normalise
+from sideeffects.probe_rules import check_probes
 
 
 def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
@@ -329,7 +330,7 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "ENGINE": ("E008", _check_engine),
     "USE_SENTRY": ("E009", _check_flag),
     "SENSITIVE": ("E010", _check_sensitive),
-    "PROBES": ("E011", _check_not_yet({})),
+    "PROBES": ("E011", check_probes),
     "GUARD": ("E012", _check_not_yet("off", {})),
     "TRANSACTIONS": ("E013", _check_not_yet("off")),
 }

@@ -46,7 +46,18 @@ WRONG = [
     ("E009", {"USE_SENTRY": "yes"}, "must be True or False, not 'yes'"),
     ("E010", {"SENSITIVE": "pin"}, "must be a list of names, not 'pin'"),
     ("E010", {"SENSITIVE": [""]}, "'' is no name"),
-    ("E011", {"PROBES": {"SKIP_APPS": []}}, "does not have that feature yet"),
+    ("E011", {"PROBES": []}, "must be a dict, not []"),
+    ("E011", {"PROBES": {"TOKENS": "x"}}, "has no key 'TOKENS'; did you mean 'TOKEN'?"),
+    ("E011", {"PROBES": {"SKIP_APPS": []}}, "has no key 'SKIP_APPS'"),
+    ("E011", {"PROBES": {"TOKEN": ""}}, "TOKEN must consist of printable ASCII characters"),
+    ("E011", {"PROBES": {"TOKEN": ["ok", 7]}}, "TOKEN must be a string, or a list of strings"),
+    ("E011", {"PROBES": {"ALLOWED_IPS": "127.0.0.1"}}, "ALLOWED_IPS must be a list of addresses"),
+    ("E011", {"PROBES": {"ALLOWED_IPS": ["10.0.0.0/64"]}}, "has '10.0.0.0/64', which is no address and no network"),
+    ("E011", {"PROBES": {"PUBLIC": "yes"}}, "PUBLIC must be True or False, not 'yes'"),
+    ("E011", {"PROBES": {"CACHE_SECONDS": -1}}, "CACHE_SECONDS must be a number of seconds, not -1"),
+    ("E011", {"PROBES": {"TIMEOUT": 0}}, "TIMEOUT must be above 0, not 0"),
+    ("E011", {"PROBES": {"PARALLEL": 1.5}}, "PARALLEL must be a whole number above 0, not 1.5"),
+    ("E011", {"PROBES": {"TRUST_X_FORWARDED_FOR": -1}}, "or how many proxies append to it, not -1"),
     ("E012", {"GUARD": "warn"}, "does not have that feature yet"),
     ("E013", {"TRANSACTIONS": "warn"}, "does not have that feature yet"),
 ]
@@ -96,6 +107,8 @@ def test_all_problems_are_shown_at_once() -> None:
         {"MODE": "record", "POLICY": {"*": "RAISE", "__all__": "execute"}, "TEST_RUN": False, "FORCE_RUN": ""},
         {"LEDGER": {"MAX_CALLS": 5}, "ENGINE": "threads", "SENSITIVE": ["pin"], "USE_SENTRY": False},
         {"PROBES": {}, "GUARD": "off", "TRANSACTIONS": "off", "DECLARE": []},
+        {"PROBES": {"TOKEN": ["a", "b"], "ALLOWED_IPS": ["::1", "10.0.0.0/8"], "PUBLIC": False, "READ_ONLY": True}},
+        {"PROBES": {"CACHE_SECONDS": 0, "TIMEOUT": 2.5, "PARALLEL": 4, "TRUST_X_FORWARDED_FOR": 2, "TOKEN": None}},
     ],
 )
 def test_right_settings_are_not_complained_about(settings: object) -> None:

@@ -1,0 +1,114 @@
+"""`SmokeTest`, also named `Probe`: a test case for live systems."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import unittest
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar
+
+from sideeffects.probes.results import Outcome, Results
+from sideeffects.probes.running import ProbeRunner
+from sideeffects.probes.specs import EVERY_DATABASE, Found, Spec, traits_of
+
+Totals = tuple[int, int, int, int, list[str], list[str]]
+
+
+class SmokeTest(unittest.TestCase):
+    """A probe: a `unittest.TestCase` that may run on a live system, and is found in `smoke.py` and `probes.py`.
+
+    All that it writes to databases is rolled back, and the declared effects that it calls are held back and reported.
+    A test may be `async def`; it uses the databases under the same protection.
+
+    Attributes:
+        timeout: seconds for each test; `None` for what the settings or the command say.
+        tags: what `--tag` and `?tag=` select by.
+        databases: the aliases that it may use, or `"__all__"`.
+        force_run: the effects that it may execute, as decorated functions, names or globs.
+        read_only: whether writing to a database is an error.
+    """
+
+    timeout: ClassVar[float | None] = None
+    tags: ClassVar[Collection[str]] = ()
+    databases: ClassVar[Collection[str]] = EVERY_DATABASE
+    force_run: ClassVar[Sequence[object]] = ()
+    read_only: ClassVar[bool] = False
+
+    #: As in django-smoketest, a message that is given stands for the one that unittest makes.
+    longMessage = False
+
+    def __init__(self, methodName: str | Callable[[str], object] = "runTest") -> None:  # noqa: N803 - unittest's name
+        self._log: Callable[[str], object] | None = None
+        if callable(methodName):
+            self._log, methodName = methodName, "runTest"  # noqa: N806 - as above
+        super().__init__(methodName)
+        test = getattr(self, methodName, None)
+        if inspect.iscoroutinefunction(test):
+            vars(self)[methodName] = _synchronous(test)
+
+    def run(self, result: unittest.TestResult | None = None) -> Any:
+        """Run the test.
+
+        Without a result, on an instance that was made without the name of a test, all tests of the class are run, as
+        django-smoketest has it.
+
+        Returns:
+            unittest's result; in the second case how many were run, passed, failed and errored, and the lines of
+            those that failed and of those that errored.
+        """
+        if result is None and self._testMethodName == "runTest" and not hasattr(self, "runTest"):
+            return self._run_all()
+        return super().run(result)
+
+    def _run_all(self) -> Totals:
+        results: Results = ProbeRunner(parallel=1).run(Found(tuple(specs_of(type(self), "", ""))))
+        failed = [probe.line for probe in results.having(Outcome.FAILED)]
+        errored = [probe.line for probe in results.having(Outcome.ERRORED)]
+        if self._log is not None:
+            for probe in results.having(Outcome.FAILED, Outcome.ERRORED):
+                self._log(probe.line)
+        return results.run, results.count(Outcome.PASSED), len(failed), len(errored), failed, errored
+
+
+def specs_of(case: type[unittest.TestCase], app: str, app_name: str) -> list[Spec]:
+    """The probes of a class, sorted by name."""
+    traits = traits_of(case)
+    return [
+        Spec(
+            f"{case.__module__}.{case.__qualname__}.{name}",
+            app,
+            app_name,
+            case,
+            name,
+            functools.partial(_made, case, name),
+            traits,
+        )
+        for name in unittest.defaultTestLoader.getTestCaseNames(case)
+    ]
+
+
+def _made(case: Any, name: str) -> unittest.TestCase:
+    """An instance for one test, also of classes whose constructor takes no name (django-smoketest's took none)."""
+    try:
+        made: unittest.TestCase = case(name)
+    except TypeError:
+        if not issubclass(case, SmokeTest) or case.__init__ is SmokeTest.__init__:
+            raise
+        without: SmokeTest = case()
+        SmokeTest.__init__(without, name)
+        return without
+    return made
+
+
+def _synchronous(test: Callable[[], Any]) -> Callable[[], object]:
+    """A test that is `async def`, run so that what it does with databases comes back to this thread."""
+
+    @functools.wraps(test)
+    def run() -> object:
+        from asgiref.sync import async_to_sync
+
+        result: object = async_to_sync(test)()
+        return result
+
+    return run

@@ -1,0 +1,153 @@
+"""Finding probes: `smoke.py` and `probes.py` of each installed app, and packages of these names with all in them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+import unittest
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, Final
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+
+from sideeffects import discovery
+from sideeffects.probes.case import SmokeTest, specs_of
+from sideeffects.probes.refusals import ProbesRefused
+from sideeffects.probes.specs import Broken, Found, Spec, traits_of
+
+MODULES: Final = ("smoke", "probes")
+_OURSELVES: Final = "sideeffects"
+
+
+def find(skip: Iterable[str] = ()) -> Found:
+    """All probes of the project, in the order of the installed apps.
+
+    Args:
+        skip: labels or dotted names of apps to leave out, besides those in `SMOKETEST_SKIP_APPS`.
+
+    Raises:
+        ProbesRefused: a test case that must not run on a live system is among them.
+    """
+    left_out = {*skip, *skipped_apps()}
+    broken: list[Broken] = []
+    cases: dict[type[unittest.TestCase], tuple[AppConfig, list[Spec] | None]] = {}
+    for app in installed():
+        if not left_out & {app.label, app.name, _class_path(app)}:
+            for module in _modules(app, broken):
+                for case, specs in _cases(module, app):
+                    # Where it is defined counts more than where it was found first.
+                    if case not in cases or specs is not None:
+                        cases[case] = app, specs
+    refused = sorted({f"{case.__module__}.{case.__qualname__}" for case in cases if _is_for_tests(case)})
+    if refused:
+        raise ProbesRefused(
+            f"nothing was run, since {' and '.join(refused)} must not run on a live system: Django's test cases flush "
+            f"databases and put test doubles in place. Derive from sideeffects.probes.SmokeTest or unittest.TestCase"
+        )
+    found: list[Spec] = []
+    for case, (app, specs) in cases.items():
+        found += specs_of(case, app.label, app.name) if specs is None else specs
+    return Found(tuple(found), tuple(broken))
+
+
+def skipped_apps() -> tuple[str, ...]:
+    """What `SMOKETEST_SKIP_APPS` names."""
+    value: Any = getattr(settings, "SMOKETEST_SKIP_APPS", None) or ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def installed() -> list[AppConfig]:
+    """The installed apps, without this one, as `INSTALLED_APPS` has them now."""
+    listed = list(settings.INSTALLED_APPS)
+    every = [app for app in apps.get_app_configs() if app.name != _OURSELVES]
+    if all(app.name in listed or _class_path(app) in listed for app in every):
+        return every
+    names = {AppConfig.create(entry).name for entry in listed}
+    return [app for app in every if app.name in names]
+
+
+def _class_path(app: AppConfig) -> str:
+    return f"{type(app).__module__}.{type(app).__qualname__}"
+
+
+# -- modules
+
+
+def _modules(app: AppConfig, broken: list[Broken]) -> Iterator[ModuleType]:
+    if not hasattr(app.module, "__path__"):
+        return
+    for name in MODULES:
+        full = f"{app.name}.{name}"
+        if find_spec(full) is not None:
+            yield from _with_submodules(full, app, broken)
+
+
+def _with_submodules(name: str, app: AppConfig, broken: list[Broken]) -> Iterator[ModuleType]:
+    try:
+        with discovery.recording():
+            module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code raises is reported
+        broken.append(Broken(app.label, app.name, name, error))
+        # Submodules cannot be imported without their package.
+        return
+    yield module
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        yield from _with_submodules(f"{name}.{found.name}", app, broken)
+
+
+# -- classes
+
+
+def _cases(module: ModuleType, app: AppConfig) -> Iterator[tuple[type[unittest.TestCase], list[Spec] | None]]:
+    """The test cases of a module; with their probes where `suite()` picks them, as django-probe has it."""
+    suite = getattr(module, "suite", None)
+    if inspect.isfunction(suite) and suite.__module__ == module.__name__:
+        yield from _of_suite(suite(), app)
+        return
+    for value in list(vars(module).values()):
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and not _is_a_base(value):
+            yield value, None
+
+
+def _of_suite(suite: Any, app: AppConfig) -> Iterator[tuple[type[unittest.TestCase], list[Spec]]]:
+    specs: dict[type[unittest.TestCase], list[Spec]] = {}
+    for test in _flat(suite):
+        name = test._testMethodName  # noqa: SLF001 - unittest has no public name for it
+        case = type(test)
+        path = f"{case.__module__}.{case.__qualname__}.{name}"
+        spec = Spec(path, app.label, app.name, case, name, _once(test), traits_of(case))
+        specs.setdefault(case, []).append(spec)
+    yield from specs.items()
+
+
+def _once(test: unittest.TestCase) -> Any:
+    def make() -> unittest.TestCase:
+        return test
+
+    return make
+
+
+def _flat(suite: Any) -> Iterator[Any]:
+    for one in suite:
+        if isinstance(one, unittest.TestSuite):
+            yield from _flat(one)
+        else:
+            yield one
+
+
+def _is_a_base(case: type) -> bool:
+    """Whether it is there to be derived from: ours, unittest's, Django's."""
+    package = case.__module__.partition(".")[0]
+    return case is SmokeTest or package == "unittest" or case.__module__.startswith("django.test")
+
+
+def _is_for_tests(case: type) -> bool:
+    """Whether it is one of Django's, told without importing them."""
+    testcases = sys.modules.get("django.test.testcases")
+    simple: Any = getattr(testcases, "SimpleTestCase", ())
+    return issubclass(case, simple)

@@ -1,0 +1,57 @@
+"""OpenMetrics, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from sideeffects.probes.results import Outcome, ProbeResult, Results
+
+
+def render(results: Results) -> str:
+    """The report."""
+    return "\n".join([*_lines(results), "# EOF"]) + "\n"
+
+
+def _lines(results: Results) -> Iterator[str]:
+    yield from _family("sideeffects_probes_up", "Whether all probes passed.", [({}, float(results.passed))])
+    yield from _family(
+        "sideeffects_probes",
+        "How many probes had this outcome.",
+        [({"outcome": outcome.value}, results.count(outcome)) for outcome in Outcome],
+    )
+    yield from _family("sideeffects_probes_duration_seconds", "How long the run took.", [({}, results.duration)])
+    yield from _family(
+        "sideeffects_probes_started_timestamp_seconds", "When the run began.", [({}, results.started.timestamp())]
+    )
+    each = [(_labels(probe), probe) for probe in results.probes]
+    yield from _family(
+        "sideeffects_probe_success",
+        "Whether the probe passed; skipped ones are left out.",
+        [(labels, float(not probe.is_bad)) for labels, probe in each if probe.outcome is not Outcome.SKIPPED],
+    )
+    yield from _family(
+        "sideeffects_probe_duration_seconds", "How long the probe took.", [(labels, p.duration) for labels, p in each]
+    )
+    yield from _family(
+        "sideeffects_probe_held_back_effects",
+        "How many calls of side effects were held back.",
+        [(labels, len(probe.held_back)) for labels, probe in each],
+    )
+
+
+def _labels(probe: ProbeResult) -> dict[str, str]:
+    return {"app": probe.app, "probe": probe.id}
+
+
+def _family(name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Iterator[str]:
+    yield f"# TYPE {name} gauge"
+    if name.endswith("_seconds"):
+        yield f"# UNIT {name} seconds"
+    yield f"# HELP {name} {text}"
+    for labels, value in samples:
+        listed = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+        yield f"{name}{f'{{{listed}}}' if listed else ''} {value!r}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -1,0 +1,155 @@
+"""What came of probes: frozen values, which reports read."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from sideeffects._calls import Call, Mode
+from sideeffects._frozen import Frozen
+from sideeffects._values import describe
+
+
+class Outcome(enum.StrEnum):
+    """What came of one probe."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERRORED = "errored"
+    SKIPPED = "skipped"
+
+
+class Effect(Frozen):
+    """One call of a declared effect by a probe.
+
+    Attributes:
+        name: the effect's name.
+        arguments: JSON-safe and redacted.
+        mode: what was decided: `RECORD` where it was held back, `EXECUTE` where the probe forced it.
+        reason: why.
+        caller: `file:line`.
+        text: the call in one line, redacted.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    mode: Mode
+    reason: str
+    caller: str
+    text: str
+
+    @classmethod
+    def of(cls, call: Call) -> Effect:
+        """What is kept of a call."""
+        shown = ", ".join(f"{name}={describe(value)}" for name, value in call.arguments.items())
+        data = call.as_data()
+        return cls(call.name, data["arguments"], call.mode, call.reason, call.caller, f"{call.name}({shown})")
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether nothing happened."""
+        return self.mode is not Mode.EXECUTE
+
+
+class ProbeResult(Frozen):
+    """One probe.
+
+    Attributes:
+        id: `module.Class.method`.
+        app: the label of its app.
+        module: its module.
+        class_name: its class, empty for a module that could not be imported.
+        method: its method, empty for what is not a test (`setUpClass`, a module).
+        outcome: what came of it.
+        message: in one line; empty when it passed.
+        traceback: with the tracebacks of all that went wrong.
+        duration: seconds.
+        effects: the declared effects that it called.
+        tags: its tags.
+    """
+
+    id: str
+    app: str
+    module: str
+    class_name: str
+    method: str
+    outcome: Outcome
+    message: str = ""
+    traceback: str = ""
+    duration: float = 0.0
+    effects: tuple[Effect, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it failed or errored."""
+        return self.outcome in (Outcome.FAILED, Outcome.ERRORED)
+
+    @property
+    def line(self) -> str:
+        """What is wrong, in one line, as django-smoketest says it."""
+        return f"{self.id} {self.outcome}: {self.message}"
+
+    @property
+    def held_back(self) -> tuple[Effect, ...]:
+        """The effects that were not executed."""
+        return tuple(effect for effect in self.effects if effect.is_held_back)
+
+    @property
+    def executed(self) -> tuple[Effect, ...]:
+        """The effects that the probe forced."""
+        return tuple(effect for effect in self.effects if not effect.is_held_back)
+
+
+class Results(Frozen):
+    """One run of probes.
+
+    Attributes:
+        probes: each with what came of it, in the order in which they were found.
+        started: when (UTC).
+        duration: seconds.
+        notes: what else is to be said of the run, a sentence each.
+        is_whole: whether all that was selected was run: no Ctrl-C, and no failure with `failfast`.
+    """
+
+    probes: tuple[ProbeResult, ...]
+    started: datetime.datetime
+    duration: float
+    notes: tuple[str, ...] = ()
+    is_whole: bool = True
+
+    def having(self, *outcomes: Outcome) -> tuple[ProbeResult, ...]:
+        """Those with one of these outcomes."""
+        return tuple(probe for probe in self.probes if probe.outcome in outcomes)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed or errored."""
+        return not any(probe.is_bad for probe in self.probes)
+
+    @property
+    def status(self) -> str:
+        """`PASS` or `FAIL`."""
+        return "PASS" if self.passed else "FAIL"
+
+    @property
+    def classes(self) -> int:
+        """How many classes had a probe that was run."""
+        return len({(probe.module, probe.class_name) for probe in self.probes if probe.class_name})
+
+    @property
+    def run(self) -> int:
+        """How many were run: all but the skipped ones and what is no test."""
+        return sum(1 for probe in self.probes if probe.method and probe.outcome is not Outcome.SKIPPED)
+
+    def count(self, outcome: Outcome) -> int:
+        """How many have this outcome; what is no test counts only when it went wrong."""
+        return sum(1 for probe in self.probes if probe.outcome is outcome and (probe.method or probe.is_bad))
+
+    def without_details(self) -> Results:
+        """For those who may only know whether all is well: no message, no traceback, no effect."""
+        return self.replace(
+            probes=tuple(probe.replace(message="", traceback="", effects=()) for probe in self.probes), notes=()
+        )

@@ -1,0 +1,354 @@
+"""Running probes: one thread works, another one watches.
+
+The thread that asks for the run watches. It starts further workers while all of them wait for something, and takes the
+place of a worker whose probe is past its timeout: that thread is left to itself, without its connections and without
+anything that it might execute. It is a daemon, and so keeps no process from ending.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import datetime
+import sys
+import threading
+import time
+import traceback
+import unittest
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.db import connections
+
+from sideeffects.probes.databases import Terms
+from sideeffects.probes.outcomes import Collector, message_of, result_of, traceback_of
+from sideeffects.probes.protection import Guard, is_inside_a_probe
+from sideeffects.probes.queue import Queue, Unit
+from sideeffects.probes.refusals import CommitRefused, ProbesRefused
+from sideeffects.probes.results import Outcome, ProbeResult, Results
+from sideeffects.probes.specs import Broken, Found
+
+DEFAULT_TIMEOUT: Final = 30.0
+#: How many wait together at most, where nobody said: each has connections of its own.
+DEFAULT_PARALLEL: Final = 16
+#: How often is looked whether all workers wait, in seconds.
+_LOOK: Final = 0.004
+#: A worker that used less of the processor than this part of the time is waiting.
+_BUSY: Final = 0.5
+
+Listener = Callable[[ProbeResult, int, int], object]
+
+#: Probes whose thread still hangs since an earlier run, with that thread.
+_hanging: Final[dict[str, threading.Thread]] = {}
+
+
+class ProbeRunner:
+    """Runs probes. `PROBE_RUNNER` names a subclass of it.
+
+    Args:
+        parallel: how many may run together; `None` for as many as wait, up to 16.
+        timeout: seconds for each probe; a class may ask for less, and for more only where this is not given.
+        read_only: whether no probe may write.
+        failfast: whether to begin nothing more after the first failure.
+        listener: is told of each result, with how many are done and how many there are.
+    """
+
+    def __init__(
+        self,
+        *,
+        parallel: int | None = None,
+        timeout: float | None = None,
+        default_timeout: float = DEFAULT_TIMEOUT,
+        read_only: bool = False,
+        failfast: bool = False,
+        listener: Listener | None = None,
+    ) -> None:
+        self.parallel = parallel or DEFAULT_PARALLEL
+        self.timeout = timeout
+        self.default_timeout = default_timeout
+        self.read_only = read_only
+        self.failfast = failfast
+        self.listener = listener
+        self.is_stopped = False
+        self._lock = threading.Condition()
+        self._queue = Queue(())
+        self._workers: list[Worker] = []
+        self._results: list[tuple[tuple[int, int, int], ProbeResult]] = []
+        self._told = 0
+
+    def run(self, found: Found) -> Results:
+        """Run these probes. It returns when all are over, or past their timeout.
+
+        Raises:
+            ProbesRefused: a probe runs probes.
+        """
+        if is_inside_a_probe():
+            raise ProbesRefused("a probe cannot run probes: it would wait for itself")
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        self.is_stopped = False
+        self._told = 0
+        self._queue = Queue(found.specs)
+        self._results = [((-1, 0, position), _import_error(broken)) for position, broken in enumerate(found.broken)]
+        self._tell()
+        if self._results and self.failfast:
+            self.stop()
+        reason = _why_in_sequence()
+        if reason:
+            self._run_here()
+        else:
+            self._watch()
+        whole = not self.is_stopped
+        results = tuple(result for _, result in sorted(self._results, key=lambda pair: pair[0]))
+        return Results(results, started, time.perf_counter() - clock, (reason,) if reason else (), whole)
+
+    def stop(self) -> None:
+        """Begin nothing more. What runs is finished; a signal handler may call this."""
+        self.is_stopped = True
+
+    # -- one unit
+
+    def limit(self, unit: Unit) -> float:
+        """Seconds that a probe may take."""
+        own = unit.traits.timeout
+        if self.timeout is None:
+            return own or self.default_timeout
+        return self.timeout if own is None else min(own, self.timeout)
+
+    def perform(self, unit: Unit, guard: Guard, deadline: float | None) -> ProbeResult:
+        """Run one unit under its protection, in this thread."""
+        traits = unit.traits
+        started = time.perf_counter()
+        if traits.problem:
+            return unit.known.replace(outcome=Outcome.ERRORED, message=traits.problem)
+        collector = Collector()
+        try:
+            guard.start(Terms(traits.databases, traits.read_only or self.read_only, deadline), traits.force)
+            try:
+                _call(unit, collector)
+            finally:
+                guard.stop()
+        except unittest.SkipTest as skip:
+            collector.skipped.append(str(skip))
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
+            collector.errors.append(("", error))
+        for attempt in guard.attempts:
+            if not any(isinstance(error, CommitRefused) for _, error in collector.errors):
+                collector.errors.append(
+                    (
+                        "",
+                        CommitRefused(
+                            f"a probe can neither commit nor end its transaction, and this one tried to: {attempt}"
+                        ),
+                    )
+                )
+        duration = time.perf_counter() - started
+        calls = guard.calls
+        outcome = collector.outcome
+        if outcome is Outcome.PASSED and not calls:
+            return unit.known.replace(duration=duration)
+        return result_of(unit.known, outcome, collector.message, collector.traceback, duration, calls)
+
+    def _note(self, unit: Unit, result: ProbeResult) -> None:
+        """Write a result down; the lock is held."""
+        if unit.spec is not None or result.outcome is not Outcome.PASSED or result.effects:
+            self._results.append((unit.position, result))
+        self._results += [((*unit.position[:2], 1), skipped) for skipped in self._queue.done(unit, result)]
+        if self.failfast and result.is_bad:
+            self.stop()
+
+    def _take(self) -> Unit | None:
+        if self.is_stopped:
+            self._queue.stop()
+        return self._queue.take()
+
+    def _tell(self) -> None:
+        """Tell the listener what is new; in the thread that asked for the run."""
+        while self._told < len(self._results):
+            result = self._results[self._told][1]
+            self._told += 1
+            if self.listener is not None:
+                self.listener(result, self._told, self._queue.total)
+
+    # -- in this thread
+
+    def _run_here(self) -> None:
+        guard = Guard(is_borrowed=True)
+        while (unit := self._take()) is not None:
+            result = contextvars.copy_context().run(self.perform, unit, guard, None)
+            self._note(unit, result)
+            self._tell()
+
+    # -- in workers
+
+    def _watch(self) -> None:
+        context = contextvars.copy_context()
+        workers: list[Worker] = []
+        with self._lock:
+            self._grow(1, context, workers)
+            while self._workers or len(self._queue):
+                self._lock.wait(self._pause())
+                self._give_up_on_hanging()
+                if not self._workers:
+                    self._grow(1, context, workers)
+                elif len(self._queue) and all(worker.is_waiting() for worker in self._workers):
+                    self._grow(len(self._workers), context, workers)
+                self._lock.release()
+                try:
+                    self._tell()
+                finally:
+                    self._lock.acquire()
+        for worker in workers:
+            if not worker.is_abandoned:
+                worker.join()
+        self._tell()
+
+    def _pause(self) -> float:
+        """How long to wait before looking again, in seconds."""
+        if len(self._queue) and len(self._workers) < self.parallel:
+            return _LOOK
+        now = time.monotonic()
+        ends = [worker.deadline for worker in self._workers if worker.unit is not None]
+        return min(0.1, max(0.0005, min(ends, default=now + 0.1) - now))
+
+    def _grow(self, number: int, context: contextvars.Context, workers: list[Worker]) -> None:
+        for _ in range(min(number, len(self._queue), self.parallel - len(self._workers))):
+            worker = Worker(self, context)
+            self._workers.append(worker)
+            workers.append(worker)
+            worker.start()
+
+    def _give_up_on_hanging(self) -> None:
+        now = time.monotonic()
+        for worker in list(self._workers):
+            unit = worker.unit
+            if unit is not None and now > worker.deadline:
+                worker.is_abandoned = True
+                self._workers.remove(worker)
+                self._note(unit, worker.timed_out(unit))
+
+    def work(self, worker: Worker) -> None:
+        """What a worker does: one unit after the other."""
+        try:
+            while True:
+                with self._lock:
+                    unit = None if worker.is_abandoned else self._take()
+                    if unit is None:
+                        return
+                    hanging = _hanging.get(unit.known.id)
+                    if hanging is not None and hanging.is_alive():
+                        self._note(unit, _still_hanging(unit))
+                        continue
+                    _hanging.pop(unit.known.id, None)
+                    worker.begin(unit, self.limit(unit))
+                result = worker.context.copy().run(self.perform, unit, worker.guard, worker.deadline)
+                with self._lock:
+                    if worker.is_abandoned:
+                        return
+                    worker.unit = None
+                    self._note(unit, result)
+        finally:
+            worker.guard.close()
+            with self._lock:
+                if worker in self._workers:
+                    self._workers.remove(worker)
+                self._lock.notify()
+
+
+class Worker(threading.Thread):
+    """A thread that runs probes, with its protection.
+
+    Attributes:
+        unit: what it runs now.
+        deadline: when that is over, on the clock of `time.monotonic`.
+        is_abandoned: whether the run has given it up.
+    """
+
+    def __init__(self, runner: ProbeRunner, context: contextvars.Context) -> None:
+        super().__init__(name="probe", daemon=True)
+        self.guard = Guard()
+        self.context = context
+        self.unit: Unit | None = None
+        self.deadline = 0.0
+        self.is_abandoned = False
+        self._runner = runner
+        self._limit = 0.0
+        self._began = 0.0
+        self._seen: tuple[object, float, float] = (None, 0.0, 0.0)
+
+    def run(self) -> None:
+        """Run probes until there are none."""
+        self._runner.work(self)
+
+    def begin(self, unit: Unit, limit: float) -> None:
+        """Note what runs now."""
+        self._limit = limit
+        self._began = time.monotonic()
+        self.deadline = self._began + limit
+        self.unit = unit
+
+    def is_waiting(self) -> bool:
+        """Whether since the last look it did nothing but wait, with one and the same unit."""
+        unit, now, used = self.unit, time.monotonic(), self._processor_time()
+        last_unit, then, before = self._seen
+        self._seen = (unit, now, used)
+        return unit is not None and unit is last_unit and used - before < _BUSY * (now - then)
+
+    def _processor_time(self) -> float:
+        clock = getattr(time, "pthread_getcpuclockid", None)
+        if clock is None or self.ident is None:  # not on Windows: there, who is at the same probe counts as waiting
+            return 0.0
+        return time.clock_gettime(clock(self.ident))
+
+    def timed_out(self, unit: Unit) -> ProbeResult:
+        """Free what it holds. Returns what came of the probe, with the place where it hangs."""
+        frame = sys._current_frames().get(self.ident or 0)  # noqa: SLF001 - documented in spite of its name
+        place = "" if frame is None else "".join(traceback.format_stack(frame))
+        _hanging[unit.known.id] = self
+        self.guard.abandon()
+        message = f"it took longer than its timeout of {self._limit:g} s"
+        trace = f"It hangs here:\n{place}" if place else ""
+        duration = time.monotonic() - self._began
+        return result_of(unit.known, Outcome.ERRORED, message, trace, duration, self.guard.calls)
+
+
+def _call(unit: Unit, collector: Collector) -> None:
+    if unit.spec is None:
+        assert unit.work is not None  # noqa: S101 - a unit is a probe or a fixture
+        unit.work()
+    else:
+        case: Any = unit.spec.make()
+        case(collector)
+
+
+def _import_error(broken: Broken) -> ProbeResult:
+    # As django-smoketest says it, whose users look for these words.
+    message = f"Exception while importing smoke test script: {message_of(broken.error)}"
+    trace = traceback_of(broken.error)
+    return ProbeResult(broken.module, broken.app, broken.module, "", "", Outcome.ERRORED, message, trace)
+
+
+def _still_hanging(unit: Unit) -> ProbeResult:
+    message = "it still hangs since an earlier run, and was not started again"
+    return unit.known.replace(outcome=Outcome.ERRORED, message=message)
+
+
+def _why_in_sequence() -> str:
+    """Why probes cannot run in threads of their own; empty when they can."""
+    for alias in connections:
+        connection: Any = connections[alias]
+        if any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+            return _SEQUENCE.format("they run inside a TestCase")
+        if connection.vendor == "sqlite" and connection.is_in_memory_db():
+            return _SEQUENCE.format(f"the database {alias!r} is in memory, where only this thread sees it")
+    return ""
+
+
+_SEQUENCE: Final = "Probes ran one after the other, in savepoints and without timeouts: {}."
+
+
+def failed_to_run(message: str) -> Results:
+    """What is reported when no probe was run."""
+    now = datetime.datetime.now(datetime.UTC)
+    result = ProbeResult("probes", "", "", "", "", Outcome.ERRORED, message)
+    return Results((result,), now, 0.0, is_whole=False)

@@ -1,0 +1,72 @@
+"""One run at a time for the same selection: whoever asks meanwhile waits for it, and gets its results.
+
+This holds within one process. Each process of a web server has runs of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Final
+
+from sideeffects.probes.protection import is_inside_a_probe
+from sideeffects.probes.refusals import ProbesRefused
+from sideeffects.probes.results import Results
+
+
+class _Flight:
+    """One run, and what came of it."""
+
+    def __init__(self) -> None:
+        self.is_over = threading.Event()
+        self.results: Results | None = None
+        self.error: BaseException | None = None
+        self.ended = 0.0
+
+
+class Shared:
+    """The runs of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[Hashable, _Flight] = {}
+
+    def results(self, key: Hashable, seconds: float, run: Callable[[], Results]) -> Results:
+        """The results of a run with this key: of one that ended within the last `seconds`, or is under way, or now.
+
+        Raises:
+            ProbesRefused: a probe asks, which would wait for itself.
+            BaseException: what the run raised.
+        """
+        if is_inside_a_probe():
+            raise ProbesRefused("a probe cannot run probes: it would wait for itself")
+        with self._lock:
+            self._forget(seconds)
+            flight = self._flights.get(key)
+            is_ours = flight is None
+            if flight is None:
+                flight = self._flights[key] = _Flight()
+        if not is_ours:
+            flight.is_over.wait()
+        else:
+            try:
+                flight.results = run()
+            except BaseException as error:
+                flight.error = error
+                raise
+            finally:
+                flight.ended = time.monotonic()
+                flight.is_over.set()
+        if flight.results is None:
+            raise ProbesRefused(f"the run that was waited for ended with {flight.error!r}")
+        return flight.results
+
+    def _forget(self, seconds: float) -> None:
+        now = time.monotonic()
+        for key, flight in list(self._flights.items()):
+            if flight.is_over.is_set() and (flight.results is None or now - flight.ended >= seconds):
+                del self._flights[key]
+
+
+shared: Final = Shared()

@@ -1,0 +1,72 @@
+"""`manage.py probe`, in production: what is run, what is shown, how it ends."""
+
+import pytest
+
+from tests.probe_project import ProbeProject
+
+pytestmark = pytest.mark.processes
+
+SHOP = """
+    import effects
+    from shop.models import Row
+    from sideeffects.probes import SmokeTest
+
+
+    class Checkout(SmokeTest):
+        tags = ["checkout"]
+
+        def test_order(self):
+            Row.objects.create(name="x")
+            effects.attempt("an order")
+            self.assertEqual(Row.objects.count(), 1)
+
+        def test_wrong(self):
+            self.assertEqual(1, 2)
+
+
+    class Pages(SmokeTest):
+        tags = ["pages"]
+
+        def test_about(self):
+            pass
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> ProbeProject:
+    """A project with three probes, one of which fails."""
+    made = ProbeProject(tmp_path_factory.mktemp("project"))
+    made.write("shop/probes.py", SHOP)
+    made.manage("migrate", "--verbosity=0")
+    return made
+
+
+def test_all_probes_are_run_and_shown(project: ProbeProject) -> None:
+    """As django-smoketest prints it, with what was held back; what failed ends with exit code 1."""
+    project.forget()
+    done = project.manage("probe", code=1)
+    lines = done.stdout.splitlines()
+    assert lines[:6] == [
+        "FAIL",
+        "test classes: 2",
+        "tests run: 3",
+        "tests passed: 2",
+        "tests failed: 1",
+        "tests errored: 0",
+    ]
+    assert "shop.probes.Checkout.test_wrong failed: 1 != 2" in lines
+    assert "shop.probes.Checkout.test_order would have run: shop.send(place='an order')" in lines
+    assert (project.attempted["an order"], project.executed["an order"]) == (1, 0)
+
+
+def test_labels_and_tags_choose(project: ProbeProject) -> None:
+    """All passed: exit code 0, under both names of the command."""
+    for command, *chosen in (["probe", "shop.Pages"], ["smoketest", "--tag", "pages"], ["probe", "shop.probes.Pages"]):
+        assert "tests run: 1\ntests passed: 1\n" in project.manage(command, *chosen, code=0).stdout
+
+
+def test_a_label_that_means_nothing_runs_nothing(project: ProbeProject) -> None:
+    """With close matches, and exit code 2."""
+    done = project.manage("probe", "shop.Page", code=2)
+    assert "no probe is called 'shop.Page'; did you mean 'shop.Pages'" in done.stderr
+    assert not done.stdout
