@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import importlib
 import itertools
+import logging
 import os
 import sys
 import threading
@@ -18,7 +20,7 @@ from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._handles import Handle
 from sideeffects._plugs import Parcel, plugs
-from sideeffects._policy import Stub, decide
+from sideeffects._policy import EXECUTED, Stub, decide
 from sideeffects._reading import check_known
 from sideeffects._registry import function_of
 from sideeffects._runtime import alias_of, answer, begin, execute, finish, logger
@@ -86,7 +88,7 @@ def hand_over(
     if call is not None:
         state.expect(call)
     parcel = Parcel(number, effect.name, args, kwargs, state.in_test_run(), run_id)
-    work = work_of(declared, wrapped, call, args, kwargs)
+    work = _reporting(declared, wrapped, call, args, kwargs, run_id)
     engine = plugs.engine()
     engine.check(parcel)
 
@@ -114,6 +116,82 @@ def work_of(
         return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
 
     return work
+
+
+def _reporting(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    call: Call | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run_id: str | None,
+) -> Callable[[], Any]:
+    """The same for an engine of this process: nobody may ever ask the handle, so who reports hears of an error."""
+    work = work_of(declared, wrapped, call, args, kwargs)
+
+    def run() -> Any:
+        try:
+            return work()
+        except Exception as error:
+            report(error, call or _unwritten_job(declared, wrapped, args, kwargs, run_id))
+            raise
+
+    return run
+
+
+def _unwritten_job(
+    declared: Declared, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], run_id: str | None
+) -> Call:
+    instance = getattr(wrapped, "__self__", None)
+    return unwritten(declared, instance, args, kwargs, EXECUTED, "a background worker", 0, True, run_id)
+
+
+def unwritten(
+    declared: Declared,
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    decision: Decision,
+    code: CodeType | str,
+    instruction: int,
+    is_async: bool,
+    run_id: str | None,
+) -> Call:
+    """A call that nobody has written down, for who reports its error: it knows which values are secret."""
+    try:
+        bound = declared.bind(instance, args, kwargs)
+    except TypeError:
+        # Wrong arguments, which may be what the error is about. Those without a name cannot be told from secrets.
+        bound, args = kwargs, ()
+    names = state.rules_source().sensitive
+    return Call(
+        declared.effect,
+        decision,
+        bound,
+        args,
+        kwargs,
+        instance,
+        (),
+        code,
+        instruction,
+        time.time(),
+        names,
+        is_async,
+        run_id,
+    )
+
+
+#: Logs the errors that `report` tells of: who reports what is logged as well need not listen.
+reported: Final = logging.getLogger("sideeffects.reported")
+
+
+def report(error: BaseException, call: Call) -> None:
+    """Tell who reports errors. It changes nothing."""
+    try:
+        plugs.report_error(error, call)
+    except Exception as failure:  # noqa: BLE001 - who reports changes nothing
+        with contextlib.suppress(Exception):
+            logger.error("could not report an error of %s (%s)", call.name, type(failure).__name__)
 
 
 def answered(

@@ -125,8 +125,9 @@ class Plugs:
     def __init__(self) -> None:
         self.deferral: Deferral = NoTransactions()
         self.engine: Callable[[], Engine] = _no_engine
-        #: Told of each error that a run list has swallowed, with the call that raised it (its values redacted, with
-        #: `name`, `run_id`, `is_async`, `arguments` and `scrubbed`). What it raises is logged, and changes nothing.
+        #: Told of each error that a run list has swallowed, or that was raised in a background of this process, with
+        #: the call that raised it (its values redacted, with `name`, `run_id`, `is_async`, `arguments` and `scrubbed`).
+        #: What it raises is logged, and changes nothing.
         self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
 
 

@@ -39,8 +39,8 @@ class Rules(Frozen):
     max_calls: int = 10_000
     #: What runs the background: the name of an engine, or the dotted path of one.
     engine: str = "threads"
-    #: Whether run lists go on after a task that fails (`USE_SENTRY`, `SAFERUNNER_USE_SENTRY`).
-    swallow: bool = False
+    #: Whether Sentry hears of errors (`USE_SENTRY`, `SAFERUNNER_USE_SENTRY`), so that run lists go on after one.
+    use_sentry: bool = False
     #: Where calls are written for other processes as well; `None` when they stay in memory.
     shared: SharedLedger | None = None
     #: Whether these can only change with a notice (so that the fast switch may rely on them).

@@ -12,7 +12,7 @@ import contextvars
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CodeType, MappingProxyType
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub, decide
-from sideeffects._state import EMPTY, scope, state
+from sideeffects._state import EMPTY, Observer, scope, state
 from sideeffects.errors import SideEffectBlocked
 
 logger: Final = logging.getLogger("sideeffects")
@@ -250,19 +250,26 @@ def finish(call: Call, outcome: Outcome) -> None:
         except Exception as error:  # noqa: BLE001 - as above
             _warn("could not write the outcome of %s", call, error)
     if state.observers:
-        _notify(call)
+        _notify(call, [watching.finished for watching in state.observers])
+
+
+def begun(call: Call | None) -> float:
+    """Tell those who watch executions that this one starts. Returns when, for the duration of its outcome."""
+    if state.observers and call is not None:
+        _notify(call, [watching.started for watching in state.observers if watching.started is not None])
+    return time.perf_counter()
 
 
 _is_notifying: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("sideeffects_notifying", default=False)
 
 
-def _notify(call: Call) -> None:
-    """Observers see each finished call, but not those that observers make."""
+def _notify(call: Call, observers: Sequence[Observer]) -> None:
+    """Observers are told of each call, but not of those that observers make."""
     if _is_notifying.get():
         return
     token = _is_notifying.set(True)
     try:
-        for observer in state.observers:
+        for observer in observers:
             try:
                 observer(call)
             except Exception as error:  # noqa: BLE001 - an observer changes nothing
@@ -276,7 +283,7 @@ def _notify(call: Call) -> None:
 
 def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
-    started = time.perf_counter()
+    started = begun(call)
     try:
         result = wrapped(*args, **kwargs)
     except BaseException as error:

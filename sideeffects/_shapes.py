@@ -19,7 +19,7 @@ from sideeffects._calls import Call, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub
-from sideeffects._runtime import alias_of, answer, begin, finish, returned, stubbed
+from sideeffects._runtime import alias_of, answer, begin, begun, finish, returned, stubbed
 
 
 async def _coroutine(
@@ -56,7 +56,7 @@ async def execute_async(
     __tracebackhide__ = True
     if call is None:
         return await wrapped(*args, **kwargs)
-    started = time.perf_counter()
+    started = begun(call)
     try:
         result = await wrapped(*args, **kwargs)
     except BaseException as error:
@@ -108,7 +108,7 @@ def _given(value: Any) -> Generator[Any, Any, Any]:
 
 
 def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    started = time.perf_counter()
+    started = begun(call)
     try:
         result = yield from generator
     except BaseException as error:
@@ -139,7 +139,7 @@ async def _async_generator(
                 yield item
         return
     generator = wrapped(*args, **kwargs)
-    started = time.perf_counter()
+    started = begun(call)
     error: BaseException | None = None
     try:
         step = generator.__anext__()
@@ -212,7 +212,7 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
 
     def __enter__(self) -> Any:
         __tracebackhide__ = True
-        self._started = time.perf_counter()
+        self._started = begun(self._call)
         try:
             return self._manager.__enter__()
         except BaseException as error:
@@ -269,7 +269,7 @@ async def _around_async(
         else:
             yield value
         return
-    started = time.perf_counter()
+    started = begun(call)
     error: BaseException | None = None
     try:
         async with wrapped(*args, **kwargs) as value:

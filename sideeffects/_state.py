@@ -104,7 +104,7 @@ class State:
         self.lock = threading.RLock()
         self.ledger = Ledger()
         self.entries: tuple[Entry, ...] = ()
-        self.observers: tuple[Observer, ...] = ()
+        self.observers: tuple[Watching, ...] = ()
         self.option: Mode | None = None
         self.rules_source: Callable[[], Rules] = Rules
         #: Where calls are written for other processes as well, as the rules last read say.
@@ -226,9 +226,12 @@ class State:
         if ledger in own.captures:
             scope.set(_scope(own.entries, tuple(other for other in own.captures if other is not ledger)))
 
-    def add_observer(self, observer: Observer) -> Restorer:
-        """Tell `observer` of each finished call. Returns its remover, which may be called more than once."""
-        marker = _Once(observer)
+    def add_observer(self, observer: Observer, at_start: Observer | None = None) -> Restorer:
+        """Tell `observer` of each finished call, and `at_start` of each that is about to be executed.
+
+        Returns its remover, which may be called more than once.
+        """
+        marker = Watching(observer, at_start)
         with self.lock:
             self.disturb()
             self.observers = (*self.observers, marker)
@@ -348,16 +351,19 @@ def _temporary_folder() -> str:
     return tempfile.gettempdir()
 
 
-class _Once:
-    """One registration of an observer: the same function may be registered twice, and removed once."""
+class Watching:
+    """One registration of an observer: the same function may be registered twice, and removed once.
 
-    __slots__ = ("observer",)
+    Attributes:
+        finished: told of each finished call.
+        started: told of each call that is about to be executed.
+    """
 
-    def __init__(self, observer: Observer) -> None:
-        self.observer = observer
+    __slots__ = ("finished", "started")
 
-    def __call__(self, call: Call) -> object:
-        return self.observer(call)
+    def __init__(self, finished: Observer, started: Observer | None) -> None:
+        self.finished = finished
+        self.started = started
 
 
 def _was_entered_here(entry: Entry) -> bool:

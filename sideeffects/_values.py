@@ -413,8 +413,9 @@ def _secrets(value: Any, more: frozenset[str], is_secret: bool, depth: int) -> I
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` without these secrets, the longest first."""
-    for secret in sorted(secrets, key=len, reverse=True):
+    """`text` without these secrets, as they are and as a `repr` escapes them, the longest first."""
+    forms = {form for secret in secrets for form in (secret, repr(secret)[1:-1])}
+    for secret in sorted(forms, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
     return text
 

@@ -18,7 +18,7 @@ TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E014: the values of the settings. E020 to E026: what they name.
+    """E001 to E014: the values of the settings. E020 to E026: what they name. W003: Sentry.
 
     Modules are looked for only when a name is not known without.
     """
@@ -35,6 +35,7 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     messages: list[CheckMessage] = [_error(problem) for problem in unusable_policies(rules)]
     messages += [_error(problem) for problem in unusable_engine(rules)]
     messages += ledger_messages(rules)
+    messages += unusable_sentry(rules)
     messages += [_error(Problem("E024", str(failure))) for failure in discovery.find_declared()]
     if any(unknown_names(rules)):
         failures = discovery.discover()
@@ -95,6 +96,18 @@ def ledger_messages(rules: Rules) -> list[CheckMessage]:
         return [_error(Problem("E026", f"SIDE_EFFECTS['LEDGER']: {trouble}"))]
     caution = shared.log.caution()
     return [CheckWarning(f"SIDE_EFFECTS['LEDGER']: {caution}", id=f"{TAG}.W002")] if caution else []
+
+
+def unusable_sentry(rules: Rules) -> Iterator[CheckMessage]:
+    """W003: Sentry is to be used and cannot be. Errors are swallowed all the same, and found in the log."""
+    sentry = conf.sentry() if rules.use_sentry else None
+    said = sentry.trouble() if sentry is not None else ""
+    if said:
+        yield CheckWarning(
+            f"USE_SENTRY or SAFERUNNER_USE_SENTRY is true, and no error can be reported: {said}",
+            hint="Errors in run lists are swallowed all the same; they are in the log and in the list's `errors`.",
+            id=f"{TAG}.W003",
+        )
 
 
 def unknown_names(rules: Rules) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sideeffects import _environment, _import_hooks
 from sideeffects._frozen import Frozen
 from sideeffects._policy import Rules
-from sideeffects._state import state
+from sideeffects._state import Restorer, state
 from sideeffects._values import snapshot
 from sideeffects.errors import SideEffectError
 
@@ -53,6 +53,8 @@ class _Cache:
         self.known = _NOTHING_KNOWN
         self.declared: set[str] = set()
         self.follows = False
+        #: Ends what `USE_SENTRY` has begun.
+        self.stop_sentry: Restorer | None = None
 
 
 _cache: Final = _Cache()
@@ -159,6 +161,7 @@ def _load(settings: Any) -> Rules:
     with state.lock:
         _follow_changes()
         _cache.known = _Known(wrapped, *held, given, copied, rules)
+        _watch_with_sentry(rules.use_sentry)
         state.ledger.bound = rules.max_calls
         state.shared = rules.shared
         state.disturb()
@@ -184,7 +187,37 @@ def _follow_changes() -> None:
 def _changed(**_: Any) -> None:
     _cache.known = _NOTHING_KNOWN
     state.shared = None  # until they are read again: what it names may be gone
+    with state.lock:
+        _watch_with_sentry(False)
     state.disturb()
+
+
+def _watch_with_sentry(is_wanted: bool) -> None:
+    if not is_wanted and _cache.stop_sentry is not None:
+        _cache.stop_sentry()
+        _cache.stop_sentry = None
+    elif is_wanted and _cache.stop_sentry is None:
+        from sideeffects.contrib import sentry as reporting  # which most projects do not use
+
+        _cache.stop_sentry = reporting.watch()
+
+
+def sentry() -> Any:
+    """What reports to Sentry (`sideeffects.contrib.sentry`), if that is switched on, or its SDK is there; else `None`.
+
+    Raises:
+        ImproperlyConfigured: the settings are invalid.
+    """
+    if "sentry_sdk" not in sys.modules and not current_rules().use_sentry:
+        return None
+    return importlib.import_module("sideeffects.contrib.sentry")
+
+
+def offer_own_effects() -> None:
+    """Let the effects of ours that are in use be in the registry, an isolated one as well."""
+    reporting = sentry()
+    if reporting is not None:
+        reporting.offer()
 
 
 def apply_declarations(raw: Any) -> list[Exception]:

@@ -129,7 +129,7 @@ def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, code: Cod
     entries = _checked(run_id, tasks)
     rules = state.rules_source()
     if swallow is None:
-        swallow = rules.swallow
+        swallow = rules.use_sentry
     if rules.shared is None:
         return _run(run_id, entries, swallow, code, instruction)
     with rules.shared.batch(run_id):
@@ -334,15 +334,8 @@ def _call_for(
     decision = EXECUTED
     if isinstance(error, SideEffectBlocked):
         decision = Decision(Mode.RAISE, error.reason, error.origin)
-    given = dict(kwargs)
-    try:
-        bound = task.declared.bind(task.instance, (), given)
-    except TypeError:  # wrong arguments, which may be what the error is about
-        bound = given
-    names = state.rules_source().sensitive
-    effect = task.declared.effect
-    return Call(
-        effect, decision, bound, (), given, task.instance, (), code, instruction, time.time(), names, is_async, run_id
+    return _background.unwritten(
+        task.declared, task.instance, (), dict(kwargs), decision, code, instruction, is_async, run_id
     )
 
 
@@ -350,15 +343,10 @@ def _report(error: Exception, index: int, call: Call) -> None:
     """Log a swallowed error without its secrets, and tell who reports errors. Neither changes anything."""
     try:
         told = call.scrubbed("".join(traceback.format_exception(error)))
-        logger.error("run list %r: tasks[%d] (%s) failed, and the rest runs:\n%s", call.run_id, index, call.name, told)
+        _background.reported.error(
+            "run list %r: tasks[%d] (%s) failed, and the rest runs:\n%s", call.run_id, index, call.name, told
+        )
     except Exception as failure:  # noqa: BLE001 - logging is set up by the user
-        _warn("could not log", call, failure)
-    try:
-        plugs.report_error(error, call)
-    except Exception as failure:  # noqa: BLE001 - who reports changes nothing
-        _warn("could not report", call, failure)
-
-
-def _warn(what: str, call: Call, failure: Exception) -> None:
-    with contextlib.suppress(Exception):
-        logger.error("%s an error of %s (%s)", what, call.name, type(failure).__name__)
+        with contextlib.suppress(Exception):
+            logger.error("could not log an error of %s (%s)", call.name, type(failure).__name__)
+    _background.report(error, call)

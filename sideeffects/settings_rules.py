@@ -44,7 +44,7 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         max_calls=ledger.get("MAX_CALLS", DEFAULT_BOUND) if isinstance(ledger, Mapping) else DEFAULT_BOUND,
         engine=given.get("ENGINE") or "threads",
         # As dj-saferunner read it: whatever counts as true.
-        swallow=bool(given.get("USE_SENTRY") or saferunner),
+        use_sentry=bool(given.get("USE_SENTRY") or saferunner),
         settled=True,
     )
 

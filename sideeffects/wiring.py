@@ -5,7 +5,10 @@ Importing raises, in a test run, what is wrong with the settings.
 
 from __future__ import annotations
 
-from sideeffects import _plugs, _reading, conf
+from typing import Any
+
+from sideeffects import _import_hooks, _plugs, _reading, conf
+from sideeffects._calls import Call
 from sideeffects.contrib import celery, django_tasks
 from sideeffects.engines import choice
 from sideeffects.transactions import DjangoTransactions
@@ -17,9 +20,23 @@ def _discover() -> list[str]:
     return discovery.notes()
 
 
+def _report_error(error: BaseException, call: Call) -> None:
+    sentry = conf.sentry()
+    if sentry is not None:
+        sentry.report(error, call)
+
+
+def _hook_sentry(sentry_sdk: Any) -> None:
+    from sideeffects.contrib import sentry  # when it is there
+
+    sentry.install(sentry_sdk)
+
+
 _plugs.plugs.deferral = DjangoTransactions()
 _plugs.plugs.engine = choice.engine
+_plugs.plugs.report_error = _report_error
 _reading.set_discovery(_discover)
 celery.install()
 django_tasks.install()
+_import_hooks.after_import("sentry_sdk", _hook_sentry)
 conf.install()

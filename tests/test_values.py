@@ -459,6 +459,12 @@ def test_scrubbing_takes_the_longest_first() -> None:
     assert scrub("Bearer hunter22 and hunter", ["hunter", "hunter22"]) == f"Bearer {REDACTED} and {REDACTED}"
 
 
+def test_scrubbing_finds_secrets_in_a_repr() -> None:
+    """Messages of exceptions often hold what they complain about as its `repr`."""
+    secret = "top\nsecret"
+    assert scrub(f"not sent: {secret!r}", [secret]) == f"not sent: '{REDACTED}'"
+
+
 # -- describing
 
 LAZY = {

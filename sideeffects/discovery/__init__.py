@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -80,6 +80,8 @@ _NOT_READY: Final = "Django's apps are not loaded yet, so modules that nothing h
 
 def notes() -> list[str]:
     """Discover, and say what could not be looked at."""
+    with suppress(Exception):  # what is wrong with the settings is said by calls, and by the checks
+        conf.offer_own_effects()
     if not _is_ready():
         return [_NOT_READY] if _has_settings() else []
     return [str(failure) for failure in discover()]

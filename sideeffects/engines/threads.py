@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import contextvars
 import logging
 import os
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from sideeffects._background import reported
 from sideeffects._handles import Handle
 from sideeffects._plugs import Parcel
 from sideeffects._propagation import carried
@@ -90,8 +92,9 @@ class ThreadEngine:
 def _run(handle: Handle, work: Callable[[], object]) -> None:
     try:
         result = work()
-    except BaseException as error:
-        logger.exception("side effect %s (%s) failed in the background", handle.name, handle.id)
+    except BaseException as error:  # noqa: BLE001 - whoever asks the handle gets it
+        with contextlib.suppress(Exception):  # the handle must hear of it, whatever logging does
+            reported.exception("side effect %s (%s) failed in the background", handle.name, handle.id)
         handle.future.set_exception(error)
     else:
         handle.future.set_result(result)
