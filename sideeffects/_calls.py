@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import CodeType, MappingProxyType
 from typing import Any, NamedTuple, cast
 
-from sideeffects import _values
+from sideeffects import _kinds, _redaction, _showing
 from sideeffects._frozen import Frozen
 
 
@@ -238,7 +238,7 @@ class Call:
         """The arguments by parameter, defaults applied, redacted."""
         return MappingProxyType(
             {
-                name: _values.REDACTED if self._hides(name) else self._clean_argument(name, value)
+                name: _kinds.REDACTED if self._hides(name) else self._clean_argument(name, value)
                 for name, value in self._bound.items()
             }
         )
@@ -248,17 +248,14 @@ class Call:
         """The positional arguments as given, redacted."""
         hidden = self._hidden_positions()
         return tuple(
-            _values.REDACTED if position in hidden else self._clean(value) for position, value in enumerate(self._args)
+            _kinds.REDACTED if position in hidden else self._clean(value) for position, value in enumerate(self._args)
         )
 
     @property
     def kwargs(self) -> Mapping[str, Any]:
         """The keyword arguments as given, redacted."""
         return MappingProxyType(
-            {
-                name: _values.REDACTED if self._hides(name) else self._clean(value)
-                for name, value in self._kwargs.items()
-            }
+            {name: _kinds.REDACTED if self._hides(name) else self._clean(value) for name, value in self._kwargs.items()}
         )
 
     @property
@@ -396,25 +393,25 @@ class Call:
         secrets: set[str] = set()
         for name, value in (*self._bound.items(), *self._extras().items()):
             secrets.update(
-                _values.texts_in(value) if self._hides(name) else _values.secrets_in(value, self._names),
+                _redaction.texts_in(value) if self._hides(name) else _redaction.secrets_in(value, self._names),
             )
-        return _values.scrub(text, secrets)
+        return _redaction.scrub(text, secrets)
 
     def as_data(self) -> dict[str, Any]:
         """The call as JSON-safe data without what changes from run to run, redacted."""
         outcome = self.outcome
         return {
             "name": self.name,
-            "arguments": {name: _values.jsonable(value) for name, value in self.arguments.items()},
+            "arguments": {name: _showing.jsonable(value) for name, value in self.arguments.items()},
             "mode": self.mode.value,
             "is_async": self.is_async,
             "run_id": self.run_id,
-            "result": None if outcome is None else _values.jsonable(outcome.result),
+            "result": None if outcome is None else _showing.jsonable(outcome.result),
             "error": None if outcome is None or outcome.error is None else type(outcome.error).__name__,
         }
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={_values.describe(value)}" for name, value in self.arguments.items())
+        shown = ", ".join(f"{name}={_showing.describe(value)}" for name, value in self.arguments.items())
         return f"<Call {self.name}({shown}) {self.mode.name} at {self.caller}>"
 
     def to_record(self) -> dict[str, Any]:
@@ -425,10 +422,10 @@ class Call:
             "mode": self.mode.value,
             "reason": self.reason,
             "origin": self._decision.origin,
-            "arguments": {name: _values.jsonable(value) for name, value in self.arguments.items()},
-            "args": [_values.jsonable(value) for value in self.args],
-            "kwargs": {name: _values.jsonable(value) for name, value in self.kwargs.items()},
-            "instance": None if self._instance is None else _values.describe(self._clean(self._instance)),
+            "arguments": {name: _showing.jsonable(value) for name, value in self.arguments.items()},
+            "args": [_showing.jsonable(value) for value in self.args],
+            "kwargs": {name: _showing.jsonable(value) for name, value in self.kwargs.items()},
+            "instance": None if self._instance is None else _showing.describe(self._clean(self._instance)),
             "by_reference": list(self._by_reference),
             "caller": self.caller,
             "is_async": self._is_async,
@@ -495,17 +492,17 @@ class Call:
 
     def _hides(self, name: str) -> bool:
         sensitive = self._effect.sensitive
-        if name in sensitive or _values.is_sensitive(name, self._names):
+        if name in sensitive or _redaction.is_sensitive(name, self._names):
             return True
         return name not in self._bound and self._extra_keywords() in sensitive
 
     def _clean_argument(self, name: str, value: Any) -> Any:
         if name == self._extra_keywords() and type(value) is dict:
-            return {key: _values.REDACTED if self._hides(key) else self._clean(child) for key, child in value.items()}
+            return {key: _kinds.REDACTED if self._hides(key) else self._clean(child) for key, child in value.items()}
         return self._clean(value)
 
     def _clean(self, value: Any) -> Any:
-        return _values.redact(value, self._names)
+        return _redaction.redact(value, self._names)
 
     def _extra_keywords(self) -> str:
         signature = self._effect.signature
@@ -562,8 +559,8 @@ def outcome_to_record(outcome: Outcome, scrubbed: Callable[[str], str]) -> dict[
     """An outcome as JSON-safe data; `scrubbed` takes the call's secrets out of the text of an exception."""
     error = outcome.error
     return {
-        "result": _values.jsonable(outcome.result),
-        "error": None if error is None else [type(error).__name__, scrubbed(_values.text_of(error))],
+        "result": _showing.jsonable(outcome.result),
+        "error": None if error is None else [type(error).__name__, scrubbed(_showing.text_of(error))],
         "duration": outcome.duration,
     }
 

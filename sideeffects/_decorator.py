@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import importlib
-import inspect
-import os
 from collections.abc import Callable, Iterable
-from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
 import wrapt
 
@@ -18,107 +15,18 @@ from sideeffects import _registry
 from sideeffects._background import enqueue
 from sideeffects._calls import Decision, SideEffect
 from sideeffects._declared import Declared
+from sideeffects._description import describe_function
 from sideeffects._handles import Handle
 from sideeffects._reading import check_known, pattern_of
 from sideeffects._runtime import explain_declared, perform
 from sideeffects._shapes import SHAPES
-from sideeffects._signatures import signature_of
-
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-S = TypeVar("S")
-S_contra = TypeVar("S_contra", contravariant=True)
-T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from sideeffects._effect_types import Effect, SideEffectDecorator, StaticEffect
 
-    class Effect(Protocol[P, R_co]):
-        """A declared function: what `side_effect` makes of a function. It is called as before."""
-
-        __name__: str
-        __qualname__: str
-        __doc__: str | None
-
-        @property
-        def __wrapped__(self) -> Callable[P, R_co]:
-            """The function itself: the one way around a decision."""
-            ...
-
-        @property
-        def effect(self) -> SideEffect:
-            """The declared effect."""
-            ...
-
-        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle:
-            """Run it in the background; needs `async_ok=True`."""
-            ...
-
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-        # A checker sees neither of `classmethod` and `staticmethod` here, whichever of the two lines is above: what is
-        # bound is told from the first parameter. A class that takes a class is taken for a class method, an instance
-        # that fits the first parameter for a method.
-        @overload
-        def __get__(self: Taking[type[S], Q, R_co], instance: S | None, owner: type[S], /) -> Effect[Q, R_co]: ...
-        @overload
-        def __get__(self, instance: None, owner: type[Any], /) -> Effect[P, R_co]: ...
-        @overload
-        def __get__(self: Taking[S, Q, R_co], instance: S, owner: type[Any] | None = None, /) -> Effect[Q, R_co]: ...
-        @overload
-        def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Effect[P, R_co]: ...
-
-    class Taking(Protocol[S_contra, Q, R_co]):
-        """What takes one argument more: a method that is not bound yet."""
-
-        def __call__(self, first: S_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
-
-    class StaticEffect(Protocol[P, R_co]):
-        """A declared static method, or class method: its class is bound already."""
-
-        @property
-        def effect(self) -> SideEffect:
-            """The declared effect."""
-            ...
-
-        def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Effect[P, R_co]: ...
-
-    class Queued(Protocol):
-        """A Celery task: it stays what it is."""
-
-        @property
-        def delay(self) -> Any: ...
-        @property
-        def apply_async(self) -> Any: ...
-
-    class DjangoTask(Protocol):
-        """A Django task: it stays what it is."""
-
-        @property
-        def enqueue(self) -> Any: ...
-        @property
-        def aenqueue(self) -> Any: ...
-        @property
-        def get_backend(self) -> Any: ...
-
-    QueuedTask = TypeVar("QueuedTask", bound=Queued | DjangoTask)
-
-    class SideEffectDecorator(Protocol):
-        """What `side_effect(...)` returns."""
-
-        @overload
-        def __call__(self, function: QueuedTask) -> QueuedTask: ...
-        @overload
-        def __call__(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
-            self,
-            function: staticmethod[P, R],
-        ) -> StaticEffect[P, R]: ...
-        @overload
-        def __call__(self, function: classmethod[T, P, R]) -> StaticEffect[P, R]: ...
-        @overload
-        def __call__(self, function: Callable[P, R]) -> Effect[P, R]: ...
-
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 
 # The proxies are whatever they wrap, so their own types say nothing; `Effect` is what users see.
 _BoundFunctionWrapper: Any = wrapt.BoundFunctionWrapper
@@ -240,43 +148,6 @@ def _refer(module: str, qualname: str, name: str) -> Any:
     return _registry.function_of(name)
 
 
-# -- describing what is decorated
-
-
-def _kind_of(function: Any) -> str:
-    """The kind of a function; see `SideEffect.kind`."""
-    if isinstance(function, classmethod | staticmethod):
-        below = _kind_of(function.__func__)
-        return type(function).__name__ if below == "function" else below
-    manager = _MANAGERS.get(getattr(function, "__code__", None))
-    if manager is not None:
-        return manager
-    subject = function
-    if not isinstance(function, FunctionType | MethodType) and not inspect.isbuiltin(function):
-        subject = function.func if isinstance(function, functools.partial) else type(function).__call__
-    if inspect.iscoroutinefunction(subject):
-        return "coroutine function"
-    if inspect.isasyncgenfunction(subject):
-        return "async generator"
-    if inspect.isgeneratorfunction(subject):
-        return "generator"
-    return "function" if inspect.isroutine(function) else "callable object"
-
-
-def _code_made_by(decorator: Any) -> CodeType:
-    """The code that all functions made by one of `contextlib`'s decorators share."""
-    code: CodeType = decorator(iter).__code__
-    return code
-
-
-_MANAGERS: Final[dict[CodeType | None, str]] = {
-    _code_made_by(contextlib.contextmanager): "context manager",
-    _code_made_by(contextlib.asynccontextmanager): "async context manager",
-}
-
-_STREAMS: Final = frozenset(("generator", "async generator", "context manager", "async context manager"))
-
-
 def _refuse(function: Any) -> None:
     """Say what to decorate instead of what cannot be."""
     if isinstance(function, type):
@@ -296,117 +167,6 @@ def _refuse(function: Any) -> None:
         raise TypeError(f"{below.__qualname__} is a side effect already, named {below.effect.name!r}")
     if not callable(function) and not isinstance(function, classmethod | staticmethod):
         raise TypeError(f"@side_effect decorates functions and methods, not {function!r}")
-
-
-def _innermost(function: Any) -> Any:
-    """The plain function below class methods, partials, bound methods and wrappers, where its code is."""
-    seen = function
-    while True:
-        if isinstance(seen, classmethod | staticmethod | MethodType):
-            seen = seen.__func__
-        elif isinstance(seen, functools.partial):
-            seen = seen.func
-        elif "__wrapped__" in getattr(seen, "__dict__", ()):
-            seen = vars(seen)["__wrapped__"]
-        elif not isinstance(seen, FunctionType) and isinstance(getattr(type(seen), "__call__", None), FunctionType):  # noqa: B004
-            seen = type(seen).__call__
-        else:
-            return seen
-
-
-def describe_function(
-    function: Any,
-    name: str | None,
-    *,
-    async_ok: bool = False,
-    on_commit: bool | str = False,
-    in_transaction: bool | None = None,
-    raises: Iterable[type[BaseException]] = (),
-    sensitive: Iterable[str] = (),
-    tags: Iterable[str] = (),
-    owner: str = "",
-) -> SideEffect:
-    """The frozen description of a function as an effect.
-
-    Raises:
-        TypeError, ValueError: an option does not fit, named with its rule.
-    """
-    subject = function.__func__ if isinstance(function, classmethod | staticmethod) else function
-    plain = _innermost(function)
-    short_name: str | None = getattr(subject, "__name__", None)
-    qualname = getattr(subject, "__qualname__", None)
-    # A partial says nothing of itself but what it calls.
-    told = plain if isinstance(subject, functools.partial) else subject
-    module = getattr(told, "__module__", None) or type(told).__module__
-    if name is None:
-        if qualname is None:
-            raise ValueError(f"{function!r} has no name of its own: give one, as in @side_effect(name='sms.send')")
-        readable = qualname.replace("<locals>.", "").replace("<lambda>", "lambda")
-        name = f"{module}.{readable}"
-    _registry.check_name(name)
-    kind = _kind_of(function)
-    if kind in _STREAMS and on_commit is not False:
-        raise TypeError(f"{name}: a {kind} cannot wait for a commit; leave out on_commit")
-    if kind in _STREAMS and async_ok:
-        raise TypeError(f"{name}: a {kind} cannot run in the background; leave out async_ok")
-    if not isinstance(on_commit, bool | str):
-        raise TypeError(f"{name}: on_commit is True, False or a database alias, not {on_commit!r}")
-    signature = signature_of(subject)
-    code = getattr(plain, "__code__", None)
-    docstring = inspect.getdoc(told) or ""
-    return SideEffect(
-        name=name,
-        dotted_path=f"{module}:{getattr(told, '__qualname__', type(told).__qualname__)}",
-        kind=kind,
-        file=os.path.abspath(code.co_filename) if isinstance(code, CodeType) else "",
-        line=code.co_firstlineno if isinstance(code, CodeType) else 0,
-        signature=signature,
-        doc=docstring.partition("\n")[0],
-        docstring=docstring,
-        async_ok=_flag("async_ok", async_ok),
-        on_commit=on_commit,
-        in_transaction=in_transaction,
-        raises=_exceptions(name, raises),
-        sensitive=_parameters(name, sensitive, signature),
-        tags=_texts("tags", tags),
-        owner=owner,
-        short_name=short_name or str(getattr(told, "__name__", type(told).__name__)),
-    )
-
-
-def _flag(option: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{option} is True or False, not {value!r}")
-    return value
-
-
-def _texts(option: str, values: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(values, str):
-        raise TypeError(f"{option} takes a list, not the text {values!r}")
-    texts = tuple(values)
-    for text in texts:
-        if not isinstance(text, str):
-            raise TypeError(f"{option} takes texts, not {text!r}")
-    return texts
-
-
-def _exceptions(name: str, raises: Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:
-    given: Any = raises
-    listed = (given,) if isinstance(given, type) else tuple(given)
-    for kind in listed:
-        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise TypeError(f"{name}: raises takes exception classes, not {kind!r}")
-    return listed
-
-
-def _parameters(name: str, sensitive: Iterable[str], signature: inspect.Signature | None) -> tuple[str, ...]:
-    names = _texts("sensitive", sensitive)
-    if signature is not None and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
-        for wanted in names:
-            if wanted not in signature.parameters:
-                has = ", ".join(signature.parameters) or "none"
-                raise ValueError(f"{name} has no parameter {wanted!r} to be sensitive; it has {has}")
-    return names
 
 
 def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:

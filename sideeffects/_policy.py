@@ -14,7 +14,7 @@ from sideeffects._calls import Decision, Mode, SideEffect
 from sideeffects._frozen import Frozen
 from sideeffects._ledger import SharedLedger
 from sideeffects._registry import EVERYTHING, is_glob, matches
-from sideeffects._values import text_of
+from sideeffects._showing import text_of
 
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
 

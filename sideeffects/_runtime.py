@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType, MappingProxyType
 from typing import Any, Final
 
-from sideeffects import _values
+from sideeffects import _copying, _kinds
 from sideeffects._arrivals import arriving
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
@@ -176,7 +176,7 @@ def _share(shared: SharedLedger, call: Call, blocked: SideEffectBlocked | None, 
         raise
 
 
-_SCALARS: Final = _values.SCALARS
+_SCALARS: Final = _kinds.SCALARS
 _now: Final = time.time
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
@@ -200,14 +200,14 @@ def _as_class_method(declared: Declared, args: tuple[Any, ...]) -> tuple[Any, tu
 def _snapshot(
     bound: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[dict[str, Any], tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
-    """The arguments as they are now; see `_values.snapshot`."""
+    """The arguments as they are now; see `_copying.snapshot`."""
     memo: dict[int, Any] = {}
     marks: list[str] = []
-    kept = {name: _values.snapshot(value, name, memo, marks) for name, value in bound.items()}
+    kept = {name: _copying.snapshot(value, name, memo, marks) for name, value in bound.items()}
     # The same objects again, mostly: the memo has their copies, and their marks are set.
     again: list[str] = []
-    kept_args = tuple(_values.snapshot(value, "", memo, again) for value in args)
-    kept_kwargs = {name: _values.snapshot(value, "", memo, again) for name, value in kwargs.items()}
+    kept_args = tuple(_copying.snapshot(value, "", memo, again) for value in args)
+    kept_kwargs = {name: _copying.snapshot(value, "", memo, again) for name, value in kwargs.items()}
     return kept, kept_args, kept_kwargs, tuple(marks)
 
 
@@ -295,7 +295,7 @@ def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwar
 
 def returned(result: Any, started: float) -> Outcome:
     duration = time.perf_counter() - started
-    return Outcome(_values.snapshot(result, "", {}, []), None, duration)
+    return Outcome(_copying.snapshot(result, "", {}, []), None, duration)
 
 
 def answer(
@@ -312,7 +312,7 @@ def answer(
     except BaseException as error:
         finish(call, Outcome(None, error, 0.0))
         raise
-    finish(call, Outcome(_values.snapshot(value, "", {}, []), None, 0.0))
+    finish(call, Outcome(_copying.snapshot(value, "", {}, []), None, 0.0))
     return value
 
 
@@ -324,7 +324,7 @@ def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs
     if callable(value):
         return value(*args, **kwargs)
     # Not `copy.deepcopy`, which fails on what cannot be copied.
-    return _values.snapshot(value, "", {}, []) if issubclass(type(value), _CONTAINERS) else value
+    return _copying.snapshot(value, "", {}, []) if issubclass(type(value), _CONTAINERS) else value
 
 
 _CONTAINERS: Final = (dict, list, set, tuple, bytearray, collections.deque)

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import CodeType, TracebackType
 from typing import Any, Final
 
-from sideeffects import _values
+from sideeffects import _copying
 from sideeffects._calls import Call, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._plugs import plugs
@@ -79,7 +79,7 @@ async def answer_async(
     except BaseException as error:
         finish(call, Outcome(None, error, 0.0))
         raise
-    finish(call, Outcome(_values.snapshot(value, "", {}, []), None, 0.0))
+    finish(call, Outcome(_copying.snapshot(value, "", {}, []), None, 0.0))
     return value
 
 

@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from sideeffects import _environment, _import_hooks
+from sideeffects._copying import snapshot
 from sideeffects._frozen import Frozen
 from sideeffects._policy import Rules
 from sideeffects._state import Restorer, state
-from sideeffects._values import snapshot
 from sideeffects.errors import SideEffectError
 
 _MISSING: Final = object()

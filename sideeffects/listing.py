@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sideeffects import _values
+from sideeffects import _kinds, _redaction, _showing
 from sideeffects._calls import Decision, Mode, SideEffect
 from sideeffects._decorator import explain
 
@@ -85,10 +85,11 @@ class Row:
         )
 
     def _shown(self, parameter: inspect.Parameter) -> str:
-        hidden = parameter.name in self.effect.sensitive or _values.is_sensitive(parameter.name, self.sensitive_names)
+        name = parameter.name
+        hidden = name in self.effect.sensitive or _redaction.is_sensitive(name, self.sensitive_names)
         if hidden and parameter.default is not None:
-            return _values.REDACTED
-        return _values.describe(_values.redact(parameter.default, self.sensitive_names))
+            return _kinds.REDACTED
+        return _showing.describe(_redaction.redact(parameter.default, self.sensitive_names))
 
     def as_data(self) -> dict[str, Any]:
         """All of it, JSON-safe; the keys are part of the contract."""

@@ -12,8 +12,8 @@ from sideeffects._calls import Mode
 from sideeffects._decorator import OPTIONS
 from sideeffects._ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._policy import Rule, Rules
+from sideeffects._redaction import normalise
 from sideeffects._registry import EVERYTHING, check_name
-from sideeffects._values import normalise
 from sideeffects.probe_rules import check_probes
 
 

@@ -24,23 +24,10 @@ from django.utils.safestring import mark_safe
 from hypothesis import given, strategies as st
 
 from sideeffects import Call, Calls, capture, side_effect
-from sideeffects._values import (
-    CIRCULAR,
-    MAX_DEPTH,
-    MAX_TEXT,
-    REDACTED,
-    TOO_DEEP,
-    describe,
-    is_sensitive,
-    jsonable,
-    normalise,
-    redact,
-    scrub,
-    secrets_in,
-    snapshot,
-    text_of,
-    texts_in,
-)
+from sideeffects._copying import snapshot
+from sideeffects._kinds import CIRCULAR, MAX_DEPTH, MAX_TEXT, REDACTED, TOO_DEEP
+from sideeffects._redaction import is_sensitive, normalise, redact, scrub, secrets_in, texts_in
+from sideeffects._showing import describe, jsonable, text_of
 from sideeffects.testing import isolated_registry
 
 NONE: frozenset[str] = frozenset()

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects import _registry
 from sideeffects._declared import Declared
-from sideeffects._decorator import EffectFunction, declared_of, describe_function, wrap
+from sideeffects._decorator import EffectFunction, declared_of, wrap
+from sideeffects._description import describe_function
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}

@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects import _registry
 from sideeffects._declared import Declared
-from sideeffects._decorator import EffectFunction, declared_of, describe_function, wrap
+from sideeffects._decorator import EffectFunction, declared_of, wrap
+from sideeffects._description import describe_function
 
 #: The packages that have tasks.
 PACKAGES: Final = ("django.tasks", "django_tasks")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sideeffects._calls import Call, Mode
 from sideeffects._frozen import Frozen
-from sideeffects._values import describe
+from sideeffects._showing import describe
 
 
 class Outcome(enum.StrEnum):

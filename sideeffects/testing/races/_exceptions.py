@@ -8,7 +8,7 @@ import traceback as tracebacks
 from typing import Any, Final
 
 from sideeffects._calls import RemoteError
-from sideeffects._values import text_of
+from sideeffects._showing import text_of
 from sideeffects.testing.races._errors import CannotTravel
 from sideeffects.testing.races._messages import packed
 

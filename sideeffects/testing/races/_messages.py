@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from sideeffects._decorator import OPTIONS, BoundEffectFunction, EffectFunction, side_effect
 from sideeffects._registry import function_of, registry
-from sideeffects._values import text_of
+from sideeffects._showing import text_of
 from sideeffects.testing.races._errors import CannotTravel, RaceError
 
 _LENGTH: Final = struct.Struct("!Q")

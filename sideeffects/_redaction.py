@@ -1,0 +1,218 @@
+"""What must not be seen: values under sensitive names, redacted, and taken out of texts that others have written.
+
+It fails closed. What is too deep reads `[too deep]`, because a secret may stand below; what cannot be looked through is
+redacted as a whole.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import functools
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, cast
+
+from sideeffects._kinds import (
+    CIRCULAR,
+    MAX_DEPTH,
+    REDACTED,
+    SCALARS,
+    TOO_DEEP,
+    dict_base,
+    fields_of,
+    is_lazy,
+    is_scalar,
+    is_walkable,
+    refill,
+)
+from sideeffects._showing import describe
+
+#: Whole names of values that are secret wherever they appear; compared by `normalise`.
+SENSITIVE_NAMES: Final = frozenset(
+    """
+    access_key access_token api_key api_secret apikey auth auth_token authorization bearer_token card_number
+    client_secret cookie credential credentials csrf_token csrfmiddlewaretoken cvc cvv id_token otp passphrase passwd
+    password password1 password2 pin private_key proxy_authorization pwd refresh_token secret secret_key
+    session_key sessionid set_cookie signature signing_key ssn token x_api_key x_auth_token x_csrf_token
+    """.split()
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def normalise(name: str) -> str:
+    """`X-Api-Key`, `apiKey` and `api_key` are one name."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return snake.replace("-", "_").replace(" ", "_").lower().strip("_")
+
+
+def is_sensitive(name: object, more: frozenset[str]) -> bool:
+    """Whether `name`, as a whole, names a secret. `more` are further names, normalised."""
+    kind = type(name)
+    if kind is bytes:
+        text = cast(bytes, name).decode("ascii", "replace")
+    elif issubclass(kind, str):
+        # Header names come as texts of many kinds: case-insensitive ones, Django's safe ones, members of an `Enum`.
+        text = str.__str__(cast(str, name))
+    else:
+        return False
+    plain = normalise(text)
+    return plain in SENSITIVE_NAMES or plain in more
+
+
+def redact(value: Any, more: frozenset[str]) -> Any:
+    """A copy of `value` in which whatever stands under a sensitive name reads `[redacted]`.
+
+    Args:
+        value: anything.
+        more: further sensitive names, normalised.
+    """
+    return value if type(value) in SCALARS else _Redaction(more).of(value, 0)
+
+
+class _Redaction:
+    """One walk through a value."""
+
+    def __init__(self, more: frozenset[str]) -> None:
+        self._more = more
+        self._above: set[int] = set()
+        #: How often something was replaced.
+        self._hits = 0
+
+    def of(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind in SCALARS or not is_walkable(kind):
+            return value
+        if depth > MAX_DEPTH:
+            return self._instead(TOO_DEEP)
+        if id(value) in self._above:
+            return self._instead(CIRCULAR)
+        self._above.add(id(value))
+        try:
+            return self._container(value, kind, depth)
+        except Exception:  # noqa: BLE001 - what cannot be looked through is not shown
+            return self._instead(REDACTED)
+        finally:
+            self._above.discard(id(value))
+
+    def _instead(self, marker: str) -> str:
+        self._hits += 1
+        return marker
+
+    def _named(self, name: object, child: Any, depth: int) -> Any:
+        return self._instead(REDACTED) if is_sensitive(name, self._more) else self.of(child, depth + 1)
+
+    def _items(self, items: Iterable[Any], depth: int) -> list[Any]:
+        """Headers and form data often come as `(name, value)` pairs: the value of a sensitive name is hidden."""
+        children = list(items)
+        if len(children) == len(("name", "value")) and is_sensitive(children[0], self._more):
+            return [children[0], self._instead(REDACTED)]
+        return [self.of(child, depth + 1) for child in children]
+
+    def _container(self, value: Any, kind: type, depth: int) -> Any:
+        if issubclass(kind, dict):
+            base = dict_base(kind)
+            pairs = [(key, self._named(key, child, depth)) for key, child in base.items(value)]
+            twin = _shallow_dict(value, kind)
+            refill(base, twin, pairs)
+            return twin
+        if issubclass(kind, tuple):
+            names = getattr(kind, "_fields", None)
+            children = list(tuple.__iter__(value))
+            if names is None:
+                return _tuple_of(kind, self._items(children, depth))
+            return _tuple_of(
+                kind, [self._named(name, child, depth) for name, child in zip(names, children, strict=True)]
+            )
+        if issubclass(kind, list):
+            return self._items(list.__iter__(value), depth)
+        if issubclass(kind, collections.deque):
+            return collections.deque(self._items(value, depth), value.maxlen)
+        if issubclass(kind, (set, frozenset)):
+            # A set has no order, so two of its members are no pair.
+            return kind(self.of(item, depth + 1) for item in value)
+        if issubclass(kind, types.SimpleNamespace):
+            return types.SimpleNamespace(**{n: self._named(n, child, depth) for n, child in vars(value).items()})
+        fields = fields_of(kind)
+        if fields is not None:
+            twin = copy.copy(value)
+            for name in fields:
+                if hasattr(value, name):
+                    object.__setattr__(twin, name, self._named(name, getattr(value, name), depth))
+            return twin
+        return self._foreign(value, kind, depth)
+
+    def _foreign(self, value: Any, kind: type, depth: int) -> Any:
+        """A mapping or a view of somebody else's making: itself where it hides nothing, else its plain twin."""
+        before = self._hits
+        shown: Any
+        if issubclass(kind, Mapping):
+            shown = {key: self._named(key, child, depth) for key, child in value.items()}
+        else:
+            shown = self._items(value, depth)
+        return value if self._hits == before else shown
+
+
+def _shallow_dict(value: Any, kind: type) -> Any:
+    if kind is dict:
+        return {}
+    try:
+        return copy.copy(value)
+    except Exception:  # noqa: BLE001 - as in `snapshot`
+        return {}
+
+
+def _tuple_of(kind: type, items: list[Any]) -> Any:
+    try:
+        return tuple.__new__(kind, items)
+    except TypeError:
+        # `time.struct_time` and its like are made otherwise.
+        return tuple(items)
+
+
+def secrets_in(value: Any, more: frozenset[str]) -> Iterator[str]:
+    """The texts that stand under sensitive names in `value`, to be looked for in what others have written.
+
+    Those of fewer than `SHORTEST_SECRET` characters are left out: they occur everywhere by chance.
+    """
+    yield from _secrets(value, more, False, 0)
+
+
+SHORTEST_SECRET: Final = 4
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """All texts in a value that is secret as a whole; as `secrets_in`."""
+    yield from _secrets(value, frozenset(), True, 0)
+
+
+def _secrets(value: Any, more: frozenset[str], is_secret: bool, depth: int) -> Iterator[str]:
+    kind = type(value)
+    if is_scalar(kind):
+        if is_secret:
+            text = value.decode("utf-8", "replace") if kind is bytes else describe(value) if kind is not str else value
+            if len(text) >= SHORTEST_SECRET and kind not in (bool, type(None)):
+                yield text
+        return
+    if depth > MAX_DEPTH or is_lazy(kind):
+        return
+    if issubclass(kind, dict):
+        for key, child in dict.items(value):
+            yield from _secrets(child, more, is_secret or is_sensitive(key, more), depth + 1)
+    elif issubclass(kind, (list, tuple, set, frozenset)):
+        children = list(value)
+        is_pair = len(children) == len(("name", "value")) and is_sensitive(children[0], more)
+        for child in children[1:] if is_pair else children:
+            yield from _secrets(child, more, is_secret or is_pair, depth + 1)
+    else:
+        for name in fields_of(kind) or ():
+            yield from _secrets(getattr(value, name, None), more, is_secret or is_sensitive(name, more), depth + 1)
+
+
+def scrub(text: str, secrets: Iterable[str]) -> str:
+    """`text` without these secrets, as they are and as a `repr` escapes them, the longest first."""
+    forms = {form for secret in secrets for form in (secret, repr(secret)[1:-1])}
+    for secret in sorted(forms, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
