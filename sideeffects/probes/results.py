@@ -90,7 +90,7 @@ class ProbeResult(Frozen):
     @property
     def line(self) -> str:
         """What is wrong, in one line, as django-smoketest says it."""
-        return f"{self.id} {self.outcome}: {self.message}"
+        return f"{self.id} {self.outcome}: {self.message}" if self.message else f"{self.id} {self.outcome}"
 
     @property
     def held_back(self) -> tuple[Effect, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.decorators import method_decorator
 from django.views.generic import View
 
 from sideeffects.probes import settings
@@ -20,13 +20,13 @@ from sideeffects.probes.results import Results
 from sideeffects.probes.running import failed_to_run
 from sideeffects.probes.selection import select
 from sideeffects.probes.sharing import shared
+from sideeffects.probes.specs import Found
 
-_REFUSED = (
+_REFUSED: Final = (
     "Not allowed. Log in as a staff user, send a token (Authorization: Bearer ...), or ask from an allowed address.\n"
 )
 
 
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class IndexView(View):
     """Runs the probes, and shows what came of them.
 
@@ -34,13 +34,22 @@ class IndexView(View):
     failure; `?format=` or the header `Accept` choose the format.
 
     Attributes:
-        labels: the labels to run where the request has none.
-        tags: the tags to run where the request has none.
+        labels: the labels of the probes that this view runs; none for all. A request chooses among these.
+        tags: the tags of the probes that this view runs; none for all. A request chooses among these.
     """
 
     http_method_names: Sequence[str] = ("get", "head")
-    labels: ClassVar[tuple[str, ...]] = ()
-    tags: ClassVar[tuple[str, ...]] = ()
+    labels: Sequence[str] = ()
+    tags: Sequence[str] = ()
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """The view as a function, around which Django opens no transaction and asks for no login.
+
+        Who may see it is decided here, and by tokens and addresses as well.
+        """
+        view: Callable[..., HttpResponseBase] = login_not_required(super().as_view(**initkwargs))
+        return transaction.non_atomic_requests(view)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Let in who may come in, before anything else is done."""
@@ -70,13 +79,15 @@ class IndexView(View):
         return access_of(request, settings.current())
 
     def get_results(self, request: HttpRequest) -> Results:
-        """The results of the probes that the request selects."""
+        """The results of the probes that the request selects.
+
+        Raises:
+            ProbesRefused: it selects none, or names what there is not.
+        """
         rules = settings.current()
         asked = request.GET
-        failfast = "failfast" in asked and asked["failfast"].lower() not in ("0", "false", "no", "off")
-        found = select(
-            asked.getlist("label") or self.labels, asked.getlist("tag") or self.tags, asked.getlist("exclude_tag")
-        )
+        failfast = "failfast" in asked and asked["failfast"].lower() not in _NO
+        found = self.get_found(request)
         key = (
             tuple(spec.id for spec in found.specs),
             tuple(broken.module for broken in found.broken),
@@ -86,13 +97,37 @@ class IndexView(View):
         )
         return shared.results(key, rules.cache_seconds, lambda: settings.make_runner(failfast=failfast).run(found))
 
+    def get_found(self, request: HttpRequest) -> Found:
+        """The probes of this view that the request selects.
+
+        Raises:
+            ProbesRefused: it selects none, or names what there is not.
+        """
+        wanted = [request.GET.getlist(name) for name in ("label", "tag", "exclude_tag")]
+        found = select(*wanted)
+        if self.labels or self.tags:
+            own = select(self.labels, self.tags)
+            ids, modules = {spec.id for spec in own.specs}, {broken.module for broken in own.broken}
+            found = Found(
+                tuple(spec for spec in found.specs if spec.id in ids),
+                tuple(broken for broken in found.broken if broken.module in modules),
+            )
+        if any(wanted) and not (found.specs or found.broken):
+            raise ProbesRefused("no probe of this page is selected")  # and nothing is no reason to say PASS
+        return found
+
     def render(self, results: Results, form: Format) -> HttpResponse:
         """The answer."""
         status = 200 if results.passed or form.is_always_ok else 500
-        response = HttpResponse(form.render(results), status=status, content_type=form.content_type)
+        # What a probe says may hold what UTF-8 cannot, such as halves of characters in the names of files.
+        body = form.render(results).encode("utf-8", "backslashreplace")
+        response = HttpResponse(body, status=status, content_type=form.content_type)
         if form is FORMATS["html"]:
             response["Content-Security-Policy"] = html.CONTENT_SECURITY_POLICY
         return response
+
+
+_NO: Final = ("0", "false", "no", "off")
 
 
 def asked_for(request: HttpRequest) -> str:

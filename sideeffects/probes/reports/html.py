@@ -11,15 +11,11 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from sideeffects.probes.reports.html_assets import SCRIPT, STYLE
+from sideeffects.probes.reports.html_assets import ICONS, SCRIPT, STYLE
+from sideeffects.probes.reports.text import NOT_WHOLE
 from sideeffects.probes.results import Effect, Outcome, ProbeResult, Results
 
-_WORDS: Final = {
-    Outcome.PASSED: "passed",
-    Outcome.FAILED: "failed",
-    Outcome.ERRORED: "errored",
-    Outcome.SKIPPED: "skipped",
-}
+#: What asks for attention comes first.
 _ORDER: Final = (Outcome.FAILED, Outcome.ERRORED, Outcome.PASSED, Outcome.SKIPPED)
 
 
@@ -33,28 +29,26 @@ def _hash_of(text: str) -> str:
 
 
 CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src '{_hash_of(STYLE)}'; script-src '{_hash_of(SCRIPT)}'; "
+    f"default-src 'none'; style-src '{_hash_of(STYLE)}'; script-src '{_hash_of(SCRIPT)}'; img-src data:; "
     f"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
 def _page(results: Results) -> Iterator[str]:
-    is_good = results.passed
-    said = "All probes passed" if is_good else "Probes failed"
-    if is_good and not results.probes:
-        said = "No probes were found"
+    tone = "good" if results.passed else "bad"
     yield (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<meta name="robots" content="noindex">\n'
-        f"<title>{results.status}: probes</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<header class="{"good" if is_good else "bad"}">\n'
-        f'<p class="status" aria-hidden="true">{results.status}</p>\n<div><h1>{said}</h1>\n'
-        f'<p>Run at <time datetime="{results.started.isoformat()}">{results.started:%Y-%m-%d %H:%M:%S} UTC</time> '
-        f"in {_seconds(results.duration)}</p></div>\n</header>\n<main>\n"
+        f'<title>{results.status}: probes</title>\n<link rel="icon" href="{ICONS[tone]}">\n'
+        f'<style>{STYLE}</style>\n</head>\n<body>\n<header class="{tone}">\n<div>\n'
+        f'<p class="status">{results.status}</p>\n<h1>{_said(results)}</h1>\n'
+        f'<p class="when">Run at <time datetime="{results.started.isoformat()}">'
+        f"{results.started:%Y-%m-%d %H:%M:%S} UTC</time>, took {_seconds(results.duration)}</p>\n</div>\n</header>\n"
+        f"<main>\n"
     )
     yield from _totals(results)
-    for note in (*results.notes, *(() if results.is_whole else ("Not all that was selected has been run.",))):
+    for note in (*results.notes, *(() if results.is_whole else (NOT_WHOLE,))):
         yield f'<p class="note">{escape(note)}</p>\n'
     if results.probes:
         yield from _filters(results)
@@ -62,78 +56,119 @@ def _page(results: Results) -> Iterator[str]:
     yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
 
 
+def _said(results: Results) -> str:
+    """The state in one sentence."""
+    passed = results.count(Outcome.PASSED)
+    wrong = [(results.count(outcome), outcome.value) for outcome in (Outcome.FAILED, Outcome.ERRORED)]
+    if not results.passed:
+        return " and ".join(f"{_probes(number)} {word}" for number, word in wrong if number)
+    skipped = results.count(Outcome.SKIPPED)
+    if not passed:
+        return f"{_probes(skipped)} skipped" if skipped else "There are no probes"
+    return f"{_probes(passed)} passed" + (f", {skipped} skipped" if skipped else "")
+
+
+def _probes(number: int) -> str:
+    return f"{number} probe" + "s" * (number != 1)
+
+
 def _totals(results: Results) -> Iterator[str]:
-    yield '<dl class="totals">\n'
-    for word, number in (
-        ("classes", results.classes),
-        ("run", results.run),
-        *((_WORDS[outcome], results.count(outcome)) for outcome in (Outcome.PASSED, *_ORDER[:2], Outcome.SKIPPED)),
-        ("effects held back", sum(len(probe.held_back) for probe in results.probes)),
-    ):
-        tone = f' class="{word}"' if number and word in _WORDS.values() else ""
-        yield f"<div{tone}><dt>{word}</dt><dd>{number}</dd></div>\n"
+    counts = [(outcome, results.count(outcome)) for outcome in _ORDER]
+    yield '<svg class="shares" aria-hidden="true" focusable="false">'
+    start, whole = 0.0, sum(count for _, count in counts) or 1
+    for outcome, count in counts:
+        if count:
+            share = 100 * count / whole
+            yield f'<rect class="{outcome}" x="{start:.3f}%" width="{share:.3f}%" height="100%"/>'
+            start += share
+    yield '</svg>\n<dl class="totals">\n'
+    for outcome, count in counts:
+        yield _total(count, outcome, outcome if count else "none")
+    yield _total(results.run, "run in all", "")
+    yield _total(results.classes, "class" if results.classes == 1 else "classes", "")
+    held = sum(len(probe.held_back) for probe in results.probes)
+    yield _total(held, "effect held back" if held == 1 else "effects held back", "held" if held else "none")
     yield "</dl>\n"
+
+
+def _total(number: int, said: str, tone: str) -> str:
+    return f'<div class="{tone}"><dt>{said}</dt><dd>{number}</dd></div>\n'
 
 
 def _filters(results: Results) -> Iterator[str]:
     yield (
         '<form id="filters" role="search" aria-label="Filter the probes" hidden>\n'
-        '<label>Search <input type="search" id="search" autocomplete="off" spellcheck="false"></label>\n'
-        "<fieldset><legend>Show</legend>\n"
+        '<label class="search">Search <input type="search" id="search" autocomplete="off" spellcheck="false" '
+        'placeholder="name, tag, message, effect"></label>\n<fieldset><legend>Show</legend>\n'
     )
     for outcome in _ORDER:
-        if any(probe.outcome is outcome for probe in results.probes):
-            word = _WORDS[outcome]
-            yield f'<label><input type="checkbox" name="outcome" value="{word}" checked> {word}</label>\n'
+        count = len(results.having(outcome))
+        if count:
+            yield (
+                f'<label><input type="checkbox" name="outcome" value="{outcome}" checked> {outcome} '
+                f'<span class="count">{count}</span></label>\n'
+            )
     yield '</fieldset>\n<p id="shown" role="status"></p>\n</form>\n'
 
 
 def _list(results: Results) -> Iterator[str]:
-    longest = max((probe.duration for probe in results.probes), default=0.0) or 1.0
-    ordered = sorted(results.probes, key=lambda probe: not probe.is_bad)  # what is wrong comes first
-    yield '<ul id="probes" aria-label="Probes">\n'
-    for probe in ordered:
+    longest = max(probe.duration for probe in results.probes) or 1.0
+    # Safari takes lists without bullets for no lists, unless their role says so.
+    yield '<ul id="probes" role="list" aria-label="Probes">\n'
+    for probe in sorted(results.probes, key=lambda probe: not probe.is_bad):
         yield from _item(probe, longest)
-    yield "</ul>\n"
+    yield '</ul>\n<p id="nothing" hidden>No probe fits.</p>\n'
 
 
 def _item(probe: ProbeResult, longest: float) -> Iterator[str]:
-    word = _WORDS[probe.outcome]
-    package, _, name = probe.id.rpartition(".")
-    words = " ".join((probe.id, probe.app, *probe.tags, probe.message, *(effect.name for effect in probe.effects)))
-    share = max(0.5, 100 * probe.duration / longest)
+    package, dot, name = probe.id.rpartition(".")
     yield (
-        f'<li class="{word}" data-outcome="{word}" data-words="{escape(words.lower())}">\n'
-        f'<div class="row"><span class="badge">{word}</span>\n'
-        f'<h2><span class="path">{escape(package)}.</span><wbr>{escape(name)}</h2>\n'
-        f'<span class="bar"><svg aria-hidden="true" focusable="false"><rect width="100%" height="100%" rx="3"/>'
-        f'<rect class="share" width="{share:.1f}%" height="100%" rx="3"/></svg>'
+        f'<li class="probe {probe.outcome}" data-outcome="{probe.outcome}">\n'
+        f'<div class="row"><span class="badge">{probe.outcome}</span>\n'
+        f'<h2><span class="path">{_broken_up(package + dot)}</span><wbr>{_broken_up(name)}</h2>\n'
+        f'<span class="bar"><svg aria-hidden="true" focusable="false"><rect class="share" '
+        f'width="{max(0.5, 100 * probe.duration / longest):.1f}%" height="100%" rx="3"/></svg>'
         f'<span class="time">{_seconds(probe.duration)}</span></span></div>\n'
     )
+    if probe.message or probe.tags or probe.effects or probe.traceback:
+        yield '<div class="more">\n'
+        yield from _more(probe)
+        yield "</div>\n"
+    yield "</li>\n"
+
+
+def _more(probe: ProbeResult) -> Iterator[str]:
     if probe.message:
         yield f'<p class="message">{escape(probe.message)}</p>\n'
     if probe.tags:
         tags = "".join(f"<li>{escape(tag)}</li>" for tag in probe.tags)
-        yield f'<ul class="tags" aria-label="Tags">{tags}</ul>\n'
+        yield f'<ul class="tags" role="list" aria-label="Tags">{tags}</ul>\n'
     if probe.held_back:
-        yield from _effects("held", "Held back: would have run", probe.held_back)
+        yield from _effects("held", "Held back: would have sent", probe.held_back)
     if probe.executed:
-        yield from _effects("ran", "Ran, since the probe forces it", probe.executed)
+        yield from _effects("ran", "Executed, since the probe forces it", probe.executed)
     if probe.traceback:
         yield (
             f"<details><summary>Traceback</summary>"
             f'<pre tabindex="0" role="region" aria-label="Traceback of {escape(probe.id)}">'
             f"{escape(probe.traceback)}</pre></details>\n"
         )
-    yield "</li>\n"
 
 
 def _effects(kind: str, title: str, effects: tuple[Effect, ...]) -> Iterator[str]:
-    yield f'<div class="effects {kind}"><h3>{title}</h3><ul>\n'
+    yield f'<div class="effects {kind}"><h3>{title}</h3><ul role="list">\n'
     for effect in effects:
         yield f"<li><code>{escape(effect.text)}</code></li>\n"
     yield "</ul></div>\n"
 
 
+def _broken_up(name: str) -> str:
+    """A dotted name that a narrow screen breaks where words end."""
+    return escape(name).replace("_", "_<wbr>").replace(".", ".<wbr>")
+
+
 def _seconds(duration: float) -> str:
-    return f"{duration:.2f} s" if duration >= 1 else f"{duration * 1000:.1f} ms"
+    if duration >= 1:
+        return f"{duration:.2f} s"
+    milliseconds = duration * 1000
+    return f"{milliseconds:.{0 if milliseconds >= 10 else 1}f} ms"  # noqa: PLR2004 - two digits tell enough

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
@@ -35,12 +34,13 @@ def _suite(results: Results, number: int, name: str, probes: Sequence[ProbeResul
             "package": _clean(package),
             "id": str(number),
             "timestamp": results.started.strftime("%Y-%m-%dT%H:%M:%S"),
-            "hostname": socket.gethostname(),
+            # The schema asks for one; whose name it is, is nobody's business where the page is public.
+            "hostname": "localhost",
             "tests": str(len(probes)),
             "failures": str(sum(probe.outcome is Outcome.FAILED for probe in probes)),
             "errors": str(sum(probe.outcome is Outcome.ERRORED for probe in probes)),
             "skipped": str(sum(probe.outcome is Outcome.SKIPPED for probe in probes)),
-            "time": f"{sum(probe.duration for probe in probes):.6f}",
+            "time": f"{sum(probe.duration for probe in probes):.3f}",
         },
     )
     ET.SubElement(suite, "properties")
@@ -51,7 +51,7 @@ def _suite(results: Results, number: int, name: str, probes: Sequence[ProbeResul
             {
                 "name": _clean(probe.id.removeprefix(f"{name}.").rpartition(".")[2]),
                 "classname": _clean(name),
-                "time": f"{probe.duration:.6f}",
+                "time": f"{probe.duration:.3f}",
             },
         )
         element = _ELEMENTS.get(probe.outcome)

@@ -1,40 +1,45 @@
-"""Plain text, as django-smoketest prints it: PASS or FAIL alone on the first line, totals, a line for what is wrong."""
+"""Plain text, as django-smoketest prints it: PASS or FAIL alone on the first line, totals, a line for what is wrong.
+
+What it knows nothing of comes after that: skipped probes, side effects, notes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from sideeffects.probes.results import Outcome, ProbeResult, Results
+
+NOT_WHOLE: Final = "Not all that was selected has been run."
 
 
 def render(results: Results) -> str:
     """The report."""
-    return "\n".join(_lines(results)) + "\n"
+    totals = "\n".join(
+        (
+            results.status,
+            f"test classes: {results.classes}",
+            f"tests run: {results.run}",
+            f"tests passed: {results.count(Outcome.PASSED)}",
+            f"tests failed: {results.count(Outcome.FAILED)}",
+            f"tests errored: {results.count(Outcome.ERRORED)}",
+            f"time: {results.duration * 1000:f}ms",
+        )
+    )
+    wrong = ("\n\n".join(probe.line for probe in results.having(bad)) for bad in (Outcome.FAILED, Outcome.ERRORED))
+    ours = (block for block in map("\n".join, _blocks(results)) if block)
+    return "\n\n".join((totals, *wrong, *ours)).rstrip() + "\n"
 
 
-def _lines(results: Results) -> Iterator[str]:
-    yield results.status
-    yield f"test classes: {results.classes}"
-    yield f"tests run: {results.run}"
-    yield f"tests passed: {results.count(Outcome.PASSED)}"
-    yield f"tests failed: {results.count(Outcome.FAILED)}"
-    yield f"tests errored: {results.count(Outcome.ERRORED)}"
-    yield f"time: {results.duration * 1000:f}ms"
-    wrong = [probe.line for outcome in (Outcome.FAILED, Outcome.ERRORED) for probe in results.having(outcome)]
-    skipped = [f"{probe.id} skipped: {probe.message}" for probe in results.having(Outcome.SKIPPED)]
-    effects = [line for probe in results.probes for line in effect_lines(probe)]
-    for block in (wrong, skipped, effects, list(results.notes)):
-        if block:
-            yield ""
-            yield from block
-    if not results.is_whole:
-        yield ""
-        yield "Not all that was selected has been run."
+def _blocks(results: Results) -> Iterator[list[str]]:
+    yield [probe.line for probe in results.having(Outcome.SKIPPED)]
+    yield [line for probe in results.probes for line in effect_lines(probe)]
+    yield [*results.notes, *(() if results.is_whole else (NOT_WHOLE,))]
 
 
 def effect_lines(probe: ProbeResult) -> Iterator[str]:
     """What a probe would have done to the world outside, and what it did."""
     for effect in probe.held_back:
-        yield f"{probe.id} would have run: {effect.text}"
+        yield f"{probe.id} would have sent: {effect.text}"
     for effect in probe.executed:
-        yield f"{probe.id} ran: {effect.text}"
+        yield f"{probe.id} executed: {effect.text}"
