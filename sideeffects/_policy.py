@@ -56,10 +56,17 @@ class Standing(Frozen):
 
 
 class Stub(Frozen):
-    """What a recorded call returns or raises."""
+    """What a recorded call returns or raises.
+
+    Attributes:
+        returns: a value, or a callable that is given the call's arguments.
+        raises: an exception, or its class.
+        at_commit: whether a call that would execute when the transaction commits has its answer only then.
+    """
 
     returns: Any = None
     raises: BaseException | type[BaseException] | None = None
+    at_commit: bool = False
 
 
 class OverrideRule(Frozen):

@@ -128,6 +128,10 @@ def begin(
     arrival = arriving.get()
     if arrival is not None:
         arrival, is_async, run_id = arrival.claim(effect.name, is_async, run_id)
+    faults, fault = state.faults, None
+    if faults is not None and arrival is None:  # what arrives was met where it was enqueued
+        decision, stub, fault = faults.meet(effect, decision, stub, declared.returns)
+        mode = decision.mode
     call = Call(
         effect,
         decision,
@@ -153,6 +157,8 @@ def begin(
             journal.write_call(call)
     for ledger in own.captures if arrival is None else ():
         ledger.append(call)
+    if faults is not None and fault is not None:
+        faults.begun(call, fault)
     blocked = None if mode is not _RAISE else SideEffectBlocked(effect.name, call.reason, call.caller, decision.origin)
     if shared is not None and arrival is None:
         _share(shared, call, blocked, is_plain=stub is None and declared.returns is None)
@@ -235,7 +241,7 @@ class _Shown:
 
 
 def finish(call: Call, outcome: Outcome) -> None:
-    """Add the outcome, and tell those who observe. What is done is done: nothing here raises."""
+    """Add the outcome, and tell those who observe. What is done is done: nothing here raises, but a fault sweep."""
     call.finish(outcome)
     journal = state.journal
     if journal is not None and state.in_test_run():
@@ -251,6 +257,9 @@ def finish(call: Call, outcome: Outcome) -> None:
             _warn("could not write the outcome of %s", call, error)
     if state.observers:
         _notify(call, [watching.finished for watching in state.observers])
+    faults = state.faults
+    if faults is not None:
+        faults.finished(call)
 
 
 def begun(call: Call | None) -> float:
@@ -342,13 +351,25 @@ def _wait_for_commit(
     """A call of an effect with `on_commit`: it returns `None` in every mode."""
     __tracebackhide__ = True
     if mode is not Mode.EXECUTE:
-        answer(declared, call, stub, args, kwargs)
+        answer_on_commit(declared, call, stub, args, kwargs)
         return
     plugs.deferral.run(
         alias_of(declared),
         call,
         lambda: wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs),
     )
+
+
+def answer_on_commit(
+    declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Let a recorded call of an effect with `on_commit` have its outcome: at once, unless its stub waits as well."""
+    __tracebackhide__ = True
+    if stub is None or not stub.at_commit:
+        answer(declared, call, stub, args, kwargs)
+    else:
+        # Without the call: nobody need be told that it still waits, since it would not execute.
+        plugs.deferral.run(alias_of(declared), None, lambda: answer(declared, call, stub, args, kwargs))
 
 
 def alias_of(declared: Declared) -> str | None:

@@ -34,6 +34,11 @@ async def _coroutine(
     __tracebackhide__ = True
     call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
     if mode is not Mode.EXECUTE:
+        if stub is not None and stub.at_commit:
+            await plugs.deferral.run_async(
+                alias_of(declared), None, lambda: answer_async(declared, call, stub, args, kwargs)
+            )
+            return None
         value = await answer_async(declared, call, stub, args, kwargs)
         return None if declared.effect.on_commit is not False else value
     if declared.effect.on_commit is not False:

@@ -23,10 +23,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
-from sideeffects._calls import Call, Mode, process_id
+from sideeffects._calls import Call, Decision, Mode, SideEffect, process_id
 from sideeffects._frozen import Frozen
 from sideeffects._ledger import Journal, Ledger, SharedLedger
-from sideeffects._policy import Entry, Rules
+from sideeffects._policy import Entry, Rules, Stub
 
 TEST_RUN_VARIABLE: Final = "SIDE_EFFECTS_TEST_RUN"
 JOURNAL_VARIABLE: Final = "SIDE_EFFECTS_JOURNAL"
@@ -70,6 +70,27 @@ def _placed(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
 scope: Final[contextvars.ContextVar[Scope]] = contextvars.ContextVar("sideeffects_scope", default=EMPTY)
 
 
+class Faults(Protocol):
+    """What lets calls fail, in a test run (see `sideeffects.testing.faults`). It may tighten a decision, only."""
+
+    def meet(
+        self, effect: SideEffect, decision: Decision, stub: Stub | None, returns: Any
+    ) -> tuple[Decision, Stub | None, object]:
+        """A call has been decided, and nothing has been written yet.
+
+        Returns:
+            the decision, made stricter perhaps; what a recorded call returns or raises; and what `begun` is to be
+            told, `None` when this call does not fail.
+        """
+        ...
+
+    def begun(self, call: Call, fault: object) -> None:
+        """The call that `meet` chose has been written down."""
+
+    def finished(self, call: Call) -> None:
+        """A call has its outcome. What this raises takes the place of the call's answer."""
+
+
 class Switched(Protocol):
     """What has a fast switch."""
 
@@ -88,6 +109,7 @@ class State:
         "_off",
         "doubts",
         "entries",
+        "faults",
         "generation",
         "journal",
         "ledger",
@@ -105,6 +127,8 @@ class State:
         self.ledger = Ledger()
         self.entries: tuple[Entry, ...] = ()
         self.observers: tuple[Watching, ...] = ()
+        #: What lets the calls of a test run fail, while a fault sweep runs.
+        self.faults: Faults | None = None
         self.option: Mode | None = None
         self.rules_source: Callable[[], Rules] = Rules
         #: Where calls are written for other processes as well, as the rules last read say.

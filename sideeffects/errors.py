@@ -125,6 +125,27 @@ class MalformedTask(SideEffectError, TypeError, ValueError):
         )
 
 
+class SideEffectFault(SideEffectError):
+    """What a fault sweep lets an effect fail with that declares no exceptions in `raises`.
+
+    Args:
+        name: the effect's name.
+        point: `"before"`: nothing was done; `"after"`: it was done, and the answer was lost.
+    """
+
+    def __init__(self, name: str, point: str) -> None:
+        super().__init__(name, point)
+        self.name = name
+        self.point = point
+
+    def __str__(self) -> str:
+        what = "before anything was done" if self.point == "before" else "after it was done, so that its answer is lost"
+        return (
+            f"a fault sweep lets side effect {self.name!r} fail {what}. "
+            f"What it really raises is declared with @side_effect(..., raises=(...,))"
+        )
+
+
 class DeclarationError(SideEffectError):
     """A `declare(...)` that cannot hold: no such target, or a module that already holds the undeclared function."""
 

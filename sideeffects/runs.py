@@ -302,6 +302,10 @@ def _answer(
     given = dict(kwargs)
     if is_async:
         _background.hand_over(task.declared, task.function, call, mode, stub, (), given, run_id)
+    elif stub is not None and stub.at_commit:
+        plugs.deferral.run(
+            alias_of(task.declared), None, lambda: _background.answered(task.declared, call, stub, (), given)
+        )
     else:
         _background.answered(task.declared, call, stub, (), given)
 

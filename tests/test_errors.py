@@ -11,6 +11,7 @@ from sideeffects.errors import (
     DuplicateSideEffect,
     SideEffectBlocked,
     SideEffectError,
+    SideEffectFault,
     UnknownSideEffect,
 )
 
@@ -18,7 +19,8 @@ BLOCKED = SideEffectBlocked("sms.send", "forbidden by forbid()", "shop.py:7", "t
 UNKNOWN = UnknownSideEffect("smss.send", ["sms.send", "sms.sent"])
 DUPLICATE = DuplicateSideEffect("sms.send", "a.py:1", "b.py:2")
 NOT_ALLOWED = AsyncNotAllowed("sms.send")
-ALL = [BLOCKED, UNKNOWN, DUPLICATE, NOT_ALLOWED, DeclarationError("no such target")]
+FAULT = SideEffectFault("sms.send", "after")
+ALL = [BLOCKED, UNKNOWN, DUPLICATE, NOT_ALLOWED, DeclarationError("no such target"), FAULT]
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
@@ -78,3 +80,12 @@ def test_a_refused_background_call_names_the_option() -> None:
         "side effect 'sms.send' may not run in the background. "
         "Declare it with @side_effect(..., async_ok=True) if it may, or call it directly."
     )
+
+
+def test_a_fault_says_at_which_point_and_what_to_declare() -> None:
+    """Nothing was done, or it was and the answer is lost."""
+    assert str(FAULT) == (
+        "a fault sweep lets side effect 'sms.send' fail after it was done, so that its answer is lost. "
+        "What it really raises is declared with @side_effect(..., raises=(...,))"
+    )
+    assert "before anything was done" in str(SideEffectFault("sms.send", "before"))

@@ -1,0 +1,103 @@
+"""`fault_sweep(scenario)`: the sweep as a call."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import sideeffects
+from sideeffects._background import to_end
+from sideeffects._state import state
+from sideeffects.testing.faults import _invariants
+from sideeffects.testing.faults._errors import FaultSweepError, ScenarioFails
+from sideeffects.testing.faults._report import FaultReport, FaultSweepFailed
+from sideeffects.testing.faults._run import Run
+from sideeffects.testing.faults._sweep import Options, Sweep
+from sideeffects.testing.faults._undoing import undone
+
+Setup: TypeAlias = Callable[[], Mapping[str, Any] | None]
+
+_OURS: Final = os.path.join(os.path.dirname(sideeffects.__file__), "")
+
+
+def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Options, *, check: bool) -> FaultReport:
+    """Sweep a function that is a whole scenario.
+
+    Args:
+        scenario: the function.
+        setup: called before each run; a mapping that it returns is the scenario's arguments.
+        options: what was asked for.
+        check: whether cells that fail are an error.
+
+    Returns:
+        the report.
+
+    Raises:
+        FaultSweepError: the sweep says nothing.
+        FaultSweepFailed: cells failed.
+    """
+    __tracebackhide__ = True
+    state.latch("a fault sweep is run")
+    if setup is None:
+        _invariants.check_names(options.invariants, ())
+    where = str(getattr(scenario, "__qualname__", None) or type(scenario).__qualname__).rpartition("<locals>.")[2]
+    sweep = Sweep(options, where, "fault_sweep(..., cells=[{name!r}]), or pytest's --fault-cell '{name}'")
+    for run in sweep.runs():
+        try:
+            with undone():
+                _make(run, scenario, setup, options)
+        except FaultSweepError:
+            raise
+        except Exception as error:
+            if not run.cell:
+                raise ScenarioFails(
+                    f"{where} fails although no effect does ({_told(error)}): no fault was tried"
+                ) from error
+            run.fail(words(error), error)
+    if check and sweep.report.failed:
+        raise FaultSweepFailed(sweep.report)
+    return sweep.report
+
+
+def _make(run: Run, scenario: Callable[..., Any], setup: Setup | None, options: Options) -> None:
+    given = setup() if setup is not None else None
+    if given is not None and not isinstance(given, Mapping):
+        raise FaultSweepError(f"setup returns a mapping of arguments, or None, not {given!r}")
+    arguments = dict(given or {})
+    if not run.cell and given is not None:
+        _invariants.check_names(options.invariants, arguments)
+    with run.scenario():
+        _finished(scenario(**arguments))
+    for invariant, answer in _invariants.results(options.invariants, arguments, run):
+        _invariants.settle(invariant, _finished(answer))
+
+
+def _finished(answer: Any) -> Any:
+    """A coroutine's result. With Django what it calls synchronously runs here, where the connections are."""
+    if not inspect.iscoroutine(answer):
+        return answer
+    asgiref = sys.modules.get("asgiref.sync")
+    if asgiref is None:
+        return to_end(answer)
+
+    async def waited_for() -> Any:
+        return await answer
+
+    return asgiref.async_to_sync(waited_for)()
+
+
+def words(error: BaseException) -> str:
+    """An exception as reports tell of it: what, its notes, and where it was raised."""
+    lines = [_told(error), *getattr(error, "__notes__", ())]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
+    if frames:
+        lines.append(f"at {frames[-1].filename}:{frames[-1].lineno}")
+    return "\n".join(lines)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,0 +1,107 @@
+"""Invariants: what has to hold after each run, whichever call has failed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from sideeffects.testing.faults._errors import FaultSweepError
+from sideeffects.testing.faults._run import Run
+
+Invariant: TypeAlias = Callable[..., object]
+
+#: What an invariant may ask for beside the arguments of the scenario.
+_OFFERED: Final = ("calls", "fault")
+
+
+def checked_invariants(invariants: Iterable[Invariant] | Invariant) -> tuple[Invariant, ...]:
+    """The invariants as they were given.
+
+    Raises:
+        TypeError: one of them cannot be called.
+    """
+    listed = (invariants,) if callable(invariants) else tuple(invariants)
+    for one in listed:
+        if not callable(one):
+            raise TypeError(f"invariants are functions, not {one!r}")
+    return listed
+
+
+def check_names(invariants: Iterable[Invariant], offered: Iterable[str]) -> None:
+    """Refuse an invariant that asks for what nobody has.
+
+    Args:
+        invariants: functions.
+        offered: the parameters of the scenario.
+
+    Raises:
+        FaultSweepError: the message names the parameter and those that there are.
+    """
+    known = [*offered, *(name for name in _OFFERED if name not in offered)]
+    for invariant in invariants:
+        unknown = [name for name, parameter in _parameters(invariant) if _is_needed(parameter) and name not in known]
+        if unknown:
+            raise FaultSweepError(
+                f"the invariant {label_of(invariant)} asks for {unknown[0]!r}. It may ask for the scenario's "
+                f"arguments, for the run's calls and for its fault: {', '.join(known)}"
+            )
+
+
+def results(
+    invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run
+) -> Generator[tuple[Invariant, object]]:
+    """Each invariant with what it returned.
+
+    Args:
+        invariants: functions.
+        arguments: those of the scenario.
+        run: the run after which they are asked.
+    """
+    offered = {"calls": run.calls, "fault": run.name or None, **arguments}
+    for invariant in invariants:
+        given = {name: offered[name] for name, _ in _parameters(invariant) if name in offered}
+        yield invariant, _noted(invariant, given)
+
+
+def settle(invariant: Invariant, answer: object) -> None:
+    """Take an invariant at its word.
+
+    Raises:
+        AssertionError: it returned `False`.
+        TypeError: it is asynchronous, and nobody awaits it here.
+    """
+    if answer is False:
+        raise AssertionError(f"the invariant {label_of(invariant)} does not hold")
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError(f"the invariant {label_of(invariant)} is asynchronous, which the scenario must be as well")
+
+
+def note_of(invariant: Invariant) -> str:
+    """What is said of an exception that an invariant has raised."""
+    return f"raised by the invariant {label_of(invariant)}"
+
+
+def label_of(invariant: Invariant) -> str:
+    """An invariant as messages name it."""
+    name = getattr(invariant, "__qualname__", None) or type(invariant).__qualname__
+    return str(name).rpartition("<locals>.")[2]
+
+
+def _noted(invariant: Invariant, given: dict[str, Any]) -> object:
+    try:
+        return invariant(**given)
+    except Exception as error:
+        error.add_note(note_of(invariant))
+        raise
+
+
+def _parameters(invariant: Invariant) -> list[tuple[str, inspect.Parameter]]:
+    return list(inspect.signature(invariant).parameters.items())
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY, parameter.POSITIONAL_ONLY)
+    return is_named and parameter.default is parameter.empty

@@ -1,0 +1,167 @@
+"""One run of a scenario: it notes every call of an effect, and lets those fail that it is told to."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sideeffects._calls import Call, Decision, Mode, SideEffect
+from sideeffects._capturing import Window
+from sideeffects._policy import Stub
+from sideeffects._reading import Calls
+from sideeffects._state import state
+from sideeffects.testing.faults._cells import Cell, Fault, Seen, name_of
+from sideeffects.testing.faults._errors import FaultSweepError
+
+
+class Run:
+    """One run.
+
+    Args:
+        cell: the faults; none in the first run.
+        expected: further exceptions that may come out of the scenario when an effect has failed.
+    """
+
+    def __init__(self, cell: Cell, expected: tuple[type[BaseException], ...] = ()) -> None:
+        self.cell: Final = cell
+        self.name: Final = name_of(cell)
+        #: The calls that it has made, in order.
+        self.seen: Final[list[Seen]] = []
+        #: Why it failed, in words; empty when it did not.
+        self.problem = ""
+        self.error: BaseException | None = None
+        #: Whether it came as far as the scenario.
+        self.has_begun = False
+        self.is_skipped = False
+        self._expected = expected
+        self._plan = {(fault.effect, fault.number): (fault, fault.error()) for fault in cell}
+        self._met: dict[Fault, Call | None] = {}
+        self._lost: dict[int, Fault] = {}
+        self._struck: list[Fault] = []
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._thread = 0
+        self._window: Window | None = None
+
+    # -- what came of it
+
+    @property
+    def calls(self) -> Calls:
+        """The calls of the scenario, as they were written down."""
+        window = self._window
+        return Calls(window.read if window is not None else lambda: ([], 0))
+
+    def has_struck(self, fault: Fault) -> bool:
+        """Whether that call was made, and has failed."""
+        call = self._met.get(fault)
+        if fault in self._struck:
+            return True
+        outcome = None if call is None else call.outcome
+        return fault.point == "before" and outcome is not None and outcome.error is not None
+
+    def has_met(self, fault: Fault) -> bool:
+        """Whether that call was made: perhaps it waits for a commit that does not come."""
+        return fault in self._met
+
+    def fail(self, problem: str, error: BaseException | None = None) -> None:
+        """Note why it failed, once."""
+        if not self.problem:
+            self.problem, self.error = problem, error
+
+    def unlike(self, first: Run) -> str:
+        """How the calls before the fault differ from those of the first run, in words; empty when they do not."""
+        wanted = [seen.label for seen in first.seen if seen.is_ordered]
+        made = [seen.label for seen in self.seen if seen.is_ordered]
+        fault = self.cell[0]
+        if self.has_met(fault):
+            made = made[: made.index(fault.label) + 1] if fault.label in made else []
+            is_like = made == wanted[: len(made)]
+        else:
+            is_like = False
+        if is_like:
+            return ""
+        return f"first {_listed(wanted)}; then {_listed(made)}"
+
+    # -- the scenario
+
+    @contextmanager
+    def scenario(self) -> Generator[None]:
+        """Inside, calls are noted and fail. A fault that comes out of it ends here: code may fail when an effect does.
+
+        Raises:
+            FaultSweepError: another sweep is at it.
+        """
+        with state.lock:
+            if state.faults is not None:
+                raise FaultSweepError("a fault sweep runs already: sweeps cannot be nested, nor run in several threads")
+            state.faults = self
+        self.has_begun = True
+        self._thread = threading.get_ident()
+        self._window = window = Window()
+        try:
+            yield
+        except BaseException as error:
+            if not self._is_expected(error):
+                raise
+        finally:
+            state.faults = None
+            window.close()
+
+    def _is_expected(self, error: BaseException) -> bool:
+        errors = [raised for fault, raised in self._plan.values() if self.has_struck(fault)]
+        if not errors:
+            return False
+        if isinstance(error, self._expected):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            return all(map(self._is_expected, error.exceptions))
+        # What has been through a process or a framework may be a copy.
+        return any(error is one or (type(error) is type(one) and error.args == one.args) for one in errors)
+
+    # -- what the runtime asks (see `_state.Faults`)
+
+    def meet(
+        self, effect: SideEffect, decision: Decision, stub: Stub | None, returns: Any
+    ) -> tuple[Decision, Stub | None, object]:
+        """Note a call, and let it fail if it is one of those. What would execute does not, when it fails before."""
+        with self._lock:
+            self._counts[effect.name] += 1
+            number = self._counts[effect.name]
+            is_ordered = threading.get_ident() == self._thread
+            self.seen.append(Seen(effect, number, decision.mode, is_ordered))
+        planned = self._plan.get((effect.name, number))
+        if planned is None or decision.mode is Mode.RAISE:
+            return decision, stub, None
+        fault, error = planned
+        self._met[fault] = None
+        waits = effect.on_commit is not False
+        if fault.point == "before":
+            reason = f"fault_sweep lets it fail before anything is done ({self.name})"
+            return Decision(Mode.RECORD, reason, "fault_sweep"), Stub(None, error, waits), fault
+        if waits and decision.mode is Mode.RECORD:
+            given = stub if stub is not None else Stub(returns)
+            stub = Stub(given.returns, given.raises, waits)
+        return decision, stub, fault
+
+    def begun(self, call: Call, fault: object) -> None:
+        """The call has been written down."""
+        assert isinstance(fault, Fault)  # noqa: S101 - it is what `meet` gave
+        self._met[fault] = call
+        if fault.point == "after":
+            self._lost[id(call)] = fault
+
+    def finished(self, call: Call) -> None:
+        """It is done, and the answer is lost. What failed by itself has none."""
+        fault = self._lost.get(id(call))
+        if fault is None or call.outcome is None or call.outcome.error is not None:
+            return
+        del self._lost[id(call)]
+        self._struck.append(fault)
+        raise self._plan[fault.effect, fault.number][1]
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(labels) or "none"

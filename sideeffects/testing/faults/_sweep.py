@@ -1,0 +1,162 @@
+"""The order of a sweep: the first run, then one for each cell. Who runs the scenario is told from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Final, NamedTuple
+
+from sideeffects.testing.faults._cells import Cell, Choice, Fault, Seen, name_of
+from sideeffects.testing.faults._errors import FaultSweepError, NotRepeatable, UnknownFaultCell
+from sideeffects.testing.faults._invariants import Invariant
+from sideeffects.testing.faults._report import FAILED, NOT_REACHED, PASSED, CellResult, FaultReport
+from sideeffects.testing.faults._run import Run
+
+#: The cells asked for by `--fault-cell`; empty for all.
+chosen: Final[list[str]] = []
+
+_PAIR: Final = 2
+
+
+class Options(NamedTuple):
+    """What a sweep was asked for.
+
+    Attributes:
+        choice: which calls fail, and how.
+        invariants: what has to hold after each run.
+        expected: further exceptions that may come out of the scenario when an effect has failed.
+        depth: how many calls fail in one run: 1, or 1 and 2.
+        cells: only these, by name.
+    """
+
+    choice: Choice
+    invariants: tuple[Invariant, ...]
+    expected: tuple[type[BaseException], ...]
+    depth: int
+    cells: tuple[str, ...]
+
+
+class Sweep:
+    """One sweep.
+
+    Args:
+        options: what was asked for.
+        where: the scenario.
+        again: how one cell is run again, with `{name}` for its name.
+    """
+
+    def __init__(self, options: Options, where: str, again: str) -> None:
+        self.options = options
+        self.where = where
+        self._again = again
+        self._results: list[CellResult] = []
+        self._runs = 0
+
+    @property
+    def report(self) -> FaultReport:
+        """What came of it so far."""
+        return FaultReport(self.where, self._results, self._runs, self._again)
+
+    def runs(self) -> Generator[Run]:
+        """The runs, one after the other. Each has to be made before the next is asked for.
+
+        It ends with the first run when that failed or was skipped.
+
+        Raises:
+            FaultSweepError: the sweep says nothing.
+        """
+        self.options.choice.check()
+        first = Run(())
+        yield from self._made(first)
+        if first.problem or first.is_skipped:
+            return
+        asked = self.options.cells or tuple(chosen)
+        waiting = self._asked(asked, first) if asked else self._singles(first)
+        depth = 1 if asked else self.options.depth
+        for cell in waiting:
+            run = Run(cell, self.options.expected)
+            yield from self._made(run)
+            self._results.append(self._result(run, first))
+            if depth == _PAIR:
+                yield from self._pairs(run, first)
+        if not any(result.status != NOT_REACHED for result in self._results):
+            raise FaultSweepError(f"no call of {self.where} has failed, so that this says nothing:\n{self.report}")
+
+    def _made(self, run: Run) -> Generator[Run]:
+        self._runs += 1
+        yield run
+        if not run.has_begun and not run.problem and not run.is_skipped:
+            run.fail("the scenario was not run")
+
+    def _singles(self, first: Run) -> list[Cell]:
+        cells = [(fault,) for seen in first.seen for fault in self.options.choice.faults(seen)]
+        if not cells:
+            if first.seen:
+                made = ", ".join(dict.fromkeys(seen.effect.name for seen in first.seen))
+                what = f"none of the effects that {self.where} calls is to fail: it calls {made}"
+            else:
+                what = f"{self.where} calls no side effect in this process"
+            raise FaultSweepError(f"{what}. There is nothing to sweep")
+        return list(cells)
+
+    def _asked(self, names: Sequence[str], first: Run) -> list[Cell]:
+        """The cells of these names: of pairs, the second call may be one that only a failing first one brings about."""
+        singles = {name_of(cell): cell for cell in self._singles(first)}
+        found: list[Cell] = []
+        for name in names:
+            head, _, tail = name.partition("+")
+            second = self.options.choice.parsed(tail) if tail else None
+            if head not in singles or (tail and second is None):
+                raise UnknownFaultCell(name, tuple(singles), self.where)
+            found.append((*singles[head], second) if second is not None else singles[head])
+        return found
+
+    def _pairs(self, run: Run, first: Run) -> Generator[Run]:
+        """One run for each fault of a call after the one that failed; those of the first run that it misses, none."""
+        [fault] = run.cell
+        after = _after(run.seen, fault)
+        for seen in after:
+            for second in self.options.choice.faults(seen):
+                pair = Run((fault, second), self.options.expected)
+                yield from self._made(pair)
+                self._results.append(self._result(pair, first))
+        there = {seen.label for seen in after}
+        for seen in _after(first.seen, fault):
+            if seen.label not in there:
+                detail = f"{seen.label} is not called once {fault.name} has failed"
+                missed = [(fault, second) for second in self.options.choice.faults(seen)]
+                self._results += [CellResult(cell, NOT_REACHED, detail) for cell in missed]
+
+    def _result(self, run: Run, first: Run) -> CellResult:
+        """What came of a run.
+
+        Raises:
+            NotRepeatable: it is no run of the same scenario.
+        """
+        if run.has_begun:
+            difference = run.unlike(first)
+            if difference:
+                raise NotRepeatable(
+                    f"{self.where} is not repeatable: run again for {run.name}, it called other effects before any "
+                    f"had failed ({difference}). Let each run begin from the same state: fixtures, setUp or setup=..., "
+                    f"fixed seeds and times"
+                )
+        if run.problem:
+            return CellResult(run.cell, FAILED, run.problem, run.error)
+        missed = [fault for fault in run.cell if not run.has_struck(fault)]
+        if missed:
+            return CellResult(run.cell, NOT_REACHED, _why_missed(run, missed[0]))
+        return CellResult(run.cell, PASSED)
+
+
+def _after(calls: Sequence[Seen], fault: Fault) -> list[Seen]:
+    labels = [seen.label for seen in calls]
+    return list(calls[labels.index(fault.label) + 1 :]) if fault.label in labels else []
+
+
+def _why_missed(run: Run, fault: Fault) -> str:
+    if not run.has_met(fault):
+        return f"{fault.label} was not called"
+    return (
+        f"{fault.label} was called and has no outcome of its own: it waits for a commit that does not come (let it "
+        f"come: captureOnCommitCallbacks(execute=True)), it was stubbed to fail, or it is never finished"
+    )
