@@ -375,8 +375,10 @@ def test_explain_names_the_rule_and_where_it_stands(project: Project) -> None:
     assert "RAISE: POLICY['card.*'] is RAISE [settings.SIDE_EFFECTS[\"POLICY\"]['card.*']]" in shown
     assert "RECORD: POLICY['tag:sms'] is RECORD [settings.SIDE_EFFECTS[\"POLICY\"]['tag:sms']]" in shown
     assert "EXECUTE: outside a test run effects execute [default]" in shown
-    in_test_run = listing(project, "--explain", "hook.post", SIDE_EFFECTS_TEST_RUN="1")
-    assert "RECORD: a test run executes nothing that no test names" in in_test_run
+    in_test_run = project.run(*COMMAND, "--explain", "hook.post", environment={"SIDE_EFFECTS_TEST_RUN": "1"})
+    assert "RECORD: a test run executes nothing that no test names" in in_test_run.stdout
+    assert in_test_run.stderr == "This is a test run: SIDE_EFFECTS_TEST_RUN is set in the environment.\n"
+    assert not project.run(*COMMAND, "--explain", "hook.post").stderr
     write_settings(project, 'SIDE_EFFECTS = {"MODE": "RECORD"}')
     assert 'MODE is RECORD [settings.SIDE_EFFECTS["MODE"]]' in listing(project, "hook.post", "--explain", "--verbose")
 

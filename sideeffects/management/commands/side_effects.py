@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sideeffects import _registry, checks, conf, discovery
 from sideeffects._policy import Rules
+from sideeffects._state import state
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
 
@@ -88,6 +89,8 @@ class Command(BaseCommand):
             self._write("\n".join(problems))
         else:
             self._show(rows, form or "table", verbose=options["verbose"], explain=options["explain"])
+            if options["explain"] and state.in_test_run():
+                self.stderr.write(f"This is a test run: {state.why_test_run}.")
         if failures:
             raise _wrong(_incomplete(failures)) from failures[0].error
         if check and not problems and options["verbosity"]:
