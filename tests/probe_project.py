@@ -334,6 +334,7 @@ URLS = """
     from django.urls import include, path
 
     import effects
+    from shop.models import Row
 
 
     def send(request):
@@ -341,7 +342,14 @@ URLS = """
         return HttpResponse("sent")
 
 
-    urlpatterns = [path("probe/", include("sideeffects.probes.urls")), path("send/", send)]
+    def rows(request):
+        return HttpResponse(Row.objects.count())
+
+
+    for view in (send, rows):
+        view.login_required = False
+
+    urlpatterns = [path("probe/", include("sideeffects.probes.urls")), path("send/", send), path("rows/", rows)]
 """
 
 

@@ -1,0 +1,247 @@
+"""Probes on the web, on a real WSGI server and a real ASGI server, outside any test run."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import pytest
+
+from tests.probe_project import ProbeProject
+from tests.web_servers import Server, served
+
+pytestmark = pytest.mark.processes
+
+PROBES = """
+    import time
+
+    import effects
+    from django.db import connection
+    from shop.models import Row
+    from sideeffects.probes import SmokeTest
+
+
+    class Checkout(SmokeTest):
+        tags = ["money"]
+
+        def test_order(self):
+            effects.note("attempted", "a run")
+            Row.objects.create(name="x")
+            effects.attempt("an order")
+            time.sleep(0.3)
+
+        async def test_async_order(self):
+            await Row.objects.acreate(name="x")
+            await effects.ring("an order")
+
+
+    class Stock(SmokeTest):
+        def test_fails(self):
+            self.assertEqual(1, 2, "the shelf is empty")
+"""
+TOKEN = "t0ken-of-the-tests"
+RULES = {"TOKEN": ["another-one", TOKEN], "CACHE_SECONDS": 0}
+#: It knows users who are not active any more, too.
+BACKEND = "django.contrib.auth.backends.AllowAllUsersModelBackend"
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+]
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Site(NamedTuple):
+    """The project, and the server that it is on."""
+
+    project: ProbeProject
+    kind: str
+    server: Server
+
+    def runs(self) -> int:
+        return self.project.attempted["a run"]
+
+    def rows(self) -> int:
+        return int(self.server.ask("rows/").text)
+
+
+@pytest.fixture(scope="module", params=["wsgi", "asgi"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A project with three probes, one of which fails, on a server that opens a transaction around each request."""
+    project = ProbeProject(tmp_path_factory.mktemp("site"))
+    project.write("shop/probes.py", PROBES)
+    project.manage("migrate", "--verbosity=0")
+    database = {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(project.root / "db.sqlite3"),
+        "ATOMIC_REQUESTS": True,
+    }
+    more = {"DATABASES": {"default": database}, "MIDDLEWARE": MIDDLEWARE, "AUTHENTICATION_BACKENDS": [BACKEND]}
+    with served(project, request.param, PROBES=json.dumps(RULES), MORE_SETTINGS=json.dumps(more)) as server:
+        yield Site(project, request.param, server)
+
+
+def test_a_burst_of_requests_causes_one_run(site: Site) -> None:
+    """A hundred at once get the results of one run, in the format that each asks for."""
+    site.project.forget()
+    with (
+        served(site.project, site.kind, PROBES=json.dumps({"TOKEN": TOKEN})) as server,
+        ThreadPoolExecutor(100) as pool,
+    ):
+        formats = ["json", "text", "html", "junit"] * 25
+        answers = list(pool.map(lambda name: server.ask(f"probe/?format={name}", **BEARER), formats))
+    assert {answer.status for answer in answers} == {500}
+    assert len({json.loads(answer.text)["started"] for answer in answers[::4]}) == 1
+    assert site.runs() == 1
+
+
+def test_without_a_cache_a_later_request_causes_a_run(site: Site) -> None:
+    """Those that come while it is under way share it all the same."""
+    site.project.forget()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(site.server.ask, "probe/?tag=money", **BEARER)
+        while not site.runs():
+            assert not first.done()
+        assert (site.server.ask("probe/?tag=money", **BEARER).status, site.runs()) == (200, 1)
+    assert (site.server.ask("probe/?tag=money", **BEARER).status, site.runs()) == (200, 2)
+
+
+def test_effects_are_held_back_in_probes_and_nowhere_else(site: Site) -> None:
+    """What probes would have sent is reported; another request that runs meanwhile really sends."""
+    site.project.forget()
+    with ThreadPoolExecutor(2) as pool:
+        probes = pool.submit(site.server.ask, "probe/?format=json", **BEARER)
+        while not site.runs() and not probes.done():
+            pass
+        assert site.server.ask("send/", **BEARER).text == "sent"
+        assert not probes.done()
+        report = json.loads(probes.result().text)
+    assert dict(site.project.executed) == {"a request": 1}
+    held = {
+        probe["id"].rpartition(".")[2]: [one["arguments"] for one in probe["held_back"]] for probe in report["probes"]
+    }
+    assert held == {
+        "test_order": [{"place": "an order"}],
+        "test_async_order": [{"place": "an order"}],
+        "test_fails": [],
+    }
+
+
+def test_what_probes_write_is_rolled_back(site: Site) -> None:
+    """Also where Django opens a transaction around each request."""
+    assert site.server.ask("probe/?tag=money", **BEARER).status == 200
+    assert site.rows() == 0
+
+
+def test_statuses_and_headers(site: Site) -> None:
+    """500 when a probe went wrong, but for a scraper; HEAD is answered like GET; nobody keeps an answer."""
+    for path, status, kind in (
+        ("probe/?label=shop.Stock", 500, "text/plain"),
+        ("probe/?label=shop.Checkout.test_async_order", 200, "text/plain"),
+        ("probe/?label=shop.Stock&format=html", 500, "text/html"),
+        ("probe/?label=shop.Stock&format=openmetrics", 200, "application/openmetrics-text"),
+    ):
+        for method in ("GET", "HEAD"):
+            answer = site.server.ask(path, method, **BEARER)
+            assert (answer.status, answer.headers.get_content_type()) == (status, kind)
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert bool(answer.text) is (method == "GET")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_other_methods_run_nothing(site: Site, method: str) -> None:
+    """They are refused, and those who may not come in do not even learn that."""
+    site.project.forget()
+    assert site.server.ask("probe/", method, **BEARER).status == 405
+    assert site.server.ask("probe/", method).status == 403
+    assert site.runs() == 0
+
+
+def test_nobody_comes_in_unnoticed(site: Site) -> None:
+    """Before any probe is run: no token, a wrong one, one in the query string, an address that a header claims."""
+    site.project.forget()
+    for path, headers in (
+        ("probe/", {}),
+        ("probe/", {"Authorization": "Bearer t0ken"}),
+        ("probe/", {"Authorization": f"Basic {TOKEN}"}),
+        ("probe/", {"Authorization": "Bearer"}),
+        (f"probe/?token={TOKEN}&access_token={TOKEN}", {}),
+        ("probe/", {"X_Forwarded_For": "127.0.0.1", "Cookie": "sessionid=made-up"}),
+    ):
+        answer = site.server.ask(path, **headers)
+        assert (answer.status, answer.headers["Cache-Control"]) == (403, "no-store")
+        assert "shop" not in answer.text
+    assert site.runs() == 0
+
+
+def test_staff_users_come_in(site: Site) -> None:
+    """By their session; other users do not, and neither does a member of staff who is not active any more."""
+    keys = json.loads(
+        site.project.program(
+            """
+            import json
+            import os
+
+            os.environ["DJANGO_SETTINGS_MODULE"] = "config"
+            import django
+
+            django.setup()
+            from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+            from django.contrib.auth.models import User
+            from django.contrib.sessions.backends.db import SessionStore
+
+            keys = {}
+            User.objects.all().delete()
+            for name, more in (("staff", {"is_staff": True}), ("user", {}), ("gone", {"is_staff": True})):
+                user = User.objects.create_user(name, **more)
+                keys[name] = store = SessionStore()
+                store[SESSION_KEY] = str(user.pk)
+                store[BACKEND_SESSION_KEY] = os.environ["BACKEND"]
+                store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+                store.save()
+            User.objects.filter(username="gone").update(is_active=False)
+            print(json.dumps({name: store.session_key for name, store in keys.items()}))
+            """,
+            environment={"BACKEND": BACKEND, "MORE_SETTINGS": json.dumps({"AUTHENTICATION_BACKENDS": [BACKEND]})},
+        )
+    )
+    statuses = {
+        name: site.server.ask("probe/?tag=money", Cookie=f"sessionid={key}").status for name, key in keys.items()
+    }
+    assert statuses == {"staff": 200, "user": 403, "gone": 403}
+
+
+def test_what_a_request_selects(site: Site) -> None:
+    """Labels, tags and failfast; what means nothing is a failure that says what would."""
+
+    def names(query: str) -> list[str]:
+        report = json.loads(site.server.ask(f"probe/?format=json&{query}", **BEARER).text)
+        return [probe["id"].removeprefix("shop.probes.") for probe in report["probes"]]
+
+    assert names("label=shop.Stock&label=shop.Checkout.test_order") == ["Checkout.test_order", "Stock.test_fails"]
+    assert names("tag=money") == ["Checkout.test_async_order", "Checkout.test_order"]
+    assert names("exclude_tag=money") == ["Stock.test_fails"]
+    unknown = site.server.ask("probe/?label=shop.Stok", **BEARER)
+    assert (unknown.status, "did you mean 'shop.Stock'" in unknown.text) == (500, True)
+    nothing = site.server.ask("probe/?label=shop.Stock&tag=money", **BEARER)
+    assert (nothing.status, "no probe of this page is selected" in nothing.text) == (500, True)
+    assert site.server.ask("probe/?format=yaml", **BEARER).status == 400
+
+
+def test_failfast_ends_with_the_first_failure(site: Site) -> None:
+    """And the report says that not all was run; without it all is."""
+    site.project.write(
+        "shop/smoke.py",
+        """
+        from sideeffects.probes import SmokeTest
+
+
+        class Early(SmokeTest):
+            def test_fails(self):
+                self.fail("early")
+        """,
+    )
+    asked = "probe/?format=json&label=shop.smoke&label=shop.Stock"
+    assert json.loads(site.server.ask(asked, **BEARER).text)["is_whole"] is True
+    assert json.loads(site.server.ask(f"{asked}&failfast", **BEARER).text)["is_whole"] is False
+    assert json.loads(site.server.ask(f"{asked}&failfast=0", **BEARER).text)["is_whole"] is True
