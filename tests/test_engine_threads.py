@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -50,10 +51,12 @@ def test_an_enqueued_call_runs_in_another_thread_in_production(production: None)
 def test_a_call_that_fails_in_the_background_is_logged_and_kept(
     production: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its exception is in the log, at the handle, and in the outcome of the one call that was written down."""
+    """Its exception is in the log, at the handle, and in the outcome of the one call; it is not tried again."""
+    attempts = []
 
     @side_effect(name="send", async_ok=True)
     def send() -> None:
+        attempts.append("send")
         raise ConnectionError("no network")
 
     with capture() as calls:
@@ -64,6 +67,7 @@ def test_a_call_that_fails_in_the_background_is_logged_and_kept(
     assert (call.id, call.is_async, call.mode) == (handle.id, True, Mode.EXECUTE)
     assert isinstance(call.outcome.error, ConnectionError)  # type: ignore[union-attr]
     assert f"side effect send ({handle.id}) failed in the background" in caplog.text
+    assert attempts == ["send"]
 
 
 def test_a_forced_call_runs_in_the_background_of_a_test_run() -> None:
@@ -268,6 +272,39 @@ def test_a_call_that_hangs_does_not_keep_the_process_alive() -> None:
     assert ran.returncode == 0
     assert "side effect hang" in ran.stderr
     assert "was enqueued but not finished at exit" in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_process_loses_what_its_threads_have_not_done() -> None:
+    """At most once: what was running and what was waiting is in no other place."""
+    ran = run("""
+        import os, signal
+        from sideeffects import side_effect
+
+        @side_effect(name="send", async_ok=True)
+        def send(number):
+            print("sent", number, flush=True)
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        send.enqueue(0).result(30)
+        send.enqueue(1).result(30)
+        print("not reached")
+    """)
+    assert (ran.returncode, ran.stdout) == (-signal.SIGKILL, "sent 0\nsent 1\n"), ran.stderr
+
+
+def test_arguments_and_results_do_not_travel(production: None) -> None:
+    """Whatever they are: the worker has the very objects."""
+    lock = threading.Lock()
+
+    @side_effect(name="work", async_ok=True)
+    def work(given: object, *, named: object) -> tuple[object, object]:
+        return given, named
+
+    given, named = work.enqueue(lock, named=work).result(60)
+    assert given is lock
+    assert named is work
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
