@@ -18,6 +18,10 @@ from tests.postgres_server import postgres_server
 hypothesis.settings.register_profile("sideeffects", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("sideeffects")
 
+# Whether nothing may be skipped for want of a tool. pytest-xdist starts its workers after this, hence the variable.
+if "CI" in os.environ:
+    os.environ["TESTS_IN_CI"] = "1"
+IS_CI = "TESTS_IN_CI" in os.environ
 # Runs of pytest inside the tests word their summaries otherwise where these are set.
 for variable in ("CI", "BUILD_NUMBER"):
     os.environ.pop(variable, None)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -245,3 +246,20 @@ def test_failfast_ends_with_the_first_failure(site: Site) -> None:
     assert json.loads(site.server.ask(asked, **BEARER).text)["is_whole"] is True
     assert json.loads(site.server.ask(f"{asked}&failfast", **BEARER).text)["is_whole"] is False
     assert json.loads(site.server.ask(f"{asked}&failfast=0", **BEARER).text)["is_whole"] is True
+
+
+def test_a_database_that_is_down_is_reported(tmp_path: Path) -> None:
+    """And does not keep the view from answering, as a transaction around the request would."""
+    project = ProbeProject(tmp_path)
+    project.write("shop/probes.py", PROBES)
+    down = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "nowhere" / "db"), "ATOMIC_REQUESTS": True}
+    more = json.dumps({"DATABASES": {"default": down}})
+    with served(project, "wsgi", PROBES=json.dumps(RULES), MORE_SETTINGS=more) as server:
+        report = json.loads(server.ask("probe/?format=json", **BEARER).text)
+        assert server.ask("rows/").status == 500
+    outcomes = {probe["id"].rpartition(".")[2]: (probe["outcome"], probe["message"]) for probe in report["probes"]}
+    assert outcomes == {
+        "test_order": ("errored", "unable to open database file"),
+        "test_async_order": ("errored", "unable to open database file"),
+        "test_fails": ("failed", "the shelf is empty"),
+    }
