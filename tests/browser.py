@@ -1,4 +1,4 @@
-"""A Chromium for tests: the system's, or the one that `playwright install chromium` has fetched."""
+"""A Chromium for tests: the one that `playwright install chromium` has fetched, or else the system's."""
 
 import os
 import shutil
@@ -18,7 +18,8 @@ NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-
 def chromium() -> Iterator[Browser]:
     """A browser. Without one the test is skipped, but never where the environment says `CI`."""
     with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, NAMES)), None)
+        own = os.path.exists(playwright.chromium.executable_path)
+        found = None if own else next(filter(None, map(shutil.which, NAMES)), None)
         # Inside containers, where tests often run as root, Chromium's own sandbox does not work.
         arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         try:
