@@ -19,6 +19,7 @@ STEPS = [
     "What reaches the outside",
     "The shop's own tests",
     "The same order in production",
+    "A run list",
     "One name in a test",
     "Why?",
 ]
@@ -74,6 +75,7 @@ def test_each_step_shows_what_arrived(transcript: str) -> None:
         "POST /sms",
         "POST /warehouse",
     ]
+    assert received(section(transcript, "A run list")) == ["MAIL bob@example.com", "POST /sms", "POST /sms"]
     assert received(section(transcript, "One name in a test")) == ["POST /sms"]
 
 
@@ -86,7 +88,7 @@ def test_the_listing_and_the_explanations_are_shown(transcript: str) -> None:
 
 
 def test_it_ends_with_a_summary_of_one_screen(transcript: str) -> None:
-    """Five steps went well, and everything fits 80 columns."""
+    """All steps went well, and everything fits 80 columns."""
     summary = section(transcript, "Summary")
     assert re.findall(r"^  ok      (\S.*?)  ", summary, flags=re.MULTILINE) == STEPS
     assert len(summary.splitlines()) < 24

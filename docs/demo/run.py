@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,16 @@ MAIL: Final = {
 }
 TEXT: Final = {"to": "POST /sms", "sent": {"to": "+44 20 7946 0000", "body": "Thank you for order 1!"}}
 ANNOUNCEMENT: Final = {"to": "POST /warehouse", "sent": {"order": 1, "total_cents": 4200}}
+
+#: What follows an order on account, and the reminder.
+FOLLOW_UP: Final = (
+    {
+        "to": "MAIL bob@example.com",
+        "sent": {"subject": "Your order 2", "text": "Thank you for order 2 over 9.90 EUR."},
+    },
+    {"to": "POST /sms", "sent": {"to": "+44 20 7946 0001", "body": "Please pay 9.90 EUR for order 2."}},
+    {"to": "POST /sms", "sent": {"to": "+44 20 7946 0001", "body": "Order 2 waits for 9.90 EUR."}},
+)
 
 
 class Broken(Exception):
@@ -76,7 +87,8 @@ class Transcript:
 
     def command(self, text: str) -> None:
         """Print a command as one would type it."""
-        print("\n" + self._styled("36", f"  $ {text}"))
+        lines = textwrap.wrap(f"  $ {text}", self.width, subsequent_indent=" " * 6, break_on_hyphens=False)
+        print("\n" + self._styled("36", "\n".join(lines)))
 
     def arrivals(self, arrivals: Sequence[dict[str, Any]]) -> None:
         """Print what the receivers got."""
@@ -138,7 +150,8 @@ class Stage:
         Raises:
             Broken: it failed.
         """
-        shown = " ".join([*(f"{name}={value}" for name, value in environment.items()), "python", *command])
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        shown = shlex.join([*variables, "python", *command])
         if not quietly:
             self.out.command(shown)
         process = subprocess.run(
@@ -238,7 +251,8 @@ def _listing(title: str, arrivals: Sequence[dict[str, Any]]) -> str:
 def play(stage: Stage) -> None:
     """All steps, one after the other."""
     stage.run("manage.py", "migrate", "--verbosity=0", quietly=True)
-    for step in (list_effects, run_the_tests, place_an_order, name_one_effect, explain_decisions):
+    steps = (list_effects, run_the_tests, place_an_order, take_an_order_by_phone, name_one_effect, explain_decisions)
+    for step in steps:
         step(stage)
 
 
@@ -286,11 +300,25 @@ def place_an_order(stage: Stage) -> None:
     stage.out.conclude("a charge, a mail, a text, a webhook")
 
 
+def take_an_order_by_phone(stage: Stage) -> None:
+    """A run list, and the background."""
+    stage.out.step(
+        "A run list",
+        """Somebody takes an order by phone. A signal (shop/signals.py) follows it up with a run list: a mail, and a
+        text in the background, which is out before the program ends. Then all who have not paid are reminded.""",
+    )
+    order = 'Order.objects.create(email="bob@example.com", phone="+44 20 7946 0001", total_cents=990)'
+    stage.run("manage.py", "shell", "-v0", "-c", order)
+    stage.run("manage.py", "remind_unpaid")
+    stage.expect(*FOLLOW_UP)
+    stage.out.conclude("a mail, and texts from the background")
+
+
 def name_one_effect(stage: Stage) -> None:
     """One name, and no other."""
     stage.out.step(
         "One name in a test",
-        """The test in shop/tests/test_live.py places that order too, and names one effect:
+        """The test in shop/tests/test_live.py places an order too, and names one effect:
         @pytest.mark.side_effects(force_run=["sms.send"]).""",
     )
     stage.run("-m", "pytest", "-q", "-m", "live")
