@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Mapping
 from types import CodeType, MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sideeffects import _kinds, _redaction, _showing
 from sideeffects._frozen import Frozen
@@ -144,14 +144,17 @@ def process_id() -> int:
     return _process[0]
 
 
-#: Which racer of a race this process is (see `sideeffects.testing.races`).
-_racer: int | None = None
+RACER_VARIABLE: Final = "SIDE_EFFECTS_RACER"
+
+#: Which racer of a race this process is, or which one has started it (see `sideeffects.testing.races`).
+_racer: int | None = int(text) if (text := os.environ.get(RACER_VARIABLE, "")).isdecimal() else None
 
 
 def set_racer(index: int) -> None:
-    """Let this process, and the children that it forks, be a racer of a race: their calls say so."""
+    """Let this process, and its children, be a racer of a race: their calls say so."""
     global _racer  # noqa: PLW0603 - a racer is a process
     _racer = index
+    os.environ[RACER_VARIABLE] = str(index)
 
 
 class Call:
@@ -316,6 +319,10 @@ class Call:
     def racer(self) -> int | None:
         """The index of the racer that made it, from 0 on; `None` outside races."""
         return self._racer
+
+    def handed_on(self) -> Call:
+        """The same call, for who reads what this process reports: where races are nested, the outer racer made it."""
+        return Call.from_record({**self.to_record(), "racer": _racer if _racer is not None else self._racer})
 
     def mark_racer(self, index: int) -> None:
         """Note which racer made it: those of threads are told from each other when the race is over."""

@@ -327,6 +327,28 @@ class State:
         if self._journal is not None:
             self._journal.listen()
 
+    def collect_for_now(self) -> Restorer:
+        """As `collect_children`, for a while. Who reports to a parent then hands on what it has collected."""
+        parent = self.journal
+        start = self.ledger.end
+        self.collect_children()
+        own = self._journal
+        if parent is None or own is None:
+            return lambda: None
+        self.journal = parent
+
+        def restore() -> None:
+            with self.lock:
+                self.sync()
+                for call in self.ledger.read(start)[0]:
+                    if call.pid != os.getpid():
+                        parent.write_call(call.handed_on())
+                self._journal, self._journal_owner = parent, 0
+                os.environ[JOURNAL_VARIABLE] = parent.path
+            own.remove()
+
+        return restore
+
     def after_fork(self) -> None:
         """In the child: it reports its calls. A lock that another thread held would stay locked for good."""
         self.lock = threading.RLock()

@@ -15,6 +15,7 @@ from django.core import mail
 from django.db import connections, transaction
 
 from sideeffects import side_effect
+from sideeffects.testing import call_concurrently
 
 ALIAS = "races"
 
@@ -162,6 +163,43 @@ def refuse_locally() -> None:
     raise Local
 
 
+def recur() -> None:
+    recur()
+
+
+class Nameless(Exception):
+    """Cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def refuse_without_words() -> None:
+    raise Nameless("nothing")
+
+
+class Worded(Exception):
+    """Makes its text of what it is given: unpickled, it would get that text."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"there is no {what}")
+
+
+def refuse_in_its_words() -> None:
+    raise Worded("cover")
+
+
+class Unlooked(Exception):
+    """Cannot be looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("look away")
+
+
+def refuse_to_be_looked_at() -> None:
+    raise Unlooked("here")
+
+
 def end_by(how: str) -> None:
     if how == "exit":
         os._exit(3)
@@ -216,6 +254,37 @@ def notify_in_a_thread() -> None:
     thread = threading.Thread(target=notify, args=("from a thread",))
     thread.start()
     thread.join()
+
+
+CHILD = """
+from sideeffects import side_effect
+
+side_effect(name="racing.notify")(lambda to: None)("from a child")
+"""
+
+
+def notify_in_a_child() -> None:
+    subprocess.run([sys.executable, "-c", CHILD], check=True)
+
+
+def race_again() -> list[int | None]:
+    """What a racer's own racers call."""
+    notify("before")
+    inner = call_concurrently(2, notify, to="inside")
+    notify("after")
+    return [call.racer for call in inner.calls]
+
+
+def race_for(name: str) -> list[Any]:
+    """What another race gives, in words where it fails."""
+    return [str(result) for result in call_concurrently(1, f"tests.race_project:{name}")]
+
+
+class Tardy:
+    """Takes long to be unpickled."""
+
+    def __reduce__(self) -> Any:
+        return time.sleep, (60,)
 
 
 def notify_then_hang(seconds: float) -> None:

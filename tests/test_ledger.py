@@ -502,6 +502,53 @@ def test_a_child_that_runs_tests_keeps_what_its_own_children_call() -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+JOURNAL_FOR_NOW = """
+    import multiprocessing, os
+    from sideeffects import capture, side_effect
+    from sideeffects._state import state
+
+    @side_effect(name="send")
+    def send(to): ...
+
+    def middle():
+        path = os.environ["SIDE_EFFECTS_JOURNAL"]
+        restore = state.collect_for_now()
+        own = os.environ["SIDE_EFFECTS_JOURNAL"]
+        send("the middle")
+        process = fork.Process(target=send, args=("the youngest",))
+        process.start()
+        process.join()
+        restore()
+        assert own != path == os.environ["SIDE_EFFECTS_JOURNAL"]
+        assert not os.path.exists(own), own
+        send("after")
+
+    fork = multiprocessing.get_context("fork")
+    with capture() as calls:
+        process = fork.Process(target=middle)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    assert [call.arguments["to"] for call in calls] == ["the middle", "the youngest", "after"], calls
+    assert len({call.pid for call in calls}) == 2
+    state.collect_for_now()()
+"""
+
+
+def test_a_child_that_collects_for_a_while_hands_on_what_it_got() -> None:
+    """Each call once, and its own as ever."""
+    environment = {name: value for name, value in os.environ.items() if name != JOURNAL_VARIABLE}
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(JOURNAL_FOR_NOW)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**environment, "SIDE_EFFECTS_TEST_RUN": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
 NOBODY_REPORTS = """
     import os
     from sideeffects._state import state

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from typing import Any, Final
 
+from sideeffects._calls import RACER_VARIABLE
 from sideeffects._state import JOURNAL_VARIABLE, TEST_RUN_VARIABLE
 from sideeffects.testing.races import _in_force, _settings
 from sideeffects.testing.races._errors import CannotTravel, RaceError, WrappedError
@@ -25,6 +26,10 @@ _PROGRAM: Final = (
 
 #: How long an ended fork server may take to be gone, in seconds: it sees to its racers first.
 _SECONDS: Final = 15.0
+
+
+class GoneBefore(RaceError):
+    """The fork server was gone before it had heard what to do: another one may be asked."""
 
 
 class Server:
@@ -42,7 +47,8 @@ class Server:
         self.key = key
         self.configured = configured
         self._stream, theirs = socket.socketpair()
-        environment = {name: value for name, value in os.environ.items() if name != JOURNAL_VARIABLE}
+        dropped = (JOURNAL_VARIABLE, RACER_VARIABLE)
+        environment = {name: value for name, value in os.environ.items() if name not in dropped}
         environment[TEST_RUN_VARIABLE] = "1"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server
         try:
@@ -81,6 +87,7 @@ class Server:
 
         Raises:
             RaceError: it could not be held.
+            GoneBefore: the server had died since the last race.
         """
         try:
             answer = self._ask(race)
@@ -96,13 +103,14 @@ class Server:
         return answer
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        answer = None
+        answer, is_heard = None, False
         with contextlib.suppress(ConnectionError):
             send(self._stream, pickle.dumps(question))
+            is_heard = receive(self._stream) is not None
             answer = receive(self._stream)
         if answer is None:
             code, said = self.end()
-            raise RaceError(
+            raise (RaceError if is_heard else GoneBefore)(
                 f"the fork server of the races is gone ({described(code)})" + (f":\n{said}" if said else "")
             )
         found: dict[str, Any] = pickle.loads(answer)  # noqa: S301 - from our own fork server

@@ -51,7 +51,7 @@ def looked_at(wanted: Collection[str] | None, *, in_threads: bool) -> Databases:
     refused: dict[str, str] = {}
     opened: list[str] = []
     for alias in connections:
-        reason = _refusal(there.get(alias))
+        reason = _refusal(alias, there.get(alias))
         if reason is None and wanted is not None and alias not in wanted:
             reason = f"it is not among the databases of this race: Race(databases={sorted(wanted)!r})"
         if reason is not None:
@@ -68,10 +68,12 @@ def looked_at(wanted: Collection[str] | None, *, in_threads: bool) -> Databases:
     return Databases(settings, refused, opened)
 
 
-def _refusal(connection: Any) -> str | None:
+def _refusal(alias: str, connection: Any) -> str | None:
     """Why the test may not use a database, in the words of who refuses it; `None` when it may."""
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    if alias in _refused:  # this is a racer, that races
+        return _refused[alias]
     ensure = BaseDatabaseWrapper.ensure_connection
     if "Blocker" in getattr(ensure, "__qualname__", "") and ensure.__module__.startswith("pytest_django"):
         return "this test has no database access: mark it with @pytest.mark.django_db(transaction=True)"
@@ -161,14 +163,19 @@ def _loaded(settings: dict[str, bytes]) -> dict[str, Any]:
     return {key: pickle.loads(data) for key, data in settings.items()}  # noqa: S301 - from our own test process
 
 
+#: What a racer may not use, with the reason.
+_refused: Final[dict[str, str]] = {}
+
+
 def refuse(refused: dict[str, str]) -> None:
-    """Let every connection to these aliases fail, in any thread of this process."""
+    """Let every connection to these aliases fail, in any thread of this process, and in races that it holds."""
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    _refused.update(refused)
     original = BaseDatabaseWrapper.connect
 
     def connect(self: Any) -> None:
-        reason = refused.get(self.alias)
+        reason = _refused.get(self.alias)
         if reason is not None:
             raise RuntimeError(f"this racer may not use the database {self.alias!r}: {reason}")
         original(self)

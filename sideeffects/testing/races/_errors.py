@@ -7,6 +7,7 @@ import traceback as tracebacks
 from types import TracebackType
 from typing import Any, NoReturn
 
+from sideeffects._values import text_of
 from sideeffects.errors import SideEffectError
 
 
@@ -59,7 +60,7 @@ class WrappedError(Exception):
         stderr: str = "",
         racer: int | None = None,
     ) -> None:
-        super().__init__(repr(error))
+        super().__init__(_shown(error))
         self.error = error
         self.traceback = traceback if traceback is not None else error.__traceback__
         self.stdout = stdout
@@ -77,7 +78,7 @@ class WrappedError(Exception):
         return "\n".join(shown)
 
     def __repr__(self) -> str:
-        return f"WrappedError({self.error!r})"
+        return f"WrappedError({_shown(self.error)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The traceback stays behind: it is plain Python's, which does not travel.
@@ -98,6 +99,13 @@ class WrappedError(Exception):
         except ImportError:
             debugger = importlib.import_module("pdb")
         debugger.post_mortem(self.traceback)
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - its `__repr__` is its own
+        return f"{type(error).__qualname__}: {text_of(error)}"
 
 
 def _rebuilt(error: BaseException, stdout: str, stderr: str, racer: int | None) -> WrappedError:

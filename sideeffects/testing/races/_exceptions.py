@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pickle
 import traceback as tracebacks
+from collections.abc import Sequence
+from types import SimpleNamespace, TracebackType
 from typing import Any, Final
 
 from sideeffects._calls import RemoteError
@@ -18,13 +20,12 @@ _DEPTH: Final = 10
 
 def to_data(error: BaseException, depth: int = _DEPTH) -> dict[str, Any]:
     """An exception as plain data."""
-    trace = error.__traceback__
     return {
         "pickled": _packed(error),
         "pieces": _pieces(error),
         "kind": type(error).__qualname__,
         "text": text_of(error),
-        "trace": None if trace is None else _tblib().Traceback(trace).to_dict(),
+        "frames": _frames(error.__traceback__),
         "shown": "".join(tracebacks.format_exception(error)),
         "cause": None if error.__cause__ is None or not depth else to_data(error.__cause__, depth - 1),
         "context": None if error.__context__ is None or not depth else to_data(error.__context__, depth - 1),
@@ -32,11 +33,17 @@ def to_data(error: BaseException, depth: int = _DEPTH) -> dict[str, Any]:
     }
 
 
+def in_words(error: BaseException, problem: BaseException) -> dict[str, Any]:
+    """As much as can be said of an exception that cannot even be looked at."""
+    stand_in = RemoteError(type(error).__qualname__, text_of(error))
+    stand_in.add_note(f"It could not be looked at: {type(problem).__qualname__}: {text_of(problem)}")
+    return to_data(stand_in)
+
+
 def from_data(data: dict[str, Any]) -> BaseException:
     """The exception again, with a traceback of real frames. What cannot be made again is a `RemoteError` that tells."""
     error = _rebuilt(data)
-    if data["trace"] is not None:
-        error.__traceback__ = _tblib().Traceback.from_dict(data["trace"]).as_traceback()
+    error.__traceback__ = _traceback(data["frames"])
     if data["cause"] is not None:
         error.__cause__ = from_data(data["cause"])
     if data["context"] is not None:
@@ -45,22 +52,51 @@ def from_data(data: dict[str, Any]) -> BaseException:
     return error
 
 
+#: What is kept of one entry of a traceback: file, name, line, and the two globals that tell whose code it is.
+_Frame = tuple[str, str, int, dict[str, str]]
+
+
+def _frames(trace: TracebackType | None) -> list[_Frame]:
+    """A traceback, flat: those of endless recursion are too deep for anything nested."""
+    found: list[_Frame] = []
+    while trace is not None:
+        code, names = trace.tb_frame.f_code, trace.tb_frame.f_globals
+        whose = {name: names[name] for name in ("__name__", "__file__") if isinstance(names.get(name), str)}
+        found.append((code.co_filename, code.co_name, trace.tb_lineno, whose))
+        trace = trace.tb_next
+    return found
+
+
+def _traceback(frames: Sequence[_Frame]) -> TracebackType | None:
+    """It again, with real frames."""
+    trace: Any = None
+    for filename, name, line, whose in reversed(frames):
+        code = SimpleNamespace(co_filename=filename, co_name=name)
+        frame = SimpleNamespace(f_code=code, f_globals=whose, f_lineno=line)
+        trace = SimpleNamespace(tb_frame=frame, tb_lineno=line, tb_next=trace)
+    made: TracebackType | None = None if trace is None else _tblib().Traceback(trace).as_traceback()
+    return made
+
+
 def _tblib() -> Any:
     """It has no types, and is part of an extra."""
     return importlib.import_module("tblib")
 
 
 def _rebuilt(data: dict[str, Any]) -> BaseException:
+    found: BaseException | None = None
     for make in (_whole, _in_pieces):
         try:
             error = make(data)
         except Exception:  # noqa: BLE001, S112 - unpickling runs any code of the exception's; there are other ways
             continue
-        if error is not None:
+        if error is not None and text_of(error) == data["text"]:
             return error
-    stand_in = RemoteError(data["kind"], data["text"])
-    stand_in.add_note(f"As the racer saw it:\n{data['shown'].rstrip()}")
-    return stand_in
+        found = found or error
+    # Its type may be all that is left of it: an `__init__` has got what it had made before, or an attribute is missing.
+    found = found or RemoteError(data["kind"], data["text"])
+    found.add_note(f"As the racer saw it:\n{data['shown'].rstrip()}")
+    return found
 
 
 def _whole(data: dict[str, Any]) -> BaseException | None:

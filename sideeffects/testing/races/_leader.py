@@ -248,7 +248,13 @@ class Race:
     def _end_the_late(self, selector: selectors.BaseSelector) -> None:
         """Kill racers that are past their time, once they have written down where they stand."""
         now = time.monotonic()
-        late = [racer for racer in self._racers if not racer.is_over and racer.deadline <= now]
+        # Who stands at the gate is not late: it waits for those who are.
+        started = self._gate.is_open
+        late = [
+            racer
+            for racer in self._racers
+            if not racer.is_over and racer.deadline <= now and (started or not racer.is_ready)
+        ]
         if not late:
             return
         for racer in late:

@@ -32,35 +32,39 @@ def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[lis
     if settings is not None:
         databases = _databases.looked_at(options.databases, in_threads=False)
     blobs, order = _packed(calls)
-    overrides = _in_force.overrides()
+    race: dict[str, Any] = {
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "arguments": list(sys.argv),
+        "path": list(sys.path),
+        "modules": _modules(calls),
+        "databases": databases,
+        "overrides": _in_force.overrides(),
+        "option": _in_force.option(),
+        "calls": blobs,
+        "order": order,
+        "timeout": options.timeout,
+        "meet_at": options.meet_at,
+        "patience": options.patience,
+        "seed": seed,
+    }
     with _client.alone():
-        server = _client.server(settings)
-        changed = None
-        if settings is not None:
-            values, deleted = _settings.changes(settings, server.configured)
-            changed = _settings.packed_values(values), deleted
-        answer = server.hold(
-            {
-                "folder": os.getcwd(),
-                "environment": dict(os.environ),
-                "arguments": list(sys.argv),
-                "path": list(sys.path),
-                "modules": _modules(calls),
-                "settings": changed,
-                "databases": databases,
-                "overrides": overrides,
-                "option": _in_force.option(),
-                "calls": blobs,
-                "order": order,
-                "timeout": options.timeout,
-                "meet_at": options.meet_at,
-                "patience": options.patience,
-                "seed": seed,
-            }
-        )
+        try:
+            answer = _asked(settings, race)
+        except _client.GoneBefore:
+            answer = _asked(settings, race)
     reports = answer["racers"]
     _deliver([mail for report in reports for mail in report["mails"]])
     return [_told(index, report, options.timeout) for index, report in enumerate(reports)], answer["met"]
+
+
+def _asked(settings: Any, race: dict[str, Any]) -> dict[str, Any]:
+    server = _client.server(settings)
+    changed = None
+    if settings is not None:
+        values, deleted = _settings.changes(settings, server.configured)
+        changed = _settings.packed_values(values), deleted
+    return server.hold({**race, "settings": changed})
 
 
 def _packed(calls: Sequence[Call]) -> tuple[list[bytes], list[int]]:

@@ -20,12 +20,12 @@ from sideeffects import _calls
 from sideeffects.engines import embedded
 from sideeffects.testing.races import _databases, _meeting
 from sideeffects.testing.races._calling import called, jitter, resolved
-from sideeffects.testing.races._exceptions import to_data
+from sideeffects.testing.races._exceptions import in_words, to_data
 from sideeffects.testing.races._gate import Gate, Memory
 from sideeffects.testing.races._messages import packed
 
 #: What a racer tells: a letter, the length, and the rest.
-HEAD: Final = struct.Struct("!cI")
+HEAD: Final = struct.Struct("!cQ")
 READY, SESSION, REACHED, MAIL, DONE = b"r", b"s", b"m", b"o", b"d"
 
 #: Makes a racer write down where it stands. Few programs use it, and a racer is killed right after it.
@@ -106,7 +106,7 @@ def run(
             memory.stamp(index, 1, time.perf_counter())
         outcome["result"] = packed(result, f"the result of racer {index}")
     except BaseException as error:  # noqa: BLE001 - whatever it is, the test gets to see it
-        outcome["error"] = to_data(_without_our_frames(error))
+        outcome["error"] = _told(error)
     _end(teller, outcome)
 
 
@@ -144,6 +144,13 @@ def _prepared(
         _meeting.enter(race["meet_at"], reach)
     gc.enable()
     return function, kwargs
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    try:
+        return to_data(_without_our_frames(error))
+    except Exception as problem:  # noqa: BLE001 - looking at it runs any code of the exception's
+        return in_words(error, problem)
 
 
 def _without_our_frames(error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sideeffects._calls import Call
 from sideeffects._reading import Calls, Source
+from sideeffects._values import text_of
 from sideeffects.testing.races._errors import WrappedError
 
 
@@ -88,5 +89,5 @@ class RaceResult(list[Any]):
                 f"it failed in run {self.runs}{seed}" if self.failures else f"it did not fail in {self.runs} runs"
             )
         if self.failure is not None:
-            lines.append(f"{type(self.failure).__name__}: {self.failure}")
+            lines.append(f"{type(self.failure).__name__}: {text_of(self.failure)}")
         return "\n".join(lines)

@@ -32,7 +32,7 @@ def main(descriptor: int) -> None:
     """
     stream = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)
-    first = receive(stream)
+    first = _heard(stream)
     if first is None:
         return
     try:
@@ -43,9 +43,20 @@ def main(descriptor: int) -> None:
     send(stream, pickle.dumps({"error": None}))
     gc.collect()
     gc.freeze()
-    while (data := receive(stream)) is not None:
+    while (data := _heard(stream)) is not None:
         if not _serve(stream, pickle.loads(data)):  # noqa: S301 - from our own test process
             return
+
+
+def _heard(stream: socket.socket) -> bytes | None:
+    """The next message, once the test knows that it has come; `None` when the test is gone."""
+    data = receive(stream)
+    if data is not None:
+        try:
+            send(stream, b"")
+        except OSError:
+            return None
+    return data
 
 
 def _load(start: dict[str, Any]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import random
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sideeffects._capturing import Window
 from sideeffects._state import state
 from sideeffects.testing.races import _options
 from sideeffects.testing.races._options import Call, Options
 from sideeffects.testing.races._result import RaceResult
+
+#: A process that reports its calls, such as a racer, collects those of one race at a time, and hands them on.
+_collecting: Final = threading.RLock()
 
 
 class Race:
@@ -76,7 +81,7 @@ class Race:
         shown = (f"{name}={value!r}" for name, value in self._given.items() if value != defaults.get(name))
         return f"Race({', '.join(shown)})"
 
-    def configured(self, **options: Any) -> Race:
+    def configured(self, /, **options: Any) -> Race:
         """The same race with some options changed; for the fixture `race`.
 
         Args:
@@ -84,11 +89,11 @@ class Race:
         """
         return Race(**{**self._given, **options})
 
-    def __call__(self, concurrency: int, function: Callable[..., Any] | str, **kwargs: Any) -> RaceResult:
+    def __call__(self, /, concurrency: int, function: Callable[..., Any] | str, **kwargs: Any) -> RaceResult:
         """As `call_concurrently`."""
         return self.call_concurrently(concurrency, function, **kwargs)
 
-    def call_concurrently(self, concurrency: int, function: Callable[..., Any] | str, **kwargs: Any) -> RaceResult:
+    def call_concurrently(self, /, concurrency: int, function: Callable[..., Any] | str, **kwargs: Any) -> RaceResult:
         """Make `concurrency` calls of one function at once.
 
         Args:
@@ -121,11 +126,18 @@ class Race:
         checked = _options.checked_calls(calls)
         _options.check_meeting(self._options)
         state.latch("a race is called")
-        state.collect_children()
+        with _collecting if state.journal is not None else contextlib.nullcontext():
+            restore = state.collect_for_now()
+            try:
+                return self._until_it_fails(checked)
+            finally:
+                restore()
+
+    def _until_it_fails(self, calls: Sequence[Call]) -> RaceResult:
         run = 0
         while True:
             run += 1
-            result = self._run(checked, self._seed(run))
+            result = self._run(calls, self._seed(run))
             result.runs = run
             failure = self._failure(result)
             if failure is not None:
