@@ -7,7 +7,7 @@ import traceback as tracebacks
 from types import TracebackType
 from typing import Any, NoReturn
 
-from sideeffects._values import text_of
+from sideeffects._showing import text_of
 from sideeffects.errors import SideEffectError
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sideeffects._calls import Call
 from sideeffects._reading import Calls, Source
-from sideeffects._values import text_of
+from sideeffects._showing import text_of
 from sideeffects.testing.races._errors import WrappedError
 
 
