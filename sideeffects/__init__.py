@@ -16,6 +16,7 @@ if _TYPE_CHECKING:
     from sideeffects._overrides import forbid, force_run, record, stub
     from sideeffects._reading import Calls
     from sideeffects._registry import registry
+    from sideeffects.dryrun import dry_run
     from sideeffects.errors import (
         AsyncNotAllowed,
         DuplicateSideEffect,
@@ -38,6 +39,7 @@ __all__ = [
     "UnknownSideEffect",
     "capture",
     "declare",
+    "dry_run",
     "explain",
     "forbid",
     "force_run",
@@ -58,6 +60,7 @@ _DOORS = {
     "_overrides": ("forbid", "force_run", "record", "stub"),
     "_reading": ("Calls",),
     "_registry": ("registry",),
+    "dryrun": ("dry_run",),
     "errors": ("AsyncNotAllowed", "DuplicateSideEffect", "SideEffectBlocked", "SideEffectError", "UnknownSideEffect"),
     "runs": ("run_side_effects",),
 }

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
-from sideeffects.probes.statements import ends_transaction, text_of, writes
+from sideeffects.statements import ends_transaction, text_of, writes
 
 #: What Django keeps of a transaction on a connection, and forgets when it connects.
 _STATE: Final = ("in_atomic_block", "savepoint_ids", "atomic_blocks", "needs_rollback", "run_on_commit")

@@ -1,0 +1,118 @@
+"""`dry_run`: run a block of code for real, keep nothing, and see what it would have done."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from sideeffects import _propagation
+from sideeffects._calls import Decision, Mode
+from sideeffects._overrides import rule_table
+from sideeffects._policy import Entry, OverrideRule
+from sideeffects._reading import check_known
+from sideeffects._registry import EVERYTHING
+from sideeffects._state import Restorer, state
+from sideeffects.dryrun import threads
+from sideeffects.dryrun.connections import HeldConnection
+from sideeffects.dryrun.plan import Plan, PlanLedger
+from sideeffects.dryrun.refusals import DryRunRefused
+from sideeffects.dryrun.threads import Holder
+
+_serials: Final = itertools.count(1)
+
+
+class dry_run:  # noqa: N801 - a verb, as `capture` and `record` are
+    """Run the block for real and keep nothing: databases are rolled back, declared effects are written down.
+
+    It holds for the own context, with its tasks and the threads that it starts. Other requests are not touched.
+
+    Args:
+        stub: what effects return whose answer the block needs, by effect, name or glob: values, or exceptions to raise.
+
+    Raises:
+        DryRunRefused: on leaving, when something was refused and the block went on all the same.
+        UnknownSideEffect: on entering, when a stub means no declared effect.
+    """
+
+    def __init__(self, *, stub: Mapping[Any, Any] | None = None) -> None:
+        self._rules = tuple(rule_table((), (), (), dict(stub or {}), "dry_run"))
+        self._runs: list[DryRun] = []
+
+    def __enter__(self) -> Plan:
+        frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
+        run = DryRun(self._rules, f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        run.start()
+        self._runs.append(run)
+        return run.plan
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        run = self._runs.pop()
+        run.stop()
+        if error is None and run.plan.refusals:
+            raise DryRunRefused(*run.plan.refusals)
+
+
+class DryRun(Holder):
+    """One time that a block is run dry.
+
+    Args:
+        rules: the stubs.
+        origin: where it was asked for.
+    """
+
+    def __init__(self, rules: Sequence[OverrideRule], origin: str) -> None:
+        for rule in rules:
+            check_known(rule.pattern)
+        self._rules = rules
+        self._origin = origin
+        super().__init__()
+        self._connections: tuple[HeldConnection, ...] = ()
+        self._undo: list[Restorer] = []
+        self._ledger = PlanLedger(state.rules_source().max_calls)
+        self.plan = Plan(self._ledger, self.refusals)
+        self._thread = threading.get_ident()
+
+    def start(self) -> None:
+        """Begin."""
+        from django.db import connections
+
+        threads.install()
+        _propagation.install()
+        held: dict[int, HeldConnection] = {}
+        for alias in connections:
+            connection = connections[alias]  # a mirror is the same one under another alias
+            held.setdefault(id(connection), HeldConnection(connection, self.refusals, next(_serials)))
+        held_back = OverrideRule(EVERYTHING, Decision(Mode.RECORD, "a dry run executes nothing", self._origin))
+        entry = Entry((held_back, *self._rules), self._origin, context_only=True, foremost=True, owner=self)
+        try:
+            self._undo.append(state.enter(entry))
+            self._undo.append(state.watch(self._ledger))
+            for one in held.values():
+                self._connections = (*self._connections, one)
+                one.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Roll everything back, and let go."""
+        for connection in self._connections:
+            try:
+                connection.count()
+            except Exception as error:  # noqa: BLE001 - what cannot be counted is rolled back all the same
+                self.refusals.note(f"what was written to the database {connection.alias!r} is unknown: {error}")
+        for connection in reversed(self._connections):
+            connection.stop()
+        self.plan.close([written for connection in self._connections for written in connection.tally.writes()])
+        while self._undo:
+            self._undo.pop()()
+
+    def holds(self, connection: Any) -> bool:
+        """Whether what is done on this connection is rolled back."""
+        return any(held.is_of(connection) for held in self._connections)

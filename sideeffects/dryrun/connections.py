@@ -1,0 +1,236 @@
+"""One of Django's connections in a dry run: what Django believes to commit stays in a transaction that is rolled back.
+
+Django's own bookkeeping runs as it always does. Only its lowest steps are replaced on this one connection: beginning a
+transaction makes a savepoint, committing releases it, rolling back goes back to it. Everything that Django builds on
+these holds therefore: autocommit, `atomic`, `durable=True`, callbacks after the commit, `select_for_update` outside a
+transaction being an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from sideeffects.dryrun.links import Link, Terms
+from sideeffects.dryrun.postgresql import PostgresLink
+from sideeffects.dryrun.refusals import Refusals
+from sideeffects.dryrun.sqlite import SqliteLink
+from sideeffects.dryrun.writes import Tally
+
+#: What Django keeps of a transaction on a connection.
+_STATE: Final = (
+    "in_atomic_block",
+    "savepoint_ids",
+    "atomic_blocks",
+    "needs_rollback",
+    "rollback_exc",
+    "run_on_commit",
+    "run_commit_hooks_on_set_autocommit_on",
+    "commit_on_exit",
+    "autocommit",
+)
+_LINKS: Final[dict[str, type[Link]]] = {"postgresql": PostgresLink, "sqlite": SqliteLink}
+_MISSING: Final = object()
+
+
+class HeldConnection:
+    """A connection of the thread in which a dry run runs.
+
+    Args:
+        connection: Django's wrapper.
+        refusals: where to write down what is refused.
+        serial: a number that no other dry run of this process has.
+    """
+
+    def __init__(self, connection: Any, refusals: Refusals, serial: int) -> None:
+        self.connection = connection
+        self.alias: str = connection.alias
+        self.tally = Tally(self.alias)
+        self._refusals = refusals
+        self._serial = serial
+        self._link: Link | None = None
+        self._kept: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+        self._originals: dict[str, Callable[..., Any]] = {}
+        self._is_nested = False
+        self._was_open = False
+
+    # -- the block
+
+    def start(self) -> None:
+        """Hold the connection from here on.
+
+        Raises:
+            DryRunRefused: it is in a transaction that is broken already.
+        """
+        connection = self.connection
+        self._was_open = connection.connection is not None
+        if self._was_open and (connection.needs_rollback or connection.closed_in_transaction):
+            self._refusals.refuse(
+                f"a dry run cannot begin inside a transaction that is to be rolled back (database {self.alias!r})"
+            )
+        kind = _LINKS.get(connection.vendor)
+        self._is_nested = self._was_open and (
+            connection.in_atomic_block
+            or not connection.autocommit
+            or (kind is not None and kind.is_inside(connection.connection))
+        )
+        self._kept = {name: getattr(connection, name) for name in _STATE}
+        self._hook()
+        _set_fresh(connection)
+        if self._was_open:
+            self._hold()
+
+    def count(self) -> None:
+        """Find out what was written, while it is still there."""
+        link = self._link
+        if link is not None and not link.is_over:
+            link.count()
+
+    def stop(self) -> None:
+        """Roll everything back, and give the connection back as it was."""
+        connection = self.connection
+        link, self._link = self._link, None
+        is_sound = True
+        if link is not None:
+            try:
+                link.end()
+            except Exception:  # noqa: BLE001 - what cannot be rolled back is closed, and the database rolls back
+                is_sound = False
+        self._unhook()
+        if not self._was_open or not is_sound:
+            # What was opened here was set up inside the transaction that has just been taken back.
+            connection.in_atomic_block = False
+            with contextlib.suppress(Exception):
+                connection.close()
+            if not is_sound and connection.connection is not None:
+                connection.connection = None
+        for name, value in self._kept.items():
+            setattr(connection, name, value)
+        if self._is_nested and not is_sound:
+            connection.closed_in_transaction = connection.needs_rollback = True
+
+    def is_of(self, connection: Any) -> bool:
+        """Whether it is this connection that is held."""
+        return self.connection is connection
+
+    # -- what is replaced
+
+    def _hook(self) -> None:
+        connection = self.connection
+        hooks: dict[str, Callable[..., Any]] = {
+            "init_connection_state": self._init_connection_state,
+            "create_cursor": self._create_cursor,
+            "_set_autocommit": self._set_autocommit,
+            "_commit": self._commit,
+            "_rollback": self._rollback,
+            "close": self._close,
+        }
+        if hasattr(connection, "_start_transaction_under_autocommit"):
+            hooks["_start_transaction_under_autocommit"] = self._begin
+        if connection.vendor not in _LINKS:
+            hooks = {
+                "_cursor": self._refuse_database,
+                "connect": self._refuse_database,
+                "create_cursor": self._refuse_database,
+            }
+        own = vars(connection)
+        self._before = {name: own.get(name, _MISSING) for name in hooks}
+        self._originals = {name: getattr(connection, name) for name in hooks}
+        own.update(hooks)
+
+    def _unhook(self) -> None:
+        own = vars(self.connection)
+        for name, value in self._before.items():
+            own.pop(name, None)
+            if value is not _MISSING:
+                own[name] = value
+        self._before = {}
+
+    def _hold(self) -> None:
+        kind = _LINKS.get(self.connection.vendor)
+        if kind is not None:
+            around = getattr(self._before["create_cursor"], "__self__", None)
+            outer = around._link if isinstance(around, HeldConnection) else None  # noqa: SLF001 - another of this class
+            link = kind(Terms(self.connection, self._refusals, self.tally, self._serial, self._is_nested, outer))
+            link.begin()
+            self._link = link
+
+    def _refuse_database(self, *_: object, **__: object) -> None:
+        self._refusals.refuse(
+            f"the database {self.alias!r} ({self.connection.vendor}) was used, and a dry run cannot be sure to take "
+            f"back what is done to it: dry runs know PostgreSQL and SQLite"
+        )
+
+    def _init_connection_state(self) -> None:
+        """The last step of connecting that is not the application's own: it is held before anybody can use it."""
+        self._originals["init_connection_state"]()
+        self._hold()
+
+    def _create_cursor(self, name: str | None = None) -> Any:
+        create = self._originals["create_cursor"]
+        cursor = create() if name is None else create(name)
+        return cursor if self._link is None else self._link.guarded(cursor, is_named=name is not None)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if self._link is None:  # it is being connected
+            self._originals["_set_autocommit"](autocommit)
+        elif not autocommit:
+            self._link.want_transaction()
+        else:
+            with self.connection.wrap_database_errors:
+                self._link.commit()
+            self._link.is_wanted = False
+
+    def _begin(self) -> None:
+        if self._link is None:
+            self._originals["_start_transaction_under_autocommit"]()
+        else:
+            self._link.want_transaction()
+
+    def _commit(self) -> None:
+        if self._link is None:
+            self._originals["_commit"]()
+        else:
+            with self.connection.wrap_database_errors:
+                self._link.commit()
+
+    def _rollback(self) -> None:
+        if self._link is None:
+            self._originals["_rollback"]()
+        else:
+            with self.connection.wrap_database_errors:
+                self._link.rollback()
+
+    def _close(self) -> None:
+        """Closing would roll back what the command believes to be committed. What was not is rolled back."""
+        connection = self.connection
+        if connection.in_atomic_block:
+            self._refusals.refuse(
+                f"the connection to the database {self.alias!r} was closed inside an atomic block, with which all that "
+                f"the dry run has written so far would go"
+            )
+        connection.validate_thread_sharing()
+        connection.run_on_commit = []
+        link = self._link
+        if link is not None:
+            with connection.wrap_database_errors:
+                link.rollback()
+            link.is_wanted = False
+            connection.autocommit = connection.settings_dict["AUTOCOMMIT"]
+            if not connection.autocommit:
+                link.want_transaction()
+
+
+def _set_fresh(connection: Any) -> None:
+    """As if it had just been connected: the command has its transactions to itself."""
+    connection.in_atomic_block = False
+    connection.savepoint_ids = []
+    connection.atomic_blocks = []
+    connection.needs_rollback = False
+    connection.rollback_exc = None
+    connection.run_on_commit = []
+    connection.run_commit_hooks_on_set_autocommit_on = False
+    connection.commit_on_exit = True
+    connection.autocommit = connection.settings_dict["AUTOCOMMIT"]

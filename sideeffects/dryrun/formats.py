@@ -1,0 +1,153 @@
+"""A plan as text, Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from sideeffects._showing import describe, jsonable
+from sideeffects.dryrun.writes import KINDS, Writes
+
+if TYPE_CHECKING:
+    from sideeffects._calls import Call
+    from sideeffects.dryrun.plan import Plan
+
+#: How much of an argument is shown.
+_SHOWN: Final = 200
+
+
+def as_text(plan: Plan) -> str:
+    """For people at a terminal."""
+    return "\n".join([*_effects(plan), "", *_writes(plan), *_refusals(plan)])
+
+
+def _effects(plan: Plan) -> Iterator[str]:
+    calls = list(plan)
+    total = sum(plan.counts.values())
+    if not total:
+        yield "No effect would have happened."
+        return
+    yield f"{_number(total, 'effect')} would have happened, in this order:"
+    if plan.dropped:
+        yield f"  ({plan.dropped} earlier ones are counted, but not kept: SIDE_EFFECTS['LEDGER']['MAX_CALLS'])"
+    width = len(str(total))
+    for position, call in enumerate(calls, total - len(calls) + 1):
+        yield f"  {position:>{width}}. {call.name}({arguments_of(call)})  {place_of(call)}"
+    yield ""
+    yield "How often:"
+    yield from _table([[name, str(count)] for name, count in plan.counts.items()])
+
+
+def _writes(plan: Plan) -> Iterator[str]:
+    if not plan.writes:
+        yield "No row would have been written."
+        return
+    yield "Rows that were written and rolled back:"
+    yield from _table([[row.database, row.table or "(table not known)", what_of(row)] for row in plan.writes])
+
+
+def _refusals(plan: Plan) -> Iterator[str]:
+    if plan.refusals:
+        yield ""
+        yield "Refused:"
+        yield from (f"  {reason}" for reason in plan.refusals)
+
+
+def what_of(row: Writes) -> str:
+    """What was written, in words."""
+    parts = [f"{getattr(row, kind)} {kind}" for kind in KINDS if getattr(row, kind)]
+    if row.truncated:
+        parts.append("emptied by TRUNCATE" + (f" {row.truncated} times" if row.truncated > 1 else ""))
+    if row.unattributed:
+        parts.append(f"{row.unattributed} unattributed")
+    return ", ".join(parts)
+
+
+def arguments_of(call: Call) -> str:
+    """A call's arguments, redacted."""
+    return ", ".join(f"{name}={describe(value, _SHOWN)}" for name, value in call.arguments.items())
+
+
+def place_of(call: Call) -> str:
+    """Where it was called; below the current folder, from there."""
+    here = os.getcwd() + os.sep
+    return call.caller.removeprefix(here)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def as_markdown(plan: Plan) -> str:
+    """For a pull request or a ticket."""
+    total = sum(plan.counts.values())
+    lines = ["## Effects", ""]
+    if not total:
+        lines.append("No effect would have happened.")
+    else:
+        lines += ["| # | effect | arguments | called at |", "|---|---|---|---|"]
+        calls = list(plan)
+        lines += [
+            f"| {position} | {_cell(call.name)} | {_cell(arguments_of(call))} | {_cell(place_of(call))} |"
+            for position, call in enumerate(calls, total - len(calls) + 1)
+        ]
+        lines += ["", "| effect | how often |", "|---|---|"]
+        lines += [f"| {_cell(name)} | {count} |" for name, count in plan.counts.items()]
+    lines += ["", "## Rows", ""]
+    if not plan.writes:
+        lines.append("No row would have been written.")
+    else:
+        lines += ["| database | table | written and rolled back |", "|---|---|---|"]
+        lines += [
+            f"| {_cell(row.database)} | {_cell(row.table or '(table not known)')} | {what_of(row)} |"
+            for row in plan.writes
+        ]
+    if plan.refusals:
+        lines += ["", "## Refused", "", *(f"- {reason}" for reason in plan.refusals)]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Text as it stands in a table: nothing in it may end the cell, or be read as Markdown or HTML."""
+    for letter in "\\`*_<>|[]":
+        text = text.replace(letter, f"\\{letter}")
+    return " ".join(text.split())
+
+
+def as_data(plan: Plan) -> dict[str, Any]:
+    """For programs."""
+    calls = list(plan)
+    total = sum(plan.counts.values())
+    return {
+        "effects": [
+            {
+                "position": position,
+                "name": call.name,
+                "arguments": {name: jsonable(value) for name, value in call.arguments.items()},
+                "caller": place_of(call),
+                "is_async": call.is_async,
+            }
+            for position, call in enumerate(calls, total - len(calls) + 1)
+        ],
+        "counts": dict(plan.counts),
+        "not_kept": plan.dropped,
+        "writes": [
+            {name: getattr(row, name) for name in ("database", "table", *KINDS, "truncated", "unattributed")}
+            for row in plan.writes
+        ],
+        "refusals": list(plan.refusals),
+    }
+
+
+def as_json(plan: Plan, **more: Any) -> str:
+    """The same as text; `more` comes first."""
+    return json.dumps({**more, **as_data(plan)}, indent=2)

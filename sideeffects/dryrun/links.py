@@ -1,0 +1,157 @@
+"""What is below Django on a held connection: the driver's connection, in one transaction that is rolled back.
+
+What the command believes to be a transaction of its own is a savepoint in it. That is made with the first statement,
+so that an empty transaction costs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from typing import Any, Final, NamedTuple
+
+from sideeffects import statements
+from sideeffects.dryrun.refusals import Refusals
+from sideeffects.dryrun.writes import Tally
+
+#: The savepoints of the command's own transaction, and of its last statement outside one.
+BASE: Final = "side_effects_dry_run"
+MARK: Final = "side_effects_statement"
+
+
+class Terms(NamedTuple):
+    """What a link is about.
+
+    Attributes:
+        connection: Django's wrapper.
+        refusals: where to write down what is refused.
+        tally: what is written, by table.
+        serial: a number that no other dry run of this process has.
+        is_nested: whether the connection is in somebody's transaction already.
+        outer: the link of the dry run around this one, if there is one.
+    """
+
+    connection: Any
+    refusals: Refusals
+    tally: Tally
+    serial: int
+    is_nested: bool
+    outer: Link | None
+
+
+class Link(ABC):
+    """The driver's connection.
+
+    Attributes:
+        is_wanted: whether for Django a transaction is open.
+        is_over: whether the transaction around everything has ended, against our will.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.raw: Any = terms.connection.connection
+        self.is_wanted = False
+        self.is_over = False
+        self.has_base = False
+        self.hold = f"side_effects_{terms.serial}"
+
+    # -- the transaction around everything
+
+    @classmethod
+    @abstractmethod
+    def is_inside(cls, raw: Any) -> bool:
+        """Whether the driver's connection is in a transaction."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Begin it."""
+
+    @abstractmethod
+    def count(self) -> None:
+        """Find out what was written."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Roll it back."""
+
+    @abstractmethod
+    def guarded(self, cursor: Any, *, is_named: bool) -> Any:
+        """A cursor like this one, whose statements come to `before` first."""
+
+    @abstractmethod
+    def run(self, sql: str) -> None:
+        """Execute a statement of our own."""
+
+    # -- the command's own transactions
+
+    def want_transaction(self) -> None:
+        """For Django a transaction begins."""
+        self.is_wanted = True
+
+    def begin_own(self) -> None:
+        """It really does, with its first statement."""
+        self.run(f"SAVEPOINT {BASE}")
+        self.has_base = True
+
+    def commit(self) -> None:
+        """For Django it commits."""
+        if self.has_base:
+            self.run(f"RELEASE SAVEPOINT {BASE}")
+            self.has_base = False
+
+    def rollback(self) -> None:
+        """For Django it rolls back."""
+        if self.has_base:
+            self.run(f"ROLLBACK TO SAVEPOINT {BASE}")
+            self.run(f"RELEASE SAVEPOINT {BASE}")
+            self.has_base = False
+
+    # -- statements
+
+    def before(self, query: Any) -> str:
+        """Look at a statement before it is sent.
+
+        Returns:
+            its text.
+
+        Raises:
+            DryRunRefused: it would end the transaction, or could not be taken back.
+        """
+        if self.is_over:
+            self.terms.refusals.refuse(
+                f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
+            )
+        text = statements.text_of(query, self.raw)
+        reason = _reason(text) if len(text) < _LONG else reason_against(text)
+        if reason:
+            self.terms.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {reason} (database {self._alias!r})")
+        if self.is_wanted and not self.has_base:
+            self.begin_own()
+        return text
+
+    @property
+    def _alias(self) -> str:
+        alias: str = self.terms.connection.alias
+        return alias
+
+    def lost(self) -> None:
+        """Note that the transaction around everything has ended."""
+        if not self.is_over:
+            self.is_over = True
+            self.terms.refusals.note(
+                f"the transaction on the database {self._alias!r} was ended past Django. It was rolled back, and "
+                f"what came after it is unknown: do without COMMIT and ROLLBACK on the driver's connection"
+            )
+
+
+def reason_against(text: str) -> str:
+    """Why a statement is refused; empty when it is not."""
+    if statements.ends_transaction(text):
+        return "begins or ends a transaction, and a dry run keeps all in one: use transaction.atomic()"
+    return statements.irrevocable(text)
+
+
+#: Texts up to this length are looked at once: a command repeats itself.
+_LONG: Final = 4096
+_SHOWN: Final = 200
+_reason: Final = functools.lru_cache(512)(reason_against)

@@ -1,0 +1,65 @@
+"""What a dry run found: the effects that would have happened, the rows that were written, what was refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from sideeffects._calls import Call
+from sideeffects._ledger import Ledger
+from sideeffects._reading import Calls
+from sideeffects.dryrun.refusals import Refusals
+from sideeffects.dryrun.writes import Writes
+
+
+class PlanLedger(Ledger):
+    """Counts each effect, however many calls it keeps."""
+
+    def __init__(self, bound: int) -> None:
+        super().__init__(bound)
+        self.counts: Counter[str] = Counter()
+
+    def append(self, call: Call) -> None:
+        """Write a call down, and count it."""
+        if not self._is_closed:
+            with self._lock:
+                self.counts[call.name] += 1
+        super().append(call)
+
+
+class Plan(Calls):
+    """The calls that would have been executed, in order, with all that `Calls` has, and what else would have happened.
+
+    It is live inside the block. What was written is known after it.
+    """
+
+    def __init__(self, ledger: PlanLedger, refusals: Refusals) -> None:
+        super().__init__(lambda: ledger.read(0))
+        self._ledger = ledger
+        self._refusals = refusals
+        self._writes: tuple[Writes, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often each effect would have happened, by name; also of calls that are no longer kept."""
+        return MappingProxyType(dict(sorted(self._ledger.counts.items())))
+
+    @property
+    def writes(self) -> tuple[Writes, ...]:
+        """The rows that were written, and rolled back, by database and table; empty inside the block."""
+        return self._writes
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """What was refused, with where and why."""
+        return self._refusals.reasons
+
+    def close(self, writes: Sequence[Writes]) -> None:
+        """Note what was written."""
+        self._writes = tuple(writes)
+
+    def __str__(self) -> str:
+        from sideeffects.dryrun.formats import as_text
+
+        return as_text(self)

@@ -1,0 +1,328 @@
+"""PostgreSQL, by psycopg 3: one transaction around everything, which the server itself refuses to commit.
+
+Three things keep the transaction from being kept, besides looking at statements:
+
+- Two temporary tables, of which one empties itself at a commit and is referred to by another that does not. The server
+  refuses that combination at COMMIT, and rolls back instead.
+- Transactions that the driver may begin after ours has ended are read-only.
+- `commit` and `rollback` of the driver's connection refuse.
+
+Outside a transaction of the command's own, each statement is one: it must not see a failed one before it, and
+constraints that wait for the commit are checked with it. Hence a savepoint that is renewed, and `SET CONSTRAINTS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from sideeffects import statements
+from sideeffects.dryrun.links import BASE, MARK, Link, Terms
+from sideeffects.dryrun.refusals import DryRunRefused
+
+_COUNTS: Final = """
+    SELECT CASE WHEN schemaname = current_schema() THEN relname ELSE schemaname || '.' || relname END,
+           n_tup_ins, n_tup_upd, n_tup_del
+    FROM pg_stat_xact_user_tables
+    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0
+"""
+_IMMEDIATE: Final = """
+    SELECT quote_ident(nspname) || '.' || quote_ident(conname)
+    FROM pg_constraint JOIN pg_namespace ON pg_namespace.oid = connamespace
+    WHERE condeferrable AND NOT condeferred AND conparentid = 0
+"""
+#: PostgreSQL's code of what cannot run inside a transaction.
+_NEEDS_NONE: Final = "25001"
+
+
+class PostgresLink(Link):
+    """A connection of psycopg 3."""
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self._own: Any = None
+        self._has_mark = False
+        self._is_marked = False
+        self._is_writable = True
+        self._counts_itself = True
+        self._checks_constraints = True
+        self._defer = ""
+        self._counted: dict[str, tuple[int, ...]] = {}
+        self._kept: dict[str, Any] = {}
+        self._refused: dict[str, Any] = {}
+        self._classes: dict[type, type] = {}
+
+    # -- the transaction around everything
+
+    def begin(self) -> None:
+        """Begin it, or make a savepoint in the one that there is.
+
+        Raises:
+            DryRunRefused: the driver is not psycopg 3, or the server cannot be made to refuse the commit.
+        """
+        raw, terms = self.raw, self.terms
+        if not hasattr(raw, "pgconn"):
+            terms.refusals.refuse(
+                f"the database {self._alias!r} is reached by psycopg2; dry runs on PostgreSQL need psycopg 3"
+            )
+        self._kept = {name: getattr(raw, name) for name in _FACTORIES}
+        self._refused = {name: vars(raw)[name] for name in _REFUSED if name in vars(raw)}
+        # Not a cursor that a dry run around this one guards.
+        self._own = getattr(raw.cursor_factory, "unguarded", raw.cursor_factory)(raw)
+        if not terms.is_nested:
+            self._begin_outermost()
+        try:
+            self.run(f"SAVEPOINT {self.hold}")
+            if self._is_writable:
+                self._lay_mine()
+            self._begin_constraints()
+            self._own.execute("SELECT current_setting('track_counts')")
+            self._counts_itself = self._own.fetchone()[0] == "on"
+            self._counted = self._counts()
+            for name in _FACTORIES:
+                factory = self._kept[name]
+                setattr(raw, name, self._guard(getattr(factory, "unguarded", factory)))
+        except BaseException:
+            self._let_go()
+            raise
+        vars(raw).update({name: self._refusal(f"{name}() of the driver's connection") for name in _REFUSED})
+
+    @classmethod
+    def is_inside(cls, raw: Any) -> bool:
+        """Whether the driver's connection is in a transaction."""
+        return hasattr(raw, "pgconn") and raw.info.transaction_status != 0
+
+    def _begin_outermost(self) -> None:
+        raw = self.raw
+        self._kept |= {"autocommit": raw.autocommit, "read_only": raw.read_only}
+        raw.autocommit = True
+        self._own.execute("SELECT current_setting('transaction_read_only')")
+        self._is_writable = self._own.fetchone()[0] == "off"
+        raw.autocommit = False
+        raw.read_only = True
+        if self._is_writable:
+            self.run("SET TRANSACTION READ WRITE")
+
+    def _lay_mine(self) -> None:
+        name = f"{self.hold}_commit"
+        try:
+            self.run(
+                f"CREATE TEMPORARY TABLE {name} (id int PRIMARY KEY) ON COMMIT DELETE ROWS; "
+                f"CREATE TEMPORARY TABLE {name}_refused (id int REFERENCES {name})"
+            )
+        except Exception as error:
+            reason = self.terms.refusals.note(
+                f"the database {self._alias!r} could not be made to refuse a commit ({error!s:.200}): a dry run needs "
+                f"a role that may make temporary tables"
+            )
+            raise DryRunRefused(reason) from error
+
+    def _begin_constraints(self) -> None:
+        self._own.execute(_IMMEDIATE)
+        immediate = ", ".join(name for (name,) in self._own.fetchall())
+        self._defer = "; SET CONSTRAINTS ALL DEFERRED" + (
+            f"; SET CONSTRAINTS {immediate} IMMEDIATE" if immediate else ""
+        )
+        if self.terms.is_nested:
+            # What the surrounding transaction still owes is its own business.
+            self.run(f"SAVEPOINT {MARK}")
+            try:
+                self.run("SET CONSTRAINTS ALL IMMEDIATE")
+            except self._errors():
+                self.run(f"ROLLBACK TO SAVEPOINT {MARK}")
+                self._checks_constraints, self._defer = False, ""
+            self.run(f"RELEASE SAVEPOINT {MARK}")
+        else:
+            self.run("SET CONSTRAINTS ALL IMMEDIATE")
+
+    def _errors(self) -> type[Exception]:
+        errors: type[Exception] = self.terms.connection.Database.Error
+        return errors
+
+    def run(self, sql: str) -> None:
+        """Execute a statement of our own."""
+        self._own.execute(sql)
+
+    def count(self) -> None:
+        """What the server has counted since the beginning, of all that was attempted."""
+        status = self.raw.info.transaction_status
+        if status == type(status).INERROR:
+            with contextlib.suppress(self._errors()):
+                self.run(f"ROLLBACK TO SAVEPOINT {BASE if self.has_base else MARK}")
+        if not self._is_still_ours():
+            self.lost()
+            return
+        for table, counts in self._counts().items():
+            before = self._counted.get(table, (0, 0, 0))
+            for kind, now, then in zip(("inserted", "updated", "deleted"), counts, before, strict=True):
+                self.terms.tally.add(table, kind, now - then)
+
+    def _is_still_ours(self) -> bool:
+        """Whether the transaction is the one that we began: our table is in it, and in no other."""
+        status = self.raw.info.transaction_status
+        if self.raw.closed or status != type(status).INTRANS:
+            return False
+        if not self._is_writable:
+            return True
+        self._own.execute(f"SELECT to_regclass('pg_temp.{self.hold}_commit') IS NOT NULL")
+        return bool(self._own.fetchone()[0])
+
+    def _counts(self) -> dict[str, tuple[int, ...]]:
+        self._own.execute(_COUNTS)
+        return {table: tuple(counts) for table, *counts in self._own.fetchall()}
+
+    def end(self) -> None:
+        """Roll it back, and give the driver's connection back as it was."""
+        raw = self.raw
+        for name in _REFUSED:
+            vars(raw).pop(name, None)
+        vars(raw).update(self._refused)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        raw = self.raw
+        if self.terms.is_nested:
+            self.run(f"ROLLBACK TO SAVEPOINT {self.hold}")
+            self.run(f"RELEASE SAVEPOINT {self.hold}")
+        else:
+            raw.rollback()
+        for name, value in self._kept.items():
+            setattr(raw, name, value)
+
+    def _refusal(self, what: str) -> Callable[..., None]:
+        def refuse(*_: object, **__: object) -> None:
+            self.terms.refusals.refuse(
+                f"{what} would end the transaction that the dry run of the database {self._alias!r} is in: use "
+                f"transaction.atomic()"
+            )
+
+        return refuse
+
+    # -- the command's own transactions
+
+    def begin_own(self) -> None:
+        """Begin it, with constraints as at the beginning of a transaction."""
+        forget = f"RELEASE SAVEPOINT {MARK}; " if self._has_mark else ""
+        self._has_mark = self._is_marked = False
+        self.run(f"{forget}SAVEPOINT {BASE}{self._defer}")
+        self.has_base = True
+
+    def commit(self) -> None:
+        """Check what a commit checks."""
+        if self.has_base and self._checks_constraints:
+            self.run("SET CONSTRAINTS ALL IMMEDIATE")
+        super().commit()
+
+    # -- statements
+
+    def guarded(self, cursor: Any, *, is_named: bool) -> Any:
+        """Named cursors are made by Django itself, past the factories."""
+        if is_named:
+            kind = type(cursor)
+            cursor.__class__ = self._guard(getattr(kind, "unguarded", kind))
+        return cursor
+
+    def _guard(self, factory: type) -> type:
+        known = self._classes.get(factory)
+        if known is None:
+            known = self._classes[factory] = _guarded(factory, self)
+        return known
+
+    def before(self, query: Any) -> str:
+        """As for all; outside a transaction of the command's own, there is a savepoint to go back to."""
+        status = self.raw.info.transaction_status
+        if status == type(status).IDLE:
+            self.lost()
+        text = super().before(query)
+        if not self.has_base:
+            self._mark(text)
+        return text
+
+    def failed(self, text: str, error: Exception) -> None:
+        """Go on as after a failed statement outside a transaction: without it, the server would take no other one."""
+        if getattr(error, "sqlstate", None) == _NEEDS_NONE:
+            self.terms.refusals.note(
+                f"{text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it back "
+                f"(database {self._alias!r})"
+            )
+        status = self.raw.info.transaction_status
+        if status == type(status).IDLE:
+            self.lost()
+        elif status == type(status).INERROR and not self.has_base:
+            self.run(f"ROLLBACK TO SAVEPOINT {MARK}")
+            self._is_marked = True
+
+    def after(self, text: str, count: int, *, is_open: bool = False) -> None:
+        """Note what the server does not count, and that a query which is still read from must not be gone back over."""
+        if is_open:
+            self._is_marked = False
+        if self._counts_itself and text[:40].lstrip()[:8].upper() != "TRUNCATE":
+            return
+        target = statements.target_of(text)
+        if target is not None:
+            self.terms.tally.add(target[1], target[0], 1 if target[0] == "truncated" else count)
+
+    def _mark(self, text: str) -> None:
+        """A savepoint before a statement outside a transaction. After one that only reads, the last is still good."""
+        if not self._is_marked:
+            forget = f"RELEASE SAVEPOINT {MARK}; " if self._has_mark else ""
+            self.run(f"{forget}SAVEPOINT {MARK}")
+            self._has_mark = True
+        self._is_marked = text.lstrip(" (\n")[:6].upper() == "SELECT"
+
+
+_FACTORIES: Final = ("cursor_factory", "server_cursor_factory")
+_REFUSED: Final = ("commit", "rollback")
+
+
+def _guarded(factory: Any, link: PostgresLink) -> type:
+    """A class of cursors whose statements the link sees."""
+    from psycopg import ServerCursor
+
+    is_open = issubclass(factory, ServerCursor)
+
+    class Guarded(factory):  # type: ignore[misc]
+        unguarded = factory
+
+        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            text = link.before(query)
+            try:
+                result = super().execute(query, *args, **kwargs)
+            except Exception as error:
+                link.failed(text, error)
+                raise
+            link.after(text, self.rowcount, is_open=is_open)
+            return result
+
+        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            text = link.before(query)
+            try:
+                result = super().executemany(query, *args, **kwargs)
+            except Exception as error:
+                link.failed(text, error)
+                raise
+            link.after(text, self.rowcount)
+            return result
+
+        def stream(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            text = link.before(query)
+            try:
+                yield from super().stream(query, *args, **kwargs)
+            except Exception as error:
+                link.failed(text, error)
+                raise
+
+        @contextlib.contextmanager
+        def copy(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            text = link.before(query)
+            try:
+                with super().copy(query, *args, **kwargs) as copy:
+                    yield copy
+            except Exception as error:
+                link.failed(text, error)
+                raise
+
+    Guarded.__name__ = factory.__name__
+    Guarded.__qualname__ = factory.__qualname__
+    return Guarded

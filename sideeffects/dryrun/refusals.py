@@ -1,0 +1,72 @@
+"""What a dry run refuses, as the error that the code gets, and as a list for those whose code swallows it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any, Final, NoReturn
+
+from sideeffects.errors import SideEffectError
+
+_HERE: Final = os.path.dirname(os.path.abspath(__file__))
+#: What lies between the code that tried and us.
+_MACHINERY: Final = (f"{os.sep}django{os.sep}", f"{os.sep}psycopg{os.sep}", f"{os.sep}contextlib.py")
+
+
+class DryRunRefused(SideEffectError):
+    """A dry run met something that it could not take back, and refused it; everything was rolled back.
+
+    Args:
+        *reasons: each with what was refused, where, and why.
+    """
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        return "\n".join(self.reasons)
+
+
+class Refusals:
+    """What one dry run has refused so far. Code may swallow the errors; they are written down all the same."""
+
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
+        self._lock = threading.Lock()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """All of them, in order, each once."""
+        with self._lock:
+            return tuple(self._reasons)
+
+    def note(self, reason: str) -> str:
+        """Write one down, with the place in the user's code.
+
+        Returns:
+            the same, with its place.
+        """
+        text = f"{reason} ({_place()})"
+        with self._lock:
+            if text not in self._reasons:
+                self._reasons.append(text)
+        return text
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Write one down and raise it."""
+        __tracebackhide__ = True
+        raise DryRunRefused(self.note(reason))
+
+
+def _place() -> str:
+    """`file:line` of the innermost frame that is neither ours nor the machinery's."""
+    frame: Any = sys._getframe(1)  # noqa: SLF001 - who tried
+    while frame.f_back is not None and _is_machinery(frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_machinery(file: str) -> bool:
+    return file.startswith(_HERE) or any(part in file for part in _MACHINERY)

@@ -1,0 +1,111 @@
+"""SQLite: one transaction around everything, which the library itself is told to keep open.
+
+SQLite asks an authorizer before it compiles a statement. This one refuses BEGIN, COMMIT and ROLLBACK, by whatever way
+they come: statements, `commit()` of the driver's connection, scripts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sideeffects import statements
+from sideeffects.dryrun.links import Link
+
+#: SQLite's number for BEGIN, COMMIT and ROLLBACK, and its two answers.
+_TRANSACTION: Final = 22
+_ALLOW: Final = 0
+_DENY: Final = 1
+
+
+class SqliteLink(Link):
+    """A connection of `sqlite3`."""
+
+    _total = 0
+
+    def begin(self) -> None:
+        """Begin it, or make a savepoint in the one that there is."""
+        if not self.terms.is_nested:
+            self.run("BEGIN")
+        self.run(f"SAVEPOINT {self.hold}")
+        self._total = self.raw.total_changes
+        self.raw.set_authorizer(self.authorize)
+
+    def run(self, sql: str) -> None:
+        """Execute a statement of our own."""
+        self.raw.execute(sql)
+
+    def count(self) -> None:
+        """What the statements did not account for is unattributed."""
+        if not self.raw.in_transaction:
+            self.lost()
+        self.terms.tally.set_total(self.raw.total_changes - self._total)
+
+    def end(self) -> None:
+        """Roll it back."""
+        outer = self.terms.outer
+        self.raw.set_authorizer(outer.authorize if isinstance(outer, SqliteLink) else None)
+        if self.terms.is_nested:
+            self.run(f"ROLLBACK TO SAVEPOINT {self.hold}")
+            self.run(f"RELEASE SAVEPOINT {self.hold}")
+        elif self.raw.in_transaction:
+            self.run("ROLLBACK")
+
+    @classmethod
+    def is_inside(cls, raw: Any) -> bool:
+        """Whether the driver's connection is in a transaction."""
+        return bool(raw.in_transaction)
+
+    def authorize(self, action: int, what: str | None, *_: object) -> int:
+        """What SQLite asks before it compiles a statement."""
+        if action == _TRANSACTION:
+            self.terms.refusals.note(f"{what} past Django was refused (database {self._alias!r})")
+            return _DENY
+        return _ALLOW
+
+    def guarded(self, cursor: Any, *, is_named: bool) -> Any:  # noqa: ARG002 - SQLite has no named cursors
+        """A cursor of the same class, whose statements are looked at."""
+        kind = type(cursor)
+        cursor.__class__ = _guarded(getattr(kind, "unguarded", kind))
+        cursor.link = self
+        return cursor
+
+    def before(self, query: Any) -> str:
+        """As for all, and the transaction is still there."""
+        if not self.raw.in_transaction:
+            self.lost()
+        return super().before(query)
+
+    def after(self, text: str, count: int) -> None:
+        """Count what a statement has written."""
+        target = statements.target_of(text)
+        if target is not None:
+            self.terms.tally.add(target[1], target[0], count)
+
+
+_classes: Final[dict[type, type]] = {}
+
+
+def _guarded(factory: Any) -> type:
+    known = _classes.get(factory)
+    if known is not None:
+        return known
+
+    class Guarded(factory):  # type: ignore[misc]
+        unguarded = factory
+        link: SqliteLink
+
+        def execute(self, query: Any, params: Any = None) -> Any:
+            text = self.link.before(query)
+            result = super().execute(query, params)
+            self.link.after(text, self.rowcount)
+            return result
+
+        def executemany(self, query: Any, param_list: Any) -> Any:
+            text = self.link.before(query)
+            result = super().executemany(query, param_list)
+            self.link.after(text, self.rowcount)
+            return result
+
+    Guarded.__name__ = factory.__name__
+    Guarded.__qualname__ = factory.__qualname__
+    return _classes.setdefault(factory, Guarded)

@@ -1,0 +1,64 @@
+"""The rows that a dry run wrote, by table, and those of which nobody can tell the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sideeffects._frozen import Frozen
+
+KINDS: Final = ("inserted", "updated", "deleted")
+
+
+class Writes(Frozen):
+    """What was written to one table. Attempts count, also those that the command rolled back itself.
+
+    Attributes:
+        database: the alias.
+        table: the table, with its schema unless that is the usual one; empty for rows whose table is not known.
+        inserted: rows that were inserted.
+        updated: rows that were updated.
+        deleted: rows that were deleted.
+        truncated: how often the whole table was emptied by TRUNCATE; its rows are not among `deleted`.
+        unattributed: for rows whose table is not known, how many there are: triggers and cascades wrote them, or
+            statements that do not say in their first words which table they write to.
+    """
+
+    database: str
+    table: str
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    truncated: int = 0
+    unattributed: int = 0
+
+
+class Tally:
+    """Counts what is written to one database.
+
+    Args:
+        database: the alias.
+    """
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        self._tables: dict[str, dict[str, int]] = {}
+        self._unattributed = 0
+
+    def add(self, table: str, kind: str, count: int) -> None:
+        """Note rows of a table."""
+        if count > 0:
+            row = self._tables.setdefault(table, {})
+            row[kind] = row.get(kind, 0) + count
+
+    def set_total(self, total: int) -> None:
+        """Note how many rows were written to all tables together."""
+        known = sum(row.get(kind, 0) for row in self._tables.values() for kind in KINDS)
+        self._unattributed = max(0, total - known)
+
+    def writes(self) -> Iterable[Writes]:
+        """What was written, by table; what is not attributed comes last."""
+        for table in sorted(self._tables):
+            yield Writes(self.database, table, **self._tables[table])
+        if self._unattributed:
+            yield Writes(self.database, "", unattributed=self._unattributed)

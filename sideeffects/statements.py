@@ -1,0 +1,107 @@
+"""What a statement of SQL is about, told from its words: does it end a transaction, write, act outside of one.
+
+This is for messages that help, and for databases that do not refuse by themselves. It looks into no string, comment or
+quoted name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+#: Without one of these words a statement ends no transaction; most statements are done with here.
+_MAY_CONTROL: Final = re.compile(r"\b(?:commit|rollback|end|abort|begin|start|prepare)\b", re.IGNORECASE)
+_CONTROL: Final = re.compile(
+    r"(?:commit|end|abort|begin|start\s+transaction|prepare\s+transaction|"
+    r"rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b",
+    re.IGNORECASE,
+)
+_QUOTED: Final = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*` | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""",
+    re.DOTALL | re.VERBOSE,
+)
+_READS: Final = re.compile(
+    r"(?:select|with|values|table|show|explain|describe|desc|savepoint|release|rollback|set|declare|fetch|close|"
+    r"pragma(?!\s+[\w.]+\s*=))\b",
+    re.IGNORECASE,
+)
+_WRITES: Final = re.compile(r"\b(?:insert|update|delete|merge|replace|into)\b(?!\s*\()", re.IGNORECASE)
+_LOCKS: Final = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b", re.IGNORECASE)
+
+
+def text_of(sql: Any, raw: Any) -> str:
+    """A statement as text; psycopg also takes objects, which know how to spell themselves for a connection."""
+    if isinstance(sql, str):
+        return sql
+    if isinstance(sql, bytes):
+        return sql.decode("utf-8", "replace")
+    spelled = getattr(sql, "as_string", None)
+    return str(sql) if spelled is None else str(spelled(raw))
+
+
+def ends_transaction(sql: str) -> bool:
+    """Whether one of the statements begins or ends a transaction; savepoints do not."""
+    return bool(_MAY_CONTROL.search(sql)) and any(_CONTROL.match(one) for one in _split(sql))
+
+
+def writes(sql: str) -> bool:
+    """Whether one of the statements is none of those that only read."""
+    return any(not _READS.match(one) or _WRITES.search(_LOCKS.sub("", one)) for one in _split(sql))
+
+
+def _split(sql: str) -> Iterator[str]:
+    for one in _QUOTED.sub(" '' ", sql).split(";"):
+        stripped = one.strip(" \t\r\n('")
+        if stripped:
+            yield stripped
+
+
+#: What of PostgreSQL no transaction takes back, with why. `nextval` is not among these: all that it leaves is a gap.
+_IRREVOCABLE: Final = (
+    (re.compile(r"\bsetval\s*\(", re.IGNORECASE), "sets a sequence, which no rollback takes back"),
+    (
+        re.compile(r"\bcopy\b.*?\b(?:to|from)\s+program\b|\bcopy\b.*?\bto\s+''", re.IGNORECASE | re.DOTALL),
+        "runs a program or writes a file on the server, which no rollback takes back",
+    ),
+    (
+        re.compile(
+            r"\b(?:dblink\w*|lo_export|pg_(?:terminate|cancel)_backend|pg_reload_conf|pg_promote)\s*\(", re.IGNORECASE
+        ),
+        "acts outside the transaction, which no rollback takes back",
+    ),
+)
+_MAY_BE_IRREVOCABLE: Final = re.compile(
+    r"setval|copy|dblink|lo_export|pg_(?:terminate|cancel|reload|promote)", re.IGNORECASE
+)
+
+
+def irrevocable(sql: str) -> str:
+    """Why no rollback takes the statement back, as the end of a sentence about it; empty when one does."""
+    if _MAY_BE_IRREVOCABLE.search(sql):
+        bare = _QUOTED.sub(" '' ", sql)
+        for pattern, why in _IRREVOCABLE:
+            if pattern.search(bare):
+                return why
+    return ""
+
+
+_TARGET: Final = re.compile(
+    r"""\s*(insert|replace|update|delete|truncate)\b(?:\s+or\s+\w+)?(?:\s+(?:into|from|table|only))*\s+
+    ((?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|\w+)(?:\.(?:"(?:[^"]|"")+"|`[^`]+`|\w+))?)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_KINDS: Final = {"insert": "inserted", "replace": "inserted", "update": "updated", "delete": "deleted"}
+
+
+def target_of(sql: str) -> tuple[str, str] | None:
+    """What a statement does to which table: `inserted`, `updated`, `deleted` or `truncated`, and the table's name.
+
+    Returns:
+        `None` when its first words do not tell.
+    """
+    found = _TARGET.match(sql)
+    if found is None:
+        return None
+    table = ".".join(part.strip('"`[]').replace('""', '"') for part in re.findall(r'"(?:[^"]|"")+"|[^."]+', found[2]))
+    return _KINDS.get(found[1].lower(), "truncated"), table

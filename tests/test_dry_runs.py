@@ -1,0 +1,510 @@
+"""`with dry_run()`: on a real SQLite and a real PostgreSQL, everything runs, and nothing is kept or executed."""
+
+import asyncio
+import contextlib
+import threading
+import unittest
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from django.db import DatabaseError, IntegrityError, close_old_connections, connections, transaction
+from django.test import TestCase
+
+from sideeffects import capture, dry_run, explain, force_run, side_effect
+from sideeffects.dryrun import DryRunRefused, Writes
+from sideeffects.testing import isolated_registry
+from tests.database import Database
+
+executed: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _registry() -> Iterator[None]:
+    executed.clear()
+    with isolated_registry():
+        yield
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, production: None, django_db_blocker: Any
+) -> Iterator[Database]:
+    if request.param == "postgresql":
+        given = request.getfixturevalue("postgres")
+    else:
+        given = {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": str(tmp_path / "dry.sqlite3"),
+            "OPTIONS": {"timeout": 1},
+        }
+    with django_db_blocker.unblock():
+        made = Database(given)
+        made.insert("kept")
+        try:
+            yield made
+            with made.atomic():
+                made.insert("after")
+            assert made.committed()[-1] == "after", "the connection no longer commits"
+        finally:
+            made.forget()
+
+
+@pytest.fixture
+def send() -> Any:
+    @side_effect(name="sms.send", async_ok=True, sensitive=["token"])
+    def send(to: str, token: str = "") -> str:
+        """Send."""
+        executed.append(to)
+        return "sent"
+
+    return send
+
+
+def test_a_block_sees_what_it_writes_and_leaves_nothing(database: Database, send: Any) -> None:
+    """Outside a transaction, inside one, and by the effects that it calls."""
+    with dry_run() as plan:
+        database.insert("one")
+        send("+1")
+        with database.atomic():
+            database.insert("two")
+            send("+2", token="hunter2")
+        assert database.names() == ["kept", "one", "two"]
+        assert database.committed() == ["kept"]
+    assert database.committed() == database.names() == ["kept"]
+    assert [call.arguments["to"] for call in plan] == ["+1", "+2"]
+    assert plan.counts == {"sms.send": 2}
+    assert executed == []
+    assert "hunter2" not in str(plan)
+    assert "sms.send(to='+1'" in str(plan)
+    send("+3")
+    assert executed == ["+3"]
+
+
+def test_rows_are_counted_by_table(database: Database) -> None:
+    """Each kind, also what is rolled back inside."""
+    with dry_run() as plan:
+        with connections["dry"].cursor() as cursor:
+            cursor.executemany("INSERT INTO rows (name) VALUES (%s)", [(f"n{n}",) for n in range(5)])
+        database.execute("UPDATE rows SET name = name || '!'")
+        database.execute("DELETE FROM rows WHERE name = %s", ["n0!"])
+        with pytest.raises(ZeroDivisionError), database.atomic():
+            database.insert("undone")
+            raise ZeroDivisionError
+        database.execute("INSERT INTO parts (row_id) SELECT id FROM rows")
+    assert plan.writes == (
+        Writes("dry", "parts", inserted=5),
+        Writes("dry", "rows", inserted=6, updated=6, deleted=1),
+    )
+    assert "6 inserted, 6 updated, 1 deleted" in str(plan)
+
+
+def test_callbacks_run_where_the_block_would_have_committed(database: Database, send: Any) -> None:
+    """Where the outermost transaction ends, and not when it rolls back; robust ones too."""
+    seen: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError
+
+    with dry_run() as plan:
+        with database.atomic():
+            with database.atomic():
+                transaction.on_commit(lambda: (seen.append("in"), send("+1")), using="dry")  # type: ignore[func-returns-value]
+                transaction.on_commit(fail, using="dry", robust=True)
+            seen.append("still inside")
+        seen.append("after")
+        with pytest.raises(ZeroDivisionError), database.atomic():
+            transaction.on_commit(lambda: seen.append("never"), using="dry")
+            raise ZeroDivisionError
+        transaction.on_commit(lambda: seen.append("at once"), using="dry")
+    assert seen == ["still inside", "in", "after", "at once"]
+    assert len(plan) == 1
+
+
+def test_durable_transactions_are_durable_for_the_block(database: Database) -> None:
+    """They may be outermost, and nowhere else: as without the dry run."""
+    with dry_run():
+        with database.atomic(durable=True):
+            database.insert("one")
+        with pytest.raises(RuntimeError, match="durable"), database.atomic(), database.atomic(durable=True):
+            pass
+        assert database.names() == ["kept", "one"]
+
+
+def test_transactions_of_the_block_roll_back_as_ever(database: Database) -> None:
+    """Inner ones, outer ones, and those that are marked for it."""
+    with dry_run():
+        with database.atomic():
+            database.insert("one")
+            with pytest.raises(ZeroDivisionError), database.atomic():
+                database.insert("two")
+                raise ZeroDivisionError
+            database.insert("three")
+        with database.atomic():
+            database.insert("four")
+            transaction.set_rollback(True, using="dry")
+        with pytest.raises(IntegrityError), database.atomic():
+            database.insert("five")
+            database.insert("one")
+        assert database.names() == ["kept", "one", "three"]
+
+
+def test_a_failed_statement_undoes_itself_alone(database: Database) -> None:
+    """Outside a transaction each statement is one."""
+    with dry_run():
+        database.insert("one")
+        with pytest.raises(IntegrityError):
+            database.insert("one")
+        database.insert("two")
+        with database.atomic():
+            database.insert("three")
+        with pytest.raises(DatabaseError):
+            database.execute("SELECT * FROM nowhere")
+        with pytest.raises(IntegrityError):
+            database.insert("three")
+        assert database.names() == ["kept", "one", "two", "three"]
+
+
+def test_transactions_by_hand(database: Database) -> None:
+    """`set_autocommit(False)`, `commit` and `rollback`."""
+    with dry_run():
+        transaction.set_autocommit(False, using="dry")
+        database.insert("one")
+        transaction.commit(using="dry")
+        database.insert("two")
+        transaction.rollback(using="dry")
+        database.insert("three")
+        transaction.commit(using="dry")
+        transaction.set_autocommit(True, using="dry")
+        assert database.names() == ["kept", "one", "three"]
+    assert transaction.get_autocommit(using="dry")
+
+
+def test_closing_keeps_what_the_block_has_committed(database: Database) -> None:
+    """`close`, `close_all` and `close_old_connections`, between statements and in a transaction by hand."""
+    with dry_run():
+        database.insert("one")
+        connections["dry"].close()
+        database.insert("two")
+        connections.close_all()
+        close_old_connections()
+        transaction.set_autocommit(False, using="dry")
+        database.insert("three")
+        connections["dry"].close()
+        assert database.names() == ["kept", "one", "two"]
+    assert database.committed() == ["kept"]
+
+
+def test_closing_inside_a_transaction_is_refused(database: Database) -> None:
+    """It would take with it what the block believes to be committed."""
+    with pytest.raises(DryRunRefused, match="closed inside an atomic block"), dry_run(), database.atomic():
+        database.insert("one")
+        connections["dry"].close()
+
+
+def test_a_connection_that_is_opened_inside_is_held_too(database: Database) -> None:
+    """From its first statement on, and Django connects anew afterwards."""
+    connections["dry"].close()
+    with dry_run() as plan:
+        assert connections["dry"].connection is None
+        database.insert("one")
+    assert connections["dry"].connection is None
+    assert database.committed() == ["kept"]
+    assert plan.writes == (Writes("dry", "rows", inserted=1),)
+
+
+@pytest.mark.parametrize("statement", ["COMMIT", "/* x */ commit ;", "SELECT 1; COMMIT", "ROLLBACK", "BEGIN", "END"])
+def test_ending_the_transaction_by_sql_is_refused(database: Database, statement: str) -> None:
+    """Before it is sent, also when the block swallows the error."""
+    with pytest.raises(DryRunRefused, match=r"begins or ends a transaction.*database\.py:\d+"), dry_run():
+        database.insert("one")
+        with pytest.raises(DryRunRefused):
+            database.execute(statement)
+        assert database.names() == ["kept", "one"]
+    assert database.committed() == ["kept"]
+
+
+@pytest.mark.parametrize("way", ["statement", "method", "script", "rollback"])
+def test_ending_the_transaction_past_django_is_refused(database: Database, way: str) -> None:
+    """On the driver's connection, swallowed or not."""
+    with pytest.raises(DryRunRefused) as caught, dry_run():
+        database.insert("one")
+        raw = connections["dry"].connection
+        with contextlib.suppress(Exception):
+            if way == "statement":
+                raw.execute("COMMIT")
+            elif way == "method":
+                raw.commit()
+            elif way == "rollback":
+                raw.rollback()
+                raw.execute("INSERT INTO rows (name) VALUES ('two')")
+                raw.commit()
+            elif database.is_postgres:
+                with raw.cursor() as cursor:
+                    cursor.execute("INSERT INTO rows (name) VALUES ('two'); COMMIT")
+            else:
+                raw.executescript("INSERT INTO rows (name) VALUES ('two');")
+    assert "dry" in str(caught.value)
+    assert database.committed() == ["kept"]
+
+
+def test_postgresql_itself_refuses_the_commit(database: Database) -> None:
+    """Where nothing of ours sees the statement, and what the driver begins next is read-only."""
+    if not database.is_postgres:
+        pytest.skip("about PostgreSQL")
+    import psycopg
+
+    with pytest.raises(DryRunRefused, match="ended past Django"), dry_run():
+        database.insert("one")
+        raw = connections["dry"].connection
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            psycopg.Cursor(raw).execute("COMMIT")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            psycopg.Cursor(raw).execute("INSERT INTO rows (name) VALUES ('two')")
+    assert database.committed() == ["kept"]
+
+
+def test_after_a_lost_transaction_nothing_more_is_done(database: Database) -> None:
+    """The block cannot go on without protection."""
+    if not database.is_postgres:
+        pytest.skip("SQLite refuses before anything is lost")
+    import psycopg
+
+    with pytest.raises(DryRunRefused), dry_run():
+        raw = connections["dry"].connection
+        psycopg.Cursor(raw).execute("ROLLBACK")
+        with pytest.raises(DatabaseError):
+            database.insert("two")
+        with pytest.raises(DryRunRefused, match="can no longer be used"):
+            database.insert("three")
+    assert database.committed() == ["kept"]
+
+
+def test_constraints_are_checked_where_the_block_commits(database: Database) -> None:
+    """Those that wait for the commit: with each statement outside a transaction, at its end inside."""
+    if not database.is_postgres:
+        pytest.skip("SQLite checks them at the real commit alone; see the page of limits")
+    with dry_run():
+        with pytest.raises(IntegrityError):
+            database.execute("INSERT INTO parts (row_id) VALUES (99)")
+        with database.atomic():
+            database.execute("INSERT INTO parts (row_id) VALUES (99)")
+            database.execute("INSERT INTO rows (id, name) VALUES (99, 'late')")
+        with pytest.raises(IntegrityError), database.atomic():
+            database.execute("INSERT INTO parts (row_id) VALUES (100)")
+        assert database.execute("SELECT row_id FROM parts") == [(99,)]
+
+
+def test_threads_are_part_of_it(database: Database, send: Any) -> None:
+    """Their effects are recorded, those of pools and of tasks too; their use of databases is refused."""
+    refused: list[BaseException] = []
+
+    def work(number: str) -> None:
+        send(number)
+        try:
+            database.insert(number)
+        except DryRunRefused as error:
+            refused.append(error)
+
+    async def task() -> None:
+        await asyncio.gather(asyncio.to_thread(send, "+3"))
+
+    with pytest.raises(DryRunRefused, match="another thread"), dry_run() as plan:
+        thread = threading.Thread(target=work, args=["+1"])
+        thread.start()
+        thread.join()
+        with ThreadPoolExecutor() as pool:
+            pool.submit(work, "+2").result()
+        asyncio.run(task())
+    assert [call.arguments["to"] for call in plan] == ["+1", "+2", "+3"]
+    assert len(refused) == 2
+    assert executed == []
+    assert database.committed() == ["kept"]
+
+
+def test_other_threads_are_not_touched(database: Database, send: Any) -> None:
+    """What was started outside executes and commits, while the block runs."""
+    entered, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        entered.wait(10)
+        send("+1")
+        if database.is_postgres:  # the block has SQLite's only lock
+            database.insert("other")
+        connections["dry"].close()
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with dry_run() as plan:
+        database.insert("one")
+        entered.set()
+        assert done.wait(10)
+        send("+2")
+    thread.join()
+    assert executed == ["+1"]
+    assert [call.arguments["to"] for call in plan] == ["+2"]
+    assert database.committed() == (["kept", "other"] if database.is_postgres else ["kept"])
+
+
+def test_work_that_outlives_the_block_stays_harmless(database: Database, send: Any) -> None:
+    """A thread that goes on executes nothing, and cannot write."""
+    left, refused = threading.Event(), []
+
+    def work() -> None:
+        left.wait(10)
+        send("+1")
+        try:
+            database.insert("late")
+        except DryRunRefused as error:
+            refused.append(error)
+
+    with dry_run():
+        thread = threading.Thread(target=work)
+        thread.start()
+    left.set()
+    thread.join()
+    assert executed == []
+    assert refused
+    assert database.committed() == ["kept"]
+
+
+def test_nothing_that_the_block_says_lets_an_effect_out(database: Database, send: Any) -> None:
+    """`force_run` inside a dry run forces nothing, and a capture inside sees what the plan sees."""
+    with dry_run() as plan, force_run("sms.send"), capture() as calls:
+        send("+1")
+        send.enqueue("+2").result(timeout=10)
+        assert "dry run" in explain("sms.send").reason
+    assert executed == []
+    assert len(plan) == len(calls) == 2
+
+
+def test_stubs_answer(database: Database, send: Any) -> None:
+    """Values by name, and exceptions."""
+    with dry_run(stub={"sms.send": "stubbed"}) as plan:
+        assert send("+1") == "stubbed"
+    with dry_run(stub={send: OSError("no gateway")}), pytest.raises(OSError, match="no gateway"):
+        send("+1")
+    assert len(plan) == 1
+    assert executed == []
+
+
+def test_dry_runs_nest(database: Database, send: Any) -> None:
+    """The inner one takes back its own, and its effects are in both plans."""
+    with dry_run() as outer:
+        database.insert("one")
+        with dry_run() as inner:
+            database.insert("two")
+            send("+1")
+            assert database.names() == ["kept", "one", "two"]
+        assert database.names() == ["kept", "one"]
+        send("+2")
+        with database.atomic(), dry_run():
+            database.insert("three")
+        assert database.names() == ["kept", "one"]
+    assert len(inner) == 1
+    assert len(outer) == 2
+    assert inner.writes == (Writes("dry", "rows", inserted=1),)
+
+
+def test_inside_a_transaction_the_block_has_its_own(database: Database) -> None:
+    """What was open before goes on afterwards, with its callbacks; the block's callbacks run inside."""
+    seen: list[str] = []
+    with database.atomic():
+        database.insert("outer")
+        transaction.on_commit(lambda: seen.append("outer"), using="dry")
+        with dry_run(), database.atomic(durable=True):
+            database.insert("inner")
+            transaction.on_commit(lambda: seen.append("inner"), using="dry")
+        assert seen == ["inner"]
+        database.insert("more")
+    assert seen == ["inner", "outer"]
+    assert database.committed() == ["kept", "outer", "more"]
+
+
+def test_in_a_test_case(database: Database) -> None:
+    """The transactions that Django's tests open count as none, and stay usable."""
+
+    class Tests(TestCase):
+        databases: ClassVar[set[str]] = {"dry"}
+
+        def test(self) -> None:
+            database.insert("fixture")
+            with dry_run() as plan, database.atomic(durable=True):
+                database.insert("one")
+            assert database.names() == ["kept", "fixture"]
+            assert plan.writes == (Writes("dry", "rows", inserted=1),)
+
+    result = unittest.TestResult()
+    unittest.TestSuite([Tests("test")]).run(result)
+    assert result.testsRun == 1
+    assert not result.errors + result.failures
+    assert database.committed() == ["kept"]
+
+
+def test_server_side_cursors(database: Database) -> None:
+    """A query that is read in parts goes on while others fail or commit."""
+    with dry_run():
+        with connections["dry"].cursor() as cursor:
+            cursor.executemany("INSERT INTO rows (name) VALUES (%s)", [(f"n{n}",) for n in range(50)])
+        with connections["dry"].chunked_cursor() as cursor:
+            cursor.execute("SELECT name FROM rows ORDER BY id")
+            assert cursor.fetchmany(2) == [("kept",), ("n0",)]
+            with pytest.raises(IntegrityError):
+                database.insert("n1")
+            with database.atomic():
+                database.insert("between")
+            assert cursor.fetchone() == ("n1",)
+
+
+def test_what_no_rollback_takes_back_is_refused(database: Database) -> None:
+    """Statements that act outside the transaction."""
+    if not database.is_postgres:
+        pytest.skip("about PostgreSQL")
+    for statement, reason in (
+        ("SELECT setval('rows_id_seq', 99)", "sets a sequence"),
+        ("COPY rows TO PROGRAM 'cat'", "runs a program"),
+        ("SELECT pg_reload_conf()", "acts outside"),
+        ("VACUUM rows", "cannot run inside a transaction"),
+        ("CREATE INDEX CONCURRENTLY i ON rows (name)", "cannot run inside a transaction"),
+    ):
+        with pytest.raises(DryRunRefused, match=reason), dry_run(), contextlib.suppress(DatabaseError):
+            database.execute(statement)
+    assert database.execute("SELECT nextval('rows_id_seq')") == [(2,)]
+
+
+def test_ddl_and_truncate_are_rolled_back(database: Database) -> None:
+    """Where the database can."""
+    with dry_run() as plan:
+        database.execute("CREATE TABLE more (id int)")
+        database.execute("INSERT INTO more VALUES (1)")
+        database.execute("TRUNCATE rows CASCADE" if database.is_postgres else "DELETE FROM rows")
+        assert database.names() == []
+    with pytest.raises(DatabaseError):
+        database.execute("SELECT * FROM more")
+    assert database.committed() == ["kept"]
+    assert any(row.truncated or row.deleted for row in plan.writes if row.table == "rows")
+    assert Writes("dry", "more", inserted=1) in plan.writes
+
+
+def test_a_block_that_fails_leaves_nothing(database: Database) -> None:
+    """Its own exception arrives, also out of a transaction, and by `sys.exit`."""
+    for error in (ZeroDivisionError, SystemExit, KeyboardInterrupt):
+        with pytest.raises(error), dry_run(), database.atomic():
+            database.insert("one")
+            raise error
+    assert database.committed() == ["kept"]
+
+
+def test_a_database_that_no_dry_run_knows_is_refused(database: Database, send: Any) -> None:
+    """When it is used, and not before."""
+    connections.settings["strange"] = {**connections["default"].settings_dict, "ENGINE": "django.db.backends.dummy"}
+    try:
+        with dry_run():
+            send("+1")
+        with pytest.raises(DryRunRefused, match="dry runs know PostgreSQL and SQLite"), dry_run():
+            connections["strange"].cursor()
+    finally:
+        del connections["strange"], connections.settings["strange"]
