@@ -4,26 +4,50 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
+from sideeffects._calls import Call
 from sideeffects._showing import describe, jsonable
 from sideeffects.dryrun.writes import KINDS, Writes
 
-if TYPE_CHECKING:
-    from sideeffects._calls import Call
-    from sideeffects.dryrun.plan import Plan
+
+class Planned(Protocol):
+    """What is shown of a plan; see `Plan`."""
+
+    def __iter__(self) -> Iterator[Call]: ...
+
+    @property
+    def dropped(self) -> int:
+        """How many of its calls are no longer kept."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often each effect would have happened."""
+        ...
+
+    @property
+    def writes(self) -> Sequence[Writes]:
+        """The rows that were written."""
+        ...
+
+    @property
+    def refusals(self) -> Sequence[str]:
+        """What was refused."""
+        ...
+
 
 #: How much of an argument is shown.
 _SHOWN: Final = 200
 
 
-def as_text(plan: Plan) -> str:
+def as_text(plan: Planned) -> str:
     """For people at a terminal."""
     return "\n".join([*_effects(plan), "", *_writes(plan), *_refusals(plan)])
 
 
-def _effects(plan: Plan) -> Iterator[str]:
+def _effects(plan: Planned) -> Iterator[str]:
     calls = list(plan)
     total = sum(plan.counts.values())
     if not total:
@@ -40,7 +64,7 @@ def _effects(plan: Plan) -> Iterator[str]:
     yield from _table([[name, str(count)] for name, count in plan.counts.items()])
 
 
-def _writes(plan: Plan) -> Iterator[str]:
+def _writes(plan: Planned) -> Iterator[str]:
     if not plan.writes:
         yield "No row would have been written."
         return
@@ -48,7 +72,7 @@ def _writes(plan: Plan) -> Iterator[str]:
     yield from _table([[row.database, row.table or "(table not known)", what_of(row)] for row in plan.writes])
 
 
-def _refusals(plan: Plan) -> Iterator[str]:
+def _refusals(plan: Planned) -> Iterator[str]:
     if plan.refusals:
         yield ""
         yield "Refused:"
@@ -87,7 +111,7 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
         yield f"  {'  '.join(cells)}".rstrip()
 
 
-def as_markdown(plan: Plan) -> str:
+def as_markdown(plan: Planned) -> str:
     """For a pull request or a ticket."""
     total = sum(plan.counts.values())
     lines = ["## Effects", ""]
@@ -123,7 +147,7 @@ def _cell(text: str) -> str:
     return " ".join(text.split())
 
 
-def as_data(plan: Plan) -> dict[str, Any]:
+def as_data(plan: Planned) -> dict[str, Any]:
     """For programs."""
     calls = list(plan)
     total = sum(plan.counts.values())
@@ -148,6 +172,6 @@ def as_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def as_json(plan: Plan, **more: Any) -> str:
+def as_json(plan: Planned, **more: Any) -> str:
     """The same as text; `more` comes first."""
     return json.dumps({**more, **as_data(plan)}, indent=2)

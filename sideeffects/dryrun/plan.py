@@ -9,6 +9,7 @@ from types import MappingProxyType
 from sideeffects._calls import Call
 from sideeffects._ledger import Ledger
 from sideeffects._reading import Calls
+from sideeffects.dryrun.formats import as_text
 from sideeffects.dryrun.refusals import Refusals
 from sideeffects.dryrun.writes import Writes
 
@@ -60,6 +61,4 @@ class Plan(Calls):
         self._writes = tuple(writes)
 
     def __str__(self) -> str:
-        from sideeffects.dryrun.formats import as_text
-
         return as_text(self)
