@@ -17,8 +17,19 @@ _CONTROL: Final = re.compile(
     r"rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b",
     re.IGNORECASE,
 )
+_DDL: Final = re.compile(
+    r"(?:create|alter|drop|truncate|rename|grant|revoke|comment|analyze|optimize|repair|flush|reset|lock|unlock|"
+    r"set\s+(?:session\s+)?(?:@@)?autocommit)\b(?!\s+temporary\b)",
+    re.IGNORECASE,
+)
+#: `/*! ... */` is no comment for MySQL. Whether a backslash is special in a string depends on the database and on the
+#: string, so where there is one both are looked at.
 _QUOTED: Final = re.compile(
-    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*` | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""",
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*` | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*(?!!).*?\*/""",
+    re.DOTALL | re.VERBOSE,
+)
+_QUOTED_WITH_BACKSLASHES: Final = re.compile(
+    r"""'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `[^`]*` | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*(?!!).*?\*/""",
     re.DOTALL | re.VERBOSE,
 )
 _READS: Final = re.compile(
@@ -40,9 +51,16 @@ def text_of(sql: Any, raw: Any) -> str:
     return str(sql) if spelled is None else str(spelled(raw))
 
 
-def ends_transaction(sql: str) -> bool:
-    """Whether one of the statements begins or ends a transaction; savepoints do not."""
-    return bool(_MAY_CONTROL.search(sql)) and any(_CONTROL.match(one) for one in _split(sql))
+def ends_transaction(sql: str, *, ddl_commits: bool = False) -> bool:
+    """Whether one of the statements begins or ends a transaction; savepoints do not.
+
+    Args:
+        sql: the statements.
+        ddl_commits: whether the database commits before it changes a table (MySQL and Oracle do).
+    """
+    if _MAY_CONTROL.search(sql) and any(_CONTROL.match(one) for one in _split(sql)):
+        return True
+    return ddl_commits and any(_DDL.match(one) for one in _split(sql))
 
 
 def writes(sql: str) -> bool:
@@ -51,10 +69,11 @@ def writes(sql: str) -> bool:
 
 
 def _split(sql: str) -> Iterator[str]:
-    for one in _QUOTED.sub(" '' ", sql).split(";"):
-        stripped = one.strip(" \t\r\n('")
-        if stripped:
-            yield stripped
+    for quoted in (_QUOTED, _QUOTED_WITH_BACKSLASHES) if "\\" in sql else (_QUOTED,):
+        for one in re.sub(r"/\*!\d*", " ", quoted.sub(" '' ", sql)).split(";"):
+            stripped = one.strip(" \t\r\n('")
+            if stripped:
+                yield stripped
 
 
 #: What of PostgreSQL no transaction takes back, with why. `nextval` is not among these: all that it leaves is a gap.

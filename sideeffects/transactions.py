@@ -36,7 +36,7 @@ class DjangoTransactions:
         from django.db import transaction
 
         connection = transaction.get_connection(using)
-        if connection.connection is None or (connection.autocommit and not connection.in_atomic_block):
+        if not connection.in_atomic_block and (connection.connection is None or connection.autocommit):
             # In no transaction: `on_commit` would find that out by connecting, which tests without a database may not.
             work()
             return

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -426,3 +427,34 @@ class ProbeProject(Project):
             text=True,
             start_new_session=os.name == "posix",
         )
+
+
+class ProbeRun:
+    """One run of all probes, with what it left behind."""
+
+    def __init__(self, project: ProbeProject, postgres: dict[str, Any], *arguments: str) -> None:
+        import psycopg
+
+        self.report = project.probe(*arguments, code=1)
+        self.seconds = 0.0
+        self.probes: dict[str, Any] = self.report["by_name"]
+        self.attempted, self.executed = project.attempted, project.executed
+        with sqlite3.connect(project.root / "db.sqlite3") as connection:
+            self.left = [connection.execute("SELECT count(*) FROM shop_row").fetchone()[0]]
+        connection.close()
+        with psycopg.connect(
+            dbname=postgres["NAME"],
+            user=postgres["USER"],
+            password=postgres["PASSWORD"],
+            host=postgres["HOST"],
+            port=postgres["PORT"] or None,
+        ) as other:
+            self.left += other.execute("SELECT count(*) FROM shop_row").fetchone() or ()
+            sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+            self.sessions = (other.execute(sessions, [postgres["NAME"]]).fetchone() or (None,))[0]
+
+    def outcome(self, name: str) -> str:
+        return str(self.probes[name]["outcome"])
+
+    def message(self, name: str) -> str:
+        return str(self.probes[name]["message"])

@@ -1,58 +1,27 @@
 """What stands around probes, on real databases: SQLite in a file and PostgreSQL, in production."""
 
-import sqlite3
 from typing import Any
 
 import pytest
 
-from tests.probe_project import PROBES, ProbeProject
+from tests.probe_project import PROBES, ProbeProject, ProbeRun
 
 pytestmark = pytest.mark.processes
 
 BOTH = pytest.mark.parametrize("alias", ["default", "other"])
 
 
-class Run:
-    """One run of all probes, with what it left behind."""
-
-    def __init__(self, project: ProbeProject, postgres: dict[str, Any]) -> None:
-        import psycopg
-
-        self.report = project.probe(code=1)
-        self.probes: dict[str, Any] = self.report["by_name"]
-        self.attempted, self.executed = project.attempted, project.executed
-        with sqlite3.connect(project.root / "db.sqlite3") as connection:
-            self.left = [connection.execute("SELECT count(*) FROM shop_row").fetchone()[0]]
-        connection.close()
-        with psycopg.connect(
-            dbname=postgres["NAME"],
-            user=postgres["USER"],
-            password=postgres["PASSWORD"],
-            host=postgres["HOST"],
-            port=postgres["PORT"] or None,
-        ) as other:
-            self.left += other.execute("SELECT count(*) FROM shop_row").fetchone() or ()
-            sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-            self.sessions = (other.execute(sessions, [postgres["NAME"]]).fetchone() or (None,))[0]
-
-    def outcome(self, name: str) -> str:
-        return str(self.probes[name]["outcome"])
-
-    def message(self, name: str) -> str:
-        return str(self.probes[name]["message"])
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, postgres: dict[str, Any]) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, postgres: dict[str, Any]) -> ProbeRun:
     """All probes, run once."""
     project = ProbeProject(tmp_path_factory.mktemp("probes"), postgres)
     project.write("shop/probes.py", PROBES)
     for alias in ("default", "other"):
         project.manage("migrate", "--verbosity=0", f"--database={alias}")
-    return Run(project, postgres)
+    return ProbeRun(project, postgres)
 
 
-def test_nothing_that_probes_write_stays(run: Run) -> None:
+def test_nothing_that_probes_write_stays(run: ProbeRun) -> None:
     """Whatever they did, in both databases; and no connection is left open."""
     assert run.left == [0, 0]
     assert run.sessions == 0
@@ -60,13 +29,13 @@ def test_nothing_that_probes_write_stays(run: Run) -> None:
 
 @BOTH
 @pytest.mark.parametrize("name", ["rows_and_blocks", "block_without_savepoint_first", "on_commit", "async", "closed"])
-def test_what_a_probe_may_do_with_databases(run: Run, alias: str, name: str) -> None:
+def test_what_a_probe_may_do_with_databases(run: ProbeRun, alias: str, name: str) -> None:
     """Blocks are savepoints, durable ones too; asynchronous code is in the same transaction."""
     probe = run.probes[f"OnDatabase_{alias}.test_{name}"]
     assert (probe["outcome"], probe["message"]) == ("passed", "")
 
 
-def test_on_commit_callbacks_do_not_run(run: Run) -> None:
+def test_on_commit_callbacks_do_not_run(run: ProbeRun) -> None:
     """Neither those from before the first query."""
     assert run.attempted["on_commit"] == 0
 
@@ -83,7 +52,7 @@ def test_on_commit_callbacks_do_not_run(run: Run) -> None:
         ("commit_of_the_driver", ""),
     ],
 )
-def test_an_attempt_to_commit_is_an_error(run: Run, alias: str, name: str, what: str) -> None:
+def test_an_attempt_to_commit_is_an_error(run: ProbeRun, alias: str, name: str, what: str) -> None:
     """Also when the probe swallows the refusal, and past Django."""
     probe = f"OnDatabase_{alias}.test_{name}"
     assert run.outcome(probe) == "errored"
@@ -91,20 +60,20 @@ def test_an_attempt_to_commit_is_an_error(run: Run, alias: str, name: str, what:
 
 
 @BOTH
-def test_other_threads_of_a_probe_cannot_use_a_database(run: Run, alias: str) -> None:
+def test_other_threads_of_a_probe_cannot_use_a_database(run: ProbeRun, alias: str) -> None:
     """Nobody would roll back what they do."""
     assert "in another thread" in run.message(f"OnDatabase_{alias}.test_thread")
 
 
 @BOTH
-def test_an_error_of_the_database_is_an_error_of_the_probe(run: Run, alias: str) -> None:
+def test_an_error_of_the_database_is_an_error_of_the_probe(run: ProbeRun, alias: str) -> None:
     """And of no other one: the connection goes on to be used."""
     assert run.outcome(f"OnDatabase_{alias}.test_error_of_the_database") == "errored"
     assert "nowhere" in run.message(f"OnDatabase_{alias}.test_error_of_the_database")
 
 
 @BOTH
-def test_read_only_probes_cannot_write(run: Run, alias: str) -> None:
+def test_read_only_probes_cannot_write(run: ProbeRun, alias: str) -> None:
     """PostgreSQL refuses by itself, elsewhere the statement is looked at."""
     said = "this probe is read-only" if alias == "default" else "read-only transaction"
     assert run.outcome(f"ReadOnly_{alias}.test_read") == "passed"
@@ -113,13 +82,13 @@ def test_read_only_probes_cannot_write(run: Run, alias: str) -> None:
         assert said in run.message(f"ReadOnly_{alias}.test_{name}")
 
 
-def test_a_database_that_is_down_fails_those_that_use_it(run: Run) -> None:
+def test_a_database_that_is_down_fails_those_that_use_it(run: ProbeRun) -> None:
     """Nothing is connected before its first use."""
     assert run.outcome("Down.test_down") == "errored"
     assert run.outcome("Down.test_not_needed") == "passed"
 
 
-def test_a_probe_may_use_the_databases_that_it_names(run: Run) -> None:
+def test_a_probe_may_use_the_databases_that_it_names(run: ProbeRun) -> None:
     """And no other."""
     assert run.outcome("OneDatabase.test_its_own") == "passed"
     assert "databases = ['default']. Add 'other' to it" in run.message("OneDatabase.test_another")
@@ -128,7 +97,7 @@ def test_a_probe_may_use_the_databases_that_it_names(run: Run) -> None:
 # -- effects
 
 
-def test_effects_are_held_back_and_reported(run: Run) -> None:
+def test_effects_are_held_back_and_reported(run: ProbeRun) -> None:
     """Also those on commit, in the background, in threads and asynchronous ones; the real function is not reached."""
     probe = run.probes["Effects.test_held_back"]
     assert (probe["outcome"], probe["message"]) == ("passed", "")
@@ -143,15 +112,16 @@ def test_effects_are_held_back_and_reported(run: Run) -> None:
     assert run.attempted["held back"] == 1
 
 
-def test_only_forced_effects_execute(run: Run) -> None:
-    """By the class attribute or by a block inside, each as often as it was called."""
-    assert run.executed == {"forced": 1, "forced inside": 1}
+def test_only_forced_effects_execute(run: ProbeRun) -> None:
+    """Those that the class names, each as often as it was called; a block inside a probe forces nothing."""
+    assert run.executed == {"forced": 1}
+    assert [effect["name"] for effect in run.probes["Effects.test_forced_inside"]["held_back"]] == ["shop.send"] * 2
     probe = run.probes["Forced.test_forced"]
     assert [effect["arguments"]["place"] for effect in probe["executed"]] == ["forced"]
     assert [effect["arguments"]["place"] for effect in probe["held_back"]] == ["not forced"]
 
 
-def test_an_unknown_forced_name_is_an_error_and_nothing_is_run(run: Run) -> None:
+def test_an_unknown_forced_name_is_an_error_and_nothing_is_run(run: ProbeRun) -> None:
     """With close matches."""
     assert "shop.send" in run.message("ForcedUnknown.test_unknown")
     assert run.attempted["unknown"] == 0
@@ -160,7 +130,7 @@ def test_an_unknown_forced_name_is_an_error_and_nothing_is_run(run: Run) -> None
 # -- unittest
 
 
-def test_failures_errors_skips_and_parts(run: Run) -> None:
+def test_failures_errors_skips_and_parts(run: ProbeRun) -> None:
     """As unittest tells them apart; a message that is given stands for unittest's own."""
     found = {name.partition(".test_")[2]: probe for name, probe in run.probes.items() if name.startswith("Assertions.")}
     assert {name: (probe["outcome"], probe["message"]) for name, probe in found.items()} == {
@@ -178,7 +148,7 @@ def test_failures_errors_skips_and_parts(run: Run) -> None:
     assert run.attempted["a cleanup"] == 1
 
 
-def test_class_fixtures_run_once_under_the_same_protection(run: Run) -> None:
+def test_class_fixtures_run_once_under_the_same_protection(run: ProbeRun) -> None:
     """What they write is rolled back, what they call is held back; one that fails stands for its probes."""
     assert (run.outcome("Fixtures.test_one"), run.outcome("Fixtures.test_two")) == ("passed", "passed")
     assert (run.attempted["setUpClass"], run.attempted["tearDownClass"]) == (1, 1)
@@ -192,7 +162,7 @@ def test_class_fixtures_run_once_under_the_same_protection(run: Run) -> None:
 
 
 @BOTH
-def test_a_probe_past_its_timeout_is_an_error_and_leaves_nothing(run: Run, alias: str) -> None:
+def test_a_probe_past_its_timeout_is_an_error_and_leaves_nothing(run: ProbeRun, alias: str) -> None:
     """Its place is in the report; it executes nothing any more."""
     probe = run.probes[f"Hangs_{alias}.test_asleep"]
     assert (probe["outcome"], probe["message"]) == ("errored", "it took longer than its timeout of 0.4 s")
@@ -201,7 +171,7 @@ def test_a_probe_past_its_timeout_is_an_error_and_leaves_nothing(run: Run, alias
     assert run.executed[f"late, {alias}"] == 0
 
 
-def test_a_query_that_hangs_is_ended_by_the_server(run: Run) -> None:
+def test_a_query_that_hangs_is_ended_by_the_server(run: ProbeRun) -> None:
     """At the probe's timeout."""
     probe = run.probes["InTheServer.test_query"]
     assert probe["outcome"] == "errored"
@@ -209,7 +179,7 @@ def test_a_query_that_hangs_is_ended_by_the_server(run: Run) -> None:
     assert probe["seconds"] < 5
 
 
-def test_the_run_goes_on_after_a_hang(run: Run) -> None:
+def test_the_run_goes_on_after_a_hang(run: ProbeRun) -> None:
     """It ends with all results, and counts them."""
     assert run.report["status"] == "FAIL"
     assert run.report["is_whole"] is True

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import unittest
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
+from asgiref.sync import async_to_sync
+
+from sideeffects._state import scope
+from sideeffects.probes.protection import guard_in
 from sideeffects.probes.results import Outcome, Results
 from sideeffects.probes.running import ProbeRunner
 from sideeffects.probes.specs import EVERY_DATABASE, Found, Spec, traits_of
@@ -43,9 +48,7 @@ class SmokeTest(unittest.TestCase):
         if callable(methodName):
             self._log, methodName = methodName, "runTest"  # noqa: N806 - as above
         super().__init__(methodName)
-        test = getattr(self, methodName, None)
-        if inspect.iscoroutinefunction(test):
-            vars(self)[methodName] = _synchronous(test)
+        _await(self, methodName)
 
     def run(self, result: unittest.TestResult | None = None) -> Any:
         """Run the test.
@@ -98,17 +101,30 @@ def _made(case: Any, name: str) -> unittest.TestCase:
         without: SmokeTest = case()
         SmokeTest.__init__(without, name)
         return without
+    if not hasattr(made, "_asyncioTestContext"):  # an IsolatedAsyncioTestCase sees to it itself
+        _await(made, name)
     return made
+
+
+def _await(case: unittest.TestCase, name: str) -> None:
+    """Have a test that is `async def` run: unittest would let it pass without running it."""
+    test = getattr(case, name, None)
+    if inspect.iscoroutinefunction(test):
+        vars(case)[name] = _synchronous(test)
 
 
 def _synchronous(test: Callable[[], Any]) -> Callable[[], object]:
     """A test that is `async def`, run so that what it does with databases comes back to this thread."""
 
+    async def followed() -> object:
+        guard, task = guard_in(scope.get()), asyncio.current_task()
+        if guard is not None and task is not None:
+            guard.follow(asyncio.get_running_loop(), task)
+        return await test()
+
     @functools.wraps(test)
     def run() -> object:
-        from asgiref.sync import async_to_sync
-
-        result: object = async_to_sync(test)()
+        result: object = async_to_sync(followed)()
         return result
 
     return run

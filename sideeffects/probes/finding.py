@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import importlib
 import inspect
 import pkgutil
@@ -17,6 +18,7 @@ from django.conf import settings
 
 from sideeffects import discovery
 from sideeffects.probes.case import SmokeTest, specs_of
+from sideeffects.probes.protection import writing_refused
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.specs import Broken, Found, Spec, traits_of
 
@@ -36,13 +38,14 @@ def find(skip: Iterable[str] = ()) -> Found:
     left_out = {*skip, *skipped_apps()}
     broken: list[Broken] = []
     cases: dict[type[unittest.TestCase], tuple[AppConfig, list[Spec] | None]] = {}
-    for app in installed():
-        if not left_out & {app.label, app.name, _class_path(app)}:
-            for module in _modules(app, broken):
-                for case, specs in _cases(module, app):
-                    # Where it is defined counts more than where it was found first.
-                    if case not in cases or specs is not None:
-                        cases[case] = app, specs
+    with discovery.recording(), writing_refused():
+        for app in installed():
+            if not left_out & {app.label, app.name, _class_path(app)}:
+                for module in _modules(app, broken):
+                    for case, specs in _cases(module, app, broken):
+                        # Where it is defined counts more than where it was found first.
+                        if case not in cases or specs is not None:
+                            cases[case] = app, specs
     refused = sorted({f"{case.__module__}.{case.__qualname__}" for case in cases if _is_for_tests(case)})
     if refused:
         raise ProbesRefused(
@@ -89,8 +92,7 @@ def _modules(app: AppConfig, broken: list[Broken]) -> Iterator[ModuleType]:
 
 def _with_submodules(name: str, app: AppConfig, broken: list[Broken]) -> Iterator[ModuleType]:
     try:
-        with discovery.recording():
-            module = importlib.import_module(name)
+        module = importlib.import_module(name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code raises is reported
         broken.append(Broken(app.label, app.name, name, error))
         # Submodules cannot be imported without their package.
@@ -103,11 +105,18 @@ def _with_submodules(name: str, app: AppConfig, broken: list[Broken]) -> Iterato
 # -- classes
 
 
-def _cases(module: ModuleType, app: AppConfig) -> Iterator[tuple[type[unittest.TestCase], list[Spec] | None]]:
+def _cases(
+    module: ModuleType, app: AppConfig, broken: list[Broken]
+) -> Iterator[tuple[type[unittest.TestCase], list[Spec] | None]]:
     """The test cases of a module; with their probes where `suite()` picks them, as django-probe has it."""
     suite = getattr(module, "suite", None)
     if inspect.isfunction(suite) and suite.__module__ == module.__name__:
-        yield from _of_suite(suite(), app)
+        try:
+            picked = suite()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+            broken.append(Broken(app.label, app.name, module.__name__, error))
+            return
+        yield from _of_suite(picked, app)
         return
     for value in list(vars(module).values()):
         if isinstance(value, type) and issubclass(value, unittest.TestCase) and not _is_a_base(value):
@@ -127,6 +136,9 @@ def _of_suite(suite: Any, app: AppConfig) -> Iterator[tuple[type[unittest.TestCa
 
 def _once(test: unittest.TestCase) -> Any:
     def make() -> unittest.TestCase:
+        if hasattr(test, "_asyncioTestContext"):
+            # An IsolatedAsyncioTestCase runs in the context in which it was made, where nothing protects it.
+            vars(test)["_asyncioTestContext"] = contextvars.copy_context()
         return test
 
     return make
@@ -147,7 +159,7 @@ def _is_a_base(case: type) -> bool:
 
 
 def _is_for_tests(case: type) -> bool:
-    """Whether it is one of Django's, told without importing them."""
+    """Whether it is derived from one of Django's, which is told without importing them, and has tests."""
     testcases = sys.modules.get("django.test.testcases")
     simple: Any = getattr(testcases, "SimpleTestCase", ())
-    return issubclass(case, simple)
+    return issubclass(case, simple) and bool(unittest.defaultTestLoader.getTestCaseNames(case))

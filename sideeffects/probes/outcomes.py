@@ -25,6 +25,7 @@ class Collector:
         self.failures: list[tuple[str, BaseException]] = []
         self.errors: list[tuple[str, BaseException]] = []
         self.skipped: list[str] = []
+        self._said: dict[int, tuple[str, str]] = {}
 
     def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name, as all below
         """It begins."""
@@ -72,18 +73,28 @@ class Collector:
             return Outcome.FAILED
         return Outcome.SKIPPED if self.skipped else Outcome.PASSED
 
+    def describe(self) -> None:
+        """Put what went wrong so far into words."""
+        for _, error in [*self.errors, *self.failures]:
+            self._words(error)
+
+    def _words(self, error: BaseException) -> tuple[str, str]:
+        if id(error) not in self._said:
+            self._said[id(error)] = message_of(error), traceback_of(error)
+        return self._said[id(error)]
+
     @property
     def message(self) -> str:
         """All that went wrong, in one line."""
         wrong = [*self.errors, *self.failures]
         if wrong:
-            return "; ".join(f"{part} {message_of(error)}".lstrip() for part, error in wrong)
+            return "; ".join(f"{part} {self._words(error)[0]}".lstrip() for part, error in wrong)
         return "; ".join(self.skipped)
 
     @property
     def traceback(self) -> str:
         """All tracebacks."""
-        return "\n".join(traceback_of(error) for _, error in [*self.errors, *self.failures])
+        return "\n".join(self._words(error)[1] for _, error in [*self.errors, *self.failures])
 
 
 def result_of(

@@ -6,9 +6,11 @@ sees it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 
 from django.db import connections
@@ -19,17 +21,42 @@ from sideeffects._calls import Call, Decision, Mode
 from sideeffects._ledger import Ledger
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._reading import check_known
-from sideeffects._registry import EVERYTHING
+from sideeffects._registry import EVERYTHING, matches
 from sideeffects._state import EMPTY, Restorer, Scope, scope, state
 from sideeffects.probes.databases import HeldDatabase, Terms, held
-from sideeffects.probes.refusals import DatabaseRefused
+from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
+from sideeffects.statements import text_of, writes
 
-_HELD_BACK: Final = (
-    OverrideRule(
-        EVERYTHING,
-        Decision(Mode.RECORD, "a probe is running, and effects that it does not force are held back", "a probe"),
-    ),
+_HELD_BACK: Final = OverrideRule(
+    EVERYTHING,
+    Decision(Mode.RECORD, "a probe is running, and effects that it does not force are held back", "a probe"),
 )
+
+
+class _HoldingBack(Entry):
+    """What holds the effects of a probe back: whatever is entered inside it may be stricter, and no looser.
+
+    Effects that the probe forces are left to the other overrides: outside a test run to the one that forces them, in
+    a test run to those of the tests, since a probe is no test and names nothing for one. Work that outlives the
+    probe, and a probe past its timeout, force nothing any more.
+    """
+
+    def __init__(self, owner: Guard, force: Sequence[OverrideRule]) -> None:
+        super().__init__((_HELD_BACK,), "a probe", context_only=True, foremost=True, owner=owner)
+        self.is_over = False
+        self._force = tuple(rule.pattern for rule in force)
+
+    def find(self, name: str) -> OverrideRule | None:
+        """The strictest of what the probe's overrides say of an effect, as far as it is known to hold it back."""
+        if self._force and not self.closed and not self.is_over and any(matches(own, name) for own in self._force):
+            return None
+        entries = scope.get().entries
+        if len(entries) > 1:
+            for entry in reversed(entries):
+                rule = None if entry is self or entry.closed or entry.foremost else entry.find(name)
+                if rule is not None:
+                    return _HELD_BACK if rule.decision.mode is Mode.EXECUTE else rule
+        return _HELD_BACK
 
 
 class Guard:
@@ -44,11 +71,12 @@ class Guard:
         self._databases: tuple[HeldDatabase, ...] = ()
         self._covered: frozenset[int] = frozenset()
         self._started: list[HeldDatabase] = []
-        self._force: Restorer | None = None
+        self._holding: _HoldingBack | None = None
         self._undo: list[Restorer] = []
         self._lock = threading.Lock()
         self._is_over = False
         self._ledger = Ledger()
+        self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
 
     # -- one probe
 
@@ -64,15 +92,14 @@ class Guard:
         self._find_databases()
         self._ledger = Ledger()
         try:
-            # Two overrides: a probe past its timeout loses what it may execute, and keeps what holds it back.
-            self._undo.append(state.enter(Entry(_HELD_BACK, "a probe", context_only=True, owner=self)))
-            if force:
-                self._force = state.enter(Entry(tuple(force), "a probe", context_only=True))
-                self._undo.append(self._force)
+            if force and not state.in_test_run(state.rules_source()):
+                self._undo.append(state.enter(Entry(tuple(force), "a probe", context_only=True)))
+            self._holding = _HoldingBack(self, force)
+            self._undo.append(state.enter(self._holding))
             self._undo.append(state.watch(self._ledger))
             for database in self._databases:
-                self._started.append(database)
                 database.start(terms)
+                self._started.append(database)
         except BaseException:
             self.stop()
             raise
@@ -83,9 +110,11 @@ class Guard:
             started, self._started = self._started, []
         for database in reversed(started):
             database.stop()
+        if self._is_borrowed:
+            self._release()
         while self._undo:
             self._undo.pop()()
-        self._force = None
+        self._task = None
 
     @property
     def attempts(self) -> list[str]:
@@ -101,25 +130,45 @@ class Guard:
         if self._is_borrowed or not self._databases:
             self._databases = tuple(held(connections[alias]) for alias in connections)
             self._covered = frozenset(id(database.connection) for database in self._databases)
+            for database in self._databases:
+                database.hold()
+
+    def _release(self) -> None:
+        for database in self._databases:
+            database.release()
 
     def covers(self, connection: Any) -> bool:
         """Whether what is done on this connection is rolled back."""
         return id(connection) in self._covered
 
+    def follow(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        """The probe runs in this task, which is cancelled when the probe is past its timeout."""
+        self._task = loop, task
+
     # -- the end
 
     def abandon(self) -> None:
-        """From another thread: the probe that runs hangs. Free what it holds, and let it execute nothing more."""
-        with self._lock:
-            self._is_over = True
-            started = list(self._started)
-        if self._force is not None:
-            self._force()
-        for database in started:
+        """From another thread: the probe that runs hangs. Let it execute nothing more, and use no database."""
+        self._is_over = True
+        if self._holding is not None:
+            self._holding.is_over = True
+        for database in self._databases:
             database.abandon()
+
+    def cut(self) -> None:
+        """From another thread, after `abandon`: free what the probe holds."""
+        task = self._task
+        if task is not None:
+            with contextlib.suppress(RuntimeError):  # its loop is closed: it ended just now
+                task[0].call_soon_threadsafe(task[1].cancel)
+        with self._lock:
+            started = list(self._started)
+        for database in started:
+            database.cut()
 
     def close(self) -> None:
         """Close the thread's connections."""
+        self._release()
         for database in self._databases:
             database.discard()
 
@@ -137,6 +186,28 @@ def is_inside_a_probe() -> bool:
     return guard_in(scope.get()) is not None
 
 
+# -- before probes
+
+
+@contextlib.contextmanager
+def writing_refused() -> Generator[None]:
+    """Refuse what would be written by this thread inside the block: probes are imported on live systems."""
+    with contextlib.ExitStack() as stack:
+        for alias in connections:
+            stack.enter_context(connections[alias].execute_wrapper(_refuse_writing))
+        yield
+
+
+def _refuse_writing(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+    text = text_of(sql, context["connection"].connection)
+    if writes(text):
+        raise WriteRefused(
+            f"importing probes must not write to a database, where nothing would roll it back; this would have been "
+            f"written: {text[:200]}"
+        )
+    return execute(sql, params, many, context)
+
+
 # -- other threads of a probe
 
 _installed: Final[list[bool]] = []
@@ -149,20 +220,23 @@ def install() -> None:
     with state.lock:
         if not _installed:
             _propagation.install()
-            original: Any = getattr(BaseDatabaseWrapper, "_cursor")  # noqa: B009 - each way to a statement goes through it
-
-            @functools.wraps(original)
-            def cursor(self: Any, name: str | None = None) -> Any:
-                own = scope.get()
-                if own is not EMPTY:
-                    guard = guard_in(own)
-                    if guard is not None and not guard.covers(self):
-                        raise DatabaseRefused(
-                            f"a probe used the database {self.alias!r} in another thread or on another connection, "
-                            f"where nothing would be rolled back. Use it in the probe's own thread; asynchronous "
-                            f"probes that are SmokeTests do"
-                        )
-                return original(self, name)
-
-            setattr(BaseDatabaseWrapper, "_cursor", cursor)  # noqa: B010 - a method, for the checkers
+            for name in ("connect", "_cursor"):  # each way to a statement goes through them
+                setattr(BaseDatabaseWrapper, name, _guarded(getattr(BaseDatabaseWrapper, name)))
             _installed.append(True)
+
+
+def _guarded(original: Any) -> Any:
+    @functools.wraps(original)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        own = scope.get()
+        if own is not EMPTY:
+            guard = guard_in(own)
+            if guard is not None and not guard.covers(self):
+                raise DatabaseRefused(
+                    f"a probe used the database {self.alias!r} in another thread or on another connection, where "
+                    f"nothing would be rolled back. Use it in the probe's own thread; asynchronous probes that are "
+                    f"SmokeTests do"
+                )
+        return original(self, *args, **kwargs)
+
+    return guarded

@@ -31,6 +31,7 @@ class Effect(Frozen):
         reason: why.
         caller: `file:line`.
         text: the call in one line, redacted.
+        is_held_back: whether nothing happened: it was not forced, or waits for a commit.
     """
 
     name: str
@@ -39,18 +40,18 @@ class Effect(Frozen):
     reason: str
     caller: str
     text: str
+    is_held_back: bool
 
     @classmethod
     def of(cls, call: Call) -> Effect:
         """What is kept of a call."""
         shown = ", ".join(f"{name}={describe(value)}" for name, value in call.arguments.items())
         data = call.as_data()
-        return cls(call.name, data["arguments"], call.mode, call.reason, call.caller, f"{call.name}({shown})")
-
-    @property
-    def is_held_back(self) -> bool:
-        """Whether nothing happened."""
-        return self.mode is not Mode.EXECUTE
+        text = f"{call.name}({shown})"
+        waits = call.mode is Mode.EXECUTE and call.effect.on_commit is not False and call.outcome is None
+        reason = "it waits for a commit, and a probe makes none" if waits else call.reason
+        is_held_back = waits or call.mode is not Mode.EXECUTE
+        return cls(call.name, data["arguments"], call.mode, reason, call.caller, text, is_held_back)
 
 
 class ProbeResult(Frozen):

@@ -124,24 +124,18 @@ class ProbeRunner:
             guard.start(Terms(traits.databases, traits.read_only or self.read_only, deadline), traits.force)
             try:
                 _call(unit, collector)
+                # What an exception of the probe's says of itself is its own code.
+                collector.describe()
             finally:
                 guard.stop()
-        except unittest.SkipTest as skip:
-            collector.skipped.append(str(skip))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise
             collector.errors.append(("", error))
-        for attempt in guard.attempts:
-            if not any(isinstance(error, CommitRefused) for _, error in collector.errors):
-                collector.errors.append(
-                    (
-                        "",
-                        CommitRefused(
-                            f"a probe can neither commit nor end its transaction, and this one tried to: {attempt}"
-                        ),
-                    )
-                )
+        if guard.attempts and not any(isinstance(error, CommitRefused) for _, error in collector.errors):
+            tried = " and to: ".join(guard.attempts)
+            said = f"a probe can neither commit nor end its transaction, and this one tried to: {tried}"
+            collector.errors.append(("", CommitRefused(said)))
         duration = time.perf_counter() - started
         calls = guard.calls
         outcome = collector.outcome
@@ -220,12 +214,20 @@ class ProbeRunner:
 
     def _give_up_on_hanging(self) -> None:
         now = time.monotonic()
+        hanging: list[tuple[Worker, Unit]] = []
         for worker in list(self._workers):
             unit = worker.unit
             if unit is not None and now > worker.deadline:
                 worker.is_abandoned = True
                 self._workers.remove(worker)
-                self._note(unit, worker.timed_out(unit))
+                hanging.append((worker, unit))
+        for worker, unit in hanging:
+            self._lock.release()  # freeing what it holds may take a while, and the others go on
+            try:
+                result = worker.timed_out(unit)
+            finally:
+                self._lock.acquire()
+            self._note(unit, result)
 
     def work(self, worker: Worker) -> None:
         """What a worker does: one unit after the other."""
@@ -306,6 +308,7 @@ class Worker(threading.Thread):
         place = "" if frame is None else "".join(traceback.format_stack(frame))
         _hanging[unit.known.id] = self
         self.guard.abandon()
+        self.guard.cut()
         message = f"it took longer than its timeout of {self._limit:g} s"
         trace = f"It hangs here:\n{place}" if place else ""
         duration = time.monotonic() - self._began
@@ -313,12 +316,24 @@ class Worker(threading.Thread):
 
 
 def _call(unit: Unit, collector: Collector) -> None:
-    if unit.spec is None:
-        assert unit.work is not None  # noqa: S101 - a unit is a probe or a fixture
-        unit.work()
-    else:
-        case: Any = unit.spec.make()
-        case(collector)
+    try:
+        if unit.spec is None:
+            assert unit.work is not None  # noqa: S101 - a unit is a probe or a fixture
+            unit.work()
+        else:
+            case: Any = unit.spec.make()
+            case(collector)
+    except unittest.SkipTest as skip:
+        collector.skipped.append(str(skip))
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        collector.errors.append(("", error))
+
+
+def is_any_hanging() -> bool:
+    """Whether the thread of a probe past its timeout is still there."""
+    return any(thread.is_alive() for thread in _hanging.values())
 
 
 def _import_error(broken: Broken) -> ProbeResult:

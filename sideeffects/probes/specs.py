@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import unittest
 from collections.abc import Callable
 from typing import Any
@@ -44,9 +45,17 @@ def traits_of(case: type[unittest.TestCase]) -> Traits:
             databases=_databases(case),
             force=tuple(rule_table(getattr(case, "force_run", ()), (), (), {}, case.__qualname__)),
             read_only=bool(getattr(case, "read_only", False)),
+            problem=_awaited_by_nobody(case),
         )
     except (TypeError, ValueError) as error:
         return Traits(problem=f"{error}")
+
+
+def _awaited_by_nobody(case: type[unittest.TestCase]) -> str:
+    for name in ("setUp", "tearDown", "setUpClass", "tearDownClass"):
+        if inspect.iscoroutinefunction(getattr(case, name)):
+            return f"{name} of {case.__qualname__} is async, and nobody would await it. Make it a plain def"
+    return ""
 
 
 def _strings(case: type, name: str) -> tuple[str, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import os
 import signal
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from sideeffects.errors import SideEffectError
 from sideeffects.probes import reports
 from sideeffects.probes.results import Outcome, ProbeResult, Results
-from sideeffects.probes.running import ProbeRunner
+from sideeffects.probes.running import ProbeRunner, is_any_hanging
 from sideeffects.probes.selection import select
 from sideeffects.probes.settings import make_runner
 from sideeffects.probes.specs import Found
@@ -51,6 +53,18 @@ class Command(BaseCommand):
         "write to databases is rolled back, and the declared side effects that they call are held back."
     )
     requires_system_checks = ()  # type: ignore[mutable-override]
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """As Django does; and then end at once, also when the thread of a probe that hangs would be waited for."""
+        code: Any = 0
+        try:
+            super().run_from_argv(argv)
+        except SystemExit as left:
+            code = left.code
+            raise
+        finally:
+            if is_any_hanging():
+                _exit(code)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Django's parser, with examples at the end of the help."""
@@ -174,6 +188,15 @@ def _stopping(runner: ProbeRunner, stderr: Any) -> Generator[None]:
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+
+
+def _exit(code: Any) -> None:
+    """End the process with what is done at its end, except for waiting for threads."""
+    atexit._run_exitfuncs()  # noqa: SLF001 - Python has no public way to end without waiting for threads
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _count(text: str) -> int:

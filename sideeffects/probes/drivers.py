@@ -1,0 +1,207 @@
+"""Below Django: the driver's own connection, which can commit without asking Django.
+
+SQLite asks an authorizer before it begins or ends a transaction, whoever wants to. psycopg makes its cursors by a
+factory, so that each statement can be looked at. What other drivers are told past Django is not seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from sideeffects.probes.refusals import CommitRefused, WriteRefused
+from sideeffects.statements import ends_transaction, irrevocable, text_of
+
+#: SQLite's numbers for what its authorizer is asked, and its two answers.
+_TRANSACTION: Final = 22
+_WRITES: Final = frozenset((*range(1, 19), 23, 24, *range(26, 31)))
+_ALLOW: Final = 0
+_DENY: Final = 1
+
+#: libpq's numbers: no transaction, and a statement that runs.
+_IDLE: Final = 0
+_ACTIVE: Final = 1
+_CANCEL_SECONDS: Final = 2.0
+
+
+class Watch(Protocol):
+    """Who is asked, and told.
+
+    Attributes:
+        is_ours: whether the statement is one of the protection itself.
+        is_read_only: whether writing is refused.
+    """
+
+    is_ours: bool
+    is_read_only: bool
+
+    def note(self, what: str) -> None:
+        """An attempt to commit was made."""
+
+
+class Driver:
+    """How a driver's connection is held. This one takes away `commit()` where the driver lets it be replaced."""
+
+    #: Whether all statements are looked at, those past Django as well.
+    sees_all = False
+    #: The methods that a probe may not call.
+    refused: tuple[str, ...] = ("commit",)
+
+    def __init__(self, raw: Any, watch: Watch) -> None:
+        self.raw = raw
+        self.watch = watch
+
+    def hold(self) -> None:
+        """From here on a probe uses it."""
+        with contextlib.suppress(AttributeError, TypeError):  # drivers written in C take no new attributes
+            for name in self.refused:
+                setattr(self.raw, name, functools.partial(self._refuse_call, name))
+
+    def release(self) -> None:
+        """The probe is over."""
+        with contextlib.suppress(TypeError):
+            for name in self.refused:
+                vars(self.raw).pop(name, None)
+
+    def is_in_transaction(self) -> bool:
+        """Whether the transaction is still the one that was begun, as far as the driver tells."""
+        return True
+
+    def cut(self) -> None:
+        """Take it away from the thread that hangs on it, so that the database rolls its transaction back.
+
+        Closing it under a thread that is inside the driver may crash the process. A server notices when its socket
+        is shut.
+        """
+        if hasattr(self.raw, "fileno"):
+            with socket.socket(fileno=os.dup(self.raw.fileno())) as shared:
+                shared.shutdown(socket.SHUT_RDWR)
+        else:
+            self.raw.close()
+
+    def _refuse_call(self, name: str, *_: object, **__: object) -> None:
+        self.refuse(f"{name}() of the driver's connection")
+
+    def refuse(self, what: str) -> None:
+        """Write an attempt down, and raise.
+
+        Raises:
+            CommitRefused: always.
+        """
+        self.watch.note(what)
+        raise CommitRefused(f"a probe can neither commit nor end its transaction, and this one tried to: {what}")
+
+
+class Psycopg(Driver):
+    """A connection of psycopg 3."""
+
+    sees_all = True
+    refused: tuple[str, ...] = ("commit", "rollback", "set_autocommit")
+
+    def __init__(self, raw: Any, watch: Watch) -> None:
+        super().__init__(raw, watch)
+        self._factory = raw.cursor_factory
+        self._looking = _looking(self._factory, self)
+
+    def hold(self) -> None:
+        """Look at each statement."""
+        super().hold()
+        self.raw.cursor_factory = self._looking
+
+    def release(self) -> None:
+        """Look no more."""
+        super().release()
+        self.raw.cursor_factory = self._factory
+
+    def is_in_transaction(self) -> bool:
+        """A transaction in which a statement has failed is one."""
+        return bool(self.raw.closed or self.raw.pgconn.transaction_status != _IDLE)
+
+    def cut(self) -> None:
+        """End the statement that runs as well: the server looks at its socket only afterwards."""
+        if self.raw.pgconn.transaction_status == _ACTIVE:
+            with contextlib.suppress(Exception):
+                self.raw.cancel_safe(timeout=_CANCEL_SECONDS)
+        super().cut()
+
+    def look_at(self, query: Any) -> None:
+        """Refuse a statement that ends the transaction, or that no transaction takes back.
+
+        Raises:
+            CommitRefused: it is one of the former.
+            WriteRefused: it is one of the latter.
+        """
+        if not self.watch.is_ours:
+            text = text_of(query, self.raw)
+            if ends_transaction(text):
+                self.refuse(text.strip())
+            why = irrevocable(text)
+            if why:
+                raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
+
+
+def _looking(factory: Any, driver: Psycopg) -> Any:
+    """A class of cursors that looks at what it executes."""
+
+    def looking(name: str) -> Callable[..., Any]:
+        original = getattr(factory, name)
+
+        @functools.wraps(original)
+        def method(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+            driver.look_at(query)
+            return original(self, query, *args, **kwargs)
+
+        return method
+
+    return type(factory.__name__, (factory,), {name: looking(name) for name in _EXECUTING if hasattr(factory, name)})
+
+
+_EXECUTING: Final = ("execute", "executemany", "stream", "copy")
+
+
+class SQLite(Driver):
+    """A connection of `sqlite3`."""
+
+    def hold(self) -> None:
+        """Be asked."""
+        self.raw.set_authorizer(self._authorize)
+
+    def release(self) -> None:
+        """Be asked no more."""
+        with contextlib.suppress(Exception):  # it has been closed
+            self.raw.set_authorizer(None)
+
+    def is_in_transaction(self) -> bool:
+        """Some errors end a transaction without being asked."""
+        try:
+            return bool(self.raw.in_transaction)
+        except Exception:  # noqa: BLE001 - it has been closed, which rolls back
+            return True
+
+    def cut(self) -> None:
+        """Roll back, and let nobody else use it. It is not closed: its thread may be inside it."""
+        us = threading.get_ident()
+        self.raw.set_authorizer(lambda *_: _ALLOW if threading.get_ident() == us else _DENY)
+        self.raw.interrupt()
+        self.raw.rollback()
+
+    def _authorize(self, action: int, what: str | None, *_: object) -> int:
+        if self.watch.is_ours:
+            return _ALLOW
+        if action == _TRANSACTION:
+            self.watch.note(f"{what}, past Django,")
+            return _DENY
+        return _DENY if action in _WRITES and self.watch.is_read_only else _ALLOW
+
+
+def driver_of(connection: Any, watch: Watch) -> Driver:
+    """How the driver's connection inside Django's is held."""
+    raw = connection.connection
+    if connection.vendor == "sqlite":
+        return SQLite(raw, watch)
+    return Psycopg(raw, watch) if hasattr(raw, "pgconn") else Driver(raw, watch)
