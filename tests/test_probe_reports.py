@@ -12,6 +12,7 @@ import pytest
 import xmlschema
 from hypothesis import strategies
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as older_format
 
 from sideeffects import Mode
 from sideeffects.probes import Effect, Outcome, ProbeResult, Results
@@ -165,6 +166,10 @@ def test_prometheus_reads_the_metrics() -> None:
     for results, up in ((GOOD, 1), (NONE, 1)):
         first = next(iter(text_string_to_metric_families(shown("openmetrics", results))))
         assert first.samples[0].value == up
+    in_files = [family.samples for family in older_format(shown("openmetrics", MIXED))]
+    assert in_files == [family.samples for family in families.values()], (
+        "the node exporter reads files of the older format"
+    )
 
 
 def test_nothing_but_outcomes_is_left_without_details() -> None:
