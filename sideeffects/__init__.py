@@ -6,7 +6,7 @@ that no test names; in production everything does, unless a policy says otherwis
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
-from sideeffects import _import_hooks, _test_run
+from sideeffects import _import_hooks, _state, _test_run
 
 if _TYPE_CHECKING:
     from sideeffects._calls import Call, Decision, Mode, SideEffect
@@ -88,9 +88,22 @@ def _wire(_: object) -> None:
     import_module("sideeffects.wiring")
 
 
+def _guard() -> None:
+    # Under pytest the plugin does it, when the tests are about to be collected; in what its tests start, this does.
+    from importlib import import_module
+    from os import environ
+    from sys import modules
+
+    if "SIDE_EFFECTS_GUARD" in environ:
+        import_module("sideeffects.guard.children").join()
+    elif "_pytest.config" not in modules:
+        import_module("sideeffects.guard.running").begin_without_pytest()
+
+
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first
 # effect can be declared, as soon as there is a Django whose settings may declare one, and before a task can be
 # published by its name to a worker that knows the effect.
+_state.state.when_latched = _guard
 _test_run.install()
 for _module in ("sideeffects._decorator", "django.conf", "celery"):
     _import_hooks.after_import(_module, _wire)

@@ -27,6 +27,25 @@ class Rule(Frozen):
     origin: str
 
 
+class GuardRules(Frozen):
+    """What `SIDE_EFFECTS["GUARD"]` says.
+
+    Attributes:
+        level: `off`, `warn` or `raise`; empty where the settings say nothing.
+        hosts: names, addresses and networks that may be reached.
+        processes: programs that may be started.
+        ignore: call sites that are not looked at.
+    """
+
+    level: str = ""
+    hosts: tuple[str, ...] = ()
+    processes: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+NO_GUARD_RULES: Final = GuardRules()
+
+
 class Rules(Frozen):
     """Everything that settings say about decisions, checked."""
 
@@ -43,6 +62,8 @@ class Rules(Frozen):
     use_sentry: bool = False
     #: Where calls are written for other processes as well; `None` when they stay in memory.
     shared: SharedLedger | None = None
+    #: What the guard does about calls to the outside that no effect covers.
+    guard: GuardRules = NO_GUARD_RULES
     #: Whether these can only change with a notice (so that the fast switch may rely on them).
     settled: bool = False
 

@@ -21,6 +21,7 @@ from sideeffects._arrivals import arriving
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
+from sideeffects._lineage import Beneath, lineage
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub, decide
 from sideeffects._state import EMPTY, Observer, scope, state
@@ -110,7 +111,14 @@ def begin(
         decision, stub = decide(effect, MappingProxyType(bound), state.visible(own, is_test_run), ruled)
     mode = decision.mode
     shared = rules.shared
-    if mode is _EXECUTE and not is_test_run and not own.captures and not state.observers and shared is None:
+    if (
+        mode is _EXECUTE
+        and not is_test_run
+        and not own.captures
+        and not state.observers
+        and shared is None
+        and not lineage.get().guards
+    ):
         if declared.is_direct and own is EMPTY and not ruled.conditions:
             state.settle(declared, generation, rules)
         return None, mode, None
@@ -294,7 +302,8 @@ def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwar
     __tracebackhide__ = True
     started = begun(call)
     try:
-        result = wrapped(*args, **kwargs)
+        with Beneath(call.name):
+            result = wrapped(*args, **kwargs)
     except BaseException as error:
         finish(call, Outcome(None, error, time.perf_counter() - started))
         raise

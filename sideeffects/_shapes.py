@@ -7,6 +7,7 @@ managers at their first step. It then holds to the end, whatever is entered or l
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any, Final
 from sideeffects import _copying
 from sideeffects._calls import Call, Mode, Outcome
 from sideeffects._declared import Declared
+from sideeffects._lineage import Beneath
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub
 from sideeffects._runtime import alias_of, answer, begin, begun, finish, returned, stubbed
@@ -63,7 +65,8 @@ async def execute_async(
         return await wrapped(*args, **kwargs)
     started = begun(call)
     try:
-        result = await wrapped(*args, **kwargs)
+        with Beneath(call.name):
+            result = await wrapped(*args, **kwargs)
     except BaseException as error:
         finish(call, Outcome(None, error, time.perf_counter() - started))
         raise
@@ -115,12 +118,33 @@ def _given(value: Any) -> Generator[Any, Any, Any]:
 def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     started = begun(call)
     try:
-        result = yield from generator
+        result = yield from _stepped(call.name, generator)
     except BaseException as error:
         finish(call, Outcome(None, None if isinstance(error, GeneratorExit) else error, time.perf_counter() - started))
         raise
     finish(call, returned(result, started))
     return result
+
+
+def _stepped(name: str, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """As `yield from generator`, each step being the effect's and nothing between two steps."""
+    step: Callable[[], Any] = functools.partial(next, generator)
+    while True:
+        try:
+            with Beneath(name):
+                item = step()
+        except StopIteration as end:
+            return end.value
+        try:
+            sent = yield item
+        except GeneratorExit:
+            with Beneath(name):
+                generator.close()
+            raise
+        except BaseException as thrown:  # noqa: BLE001 - it goes on into the generator
+            step = functools.partial(generator.throw, thrown)
+        else:
+            step = functools.partial(generator.send, sent)
 
 
 async def _async_generator(
@@ -150,13 +174,15 @@ async def _async_generator(
         step = generator.__anext__()
         while True:
             try:
-                item = await step
+                with Beneath(declared.effect.name):
+                    item = await step
             except StopAsyncIteration:
                 return
             try:
                 sent = yield item
             except GeneratorExit:
-                await generator.aclose()
+                with Beneath(declared.effect.name):
+                    await generator.aclose()
                 raise
             except BaseException as thrown:  # noqa: BLE001 - it goes on into the generator
                 step = generator.athrow(thrown)
@@ -209,6 +235,7 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         self._again = again
         self._manager = manager
         self._call = call
+        self._name = None if call is None else call.name
         self._started = 0.0
 
     def _recreate_cm(self) -> _Manager:  # what `ContextDecorator` calls
@@ -219,7 +246,8 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         __tracebackhide__ = True
         self._started = begun(self._call)
         try:
-            return self._manager.__enter__()
+            with self._beneath():
+                return self._manager.__enter__()
         except BaseException as error:
             self._finished(error)
             raise
@@ -229,12 +257,16 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
     ) -> bool | None:
         __tracebackhide__ = True
         try:
-            is_suppressed = self._manager.__exit__(kind, error, traceback)
+            with self._beneath():
+                is_suppressed = self._manager.__exit__(kind, error, traceback)
         except BaseException as raised:
             self._finished(raised)
             raise
         self._finished(None if is_suppressed else error)
         return is_suppressed
+
+    def _beneath(self) -> Beneath | contextlib.nullcontext[None]:
+        return contextlib.nullcontext() if self._name is None else Beneath(self._name)
 
     def _finished(self, error: BaseException | None) -> None:
         # Once: a manager that is entered a second time raises by itself.
@@ -277,7 +309,7 @@ async def _around_async(
     started = begun(call)
     error: BaseException | None = None
     try:
-        async with wrapped(*args, **kwargs) as value:
+        async with _Beneath(declared.effect.name, wrapped(*args, **kwargs)) as value:
             yield value
     except BaseException as raised:
         error = raised
@@ -285,6 +317,22 @@ async def _around_async(
     finally:
         if call is not None:
             finish(call, Outcome(None, error, time.perf_counter() - started))
+
+
+class _Beneath:
+    """An asynchronous context manager whose entering and leaving are the effect's, and whose body is not."""
+
+    def __init__(self, name: str, manager: contextlib.AbstractAsyncContextManager[Any]) -> None:
+        self._name = name
+        self._manager = manager
+
+    async def __aenter__(self) -> Any:
+        with Beneath(self._name):
+            return await self._manager.__aenter__()
+
+    async def __aexit__(self, *raised: object) -> bool | None:
+        with Beneath(self._name):
+            return await self._manager.__aexit__(*raised)
 
 
 SHAPES: Final[dict[str, Callable[..., Any]]] = {

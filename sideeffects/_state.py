@@ -119,6 +119,7 @@ class State:
         "rules_source",
         "shared",
         "test_run_signs",
+        "when_latched",
         "why_test_run",
     )
 
@@ -135,6 +136,8 @@ class State:
         self.shared: SharedLedger | None = None
         self.test_run_signs: Callable[[], str] = str
         self.why_test_run = ""
+        #: Told once, when this process turns out to be in a test run.
+        self.when_latched: Callable[[], object] = bool
         #: Reasons for which the fast switch stays on for good (pytest is imported, say).
         self.doubts: set[str] = set()
         self._is_test_run = False
@@ -176,12 +179,15 @@ class State:
     def latch(self, why: str) -> None:
         """Note that this is a test run, for this process and for the children that it starts."""
         with self.lock:
-            if not self._is_test_run:
+            is_new = not self._is_test_run
+            if is_new:
                 self.why_test_run = why
                 self._is_test_run = True
                 self.disturb()
             os.environ[TEST_RUN_VARIABLE] = "1"
             self._open_journal()
+        if is_new:
+            self.when_latched()
 
     # -- overrides and captures
 
@@ -268,6 +274,13 @@ class State:
 
     # -- the fast switch
 
+    def keep_on(self, reason: object) -> Restorer:
+        """Keep all fast switches on, while `reason` is not taken back. Returns its restorer."""
+        with self.lock:
+            self._live.add(reason)
+            self.disturb()
+        return lambda: self._live.discard(reason)
+
     def disturb(self) -> None:
         """Something may have changed: every effect goes through the runtime again."""
         with self.lock:
@@ -308,7 +321,7 @@ class State:
         """Collect the calls of the children that this process starts from now on, and return where they write."""
         with self.lock:
             self.sync()
-            path = os.path.join(_temporary_folder(), f"sideeffects-{os.getpid()}-{os.urandom(12).hex()}.jsonl")
+            path = os.path.join(temporary_folder(), f"sideeffects-{os.getpid()}-{os.urandom(12).hex()}.jsonl")
             os.environ[JOURNAL_VARIABLE] = path
             self._journal = Journal(path)
             self._journal_owner = process_id()
@@ -386,7 +399,7 @@ class State:
                 self.ledger.lose(journal.torn - known)
 
 
-def _temporary_folder() -> str:
+def temporary_folder() -> str:
     """As `tempfile.gettempdir()` finds it, which however writes a file in order to try; importing writes none."""
     variables = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
     for folder in (*variables, "/tmp", "/var/tmp"):  # noqa: S108 - the file in it has a name that nobody can guess

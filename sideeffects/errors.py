@@ -40,6 +40,29 @@ class SideEffectBlocked(SideEffectError):
         )
 
 
+class UndeclaredSideEffect(SideEffectError):
+    """The guard refused a call to the outside world that no executing effect covers; nothing was sent or started.
+
+    Args:
+        what: what was reached for: a host, or a program.
+        caller: where it was called, in the user's own code, as `file:line`.
+        called: what was called there.
+        advice: how to declare it, and how to allow it.
+    """
+
+    def __init__(self, what: str, caller: str = "", called: str = "", advice: str = "") -> None:
+        super().__init__(what, caller, called, advice)
+        self.what = what
+        self.caller = caller
+        self.called = called
+        self.advice = advice
+
+    def __str__(self) -> str:
+        by = f" by {self.called}" if self.called else ""
+        at = f" at {self.caller}" if self.caller else ""
+        return f"undeclared outside call: {self.what}{by}{at} was refused. Nothing was done.\n{self.advice}".rstrip()
+
+
 class UnknownSideEffect(SideEffectError, KeyError):
     """A name or glob that no declared effect has.
 

@@ -24,11 +24,13 @@ state.latch("pytest runs (the sideeffects plugin is imported)")
 
 _NAME: Final = "sideeffects"
 #: As in `testing/_levels.py`, which a suite without effects does not import.
-_USAGE: Final = 'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception})'
+_USAGE: Final = (
+    'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off")'
+)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add `--side-effects`."""
+    """Add the options."""
     group = parser.getgroup(_NAME, "side effects")
     group.addoption(
         "--side-effects",
@@ -36,6 +38,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         default=None,
         help="What happens to side effects that no test names: 'record' writes their calls down (the default), "
         "'raise' refuses them. Markers, with blocks and FORCE_RUN come first.",
+    )
+    group.addoption(
+        "--side-effects-baseline",
+        metavar="FILE",
+        default=None,
+        help="Accept the undeclared calls to the outside that FILE lists, and fail the run on all others.",
+    )
+    group.addoption(
+        "--side-effects-update-baseline",
+        action="store_true",
+        help="Write what this run finds into the file that --side-effects-baseline names, rather than failing on it.",
     )
     # By entry point its name is `sideeffects`, by `-p` or `pytest_plugins` that of the module. Once is enough.
     for name in (_NAME, __name__):
@@ -48,10 +61,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         f"{_USAGE}: execute, record, refuse or stub these side effects in this test, class or module. Effects are "
-        "given as decorated functions, names or globs. The closest marker wins, name by name.",
+        "given as decorated functions, names or globs. The closest marker wins, name by name. `guard` is what "
+        "happens to calls to the outside that are not declared: off, warn or raise.",
     )
     state.collect_children()
     config.stash[_LOOKOUT] = Lookout(config)
+    from sideeffects.pytest_guard import GuardPlugin  # where it is off as well: tests may switch it on
+
+    config.pluginmanager.register(GuardPlugin(config), "sideeffects-guard")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sideeffects._calls import Mode
 from sideeffects._decorator import OPTIONS
 from sideeffects._ledger import DEFAULT_BOUND, SharedLedger
-from sideeffects._policy import Rule, Rules
+from sideeffects._policy import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._redaction import normalise
 from sideeffects._registry import EVERYTHING, check_name
 from sideeffects.probe_rules import check_probes
@@ -45,6 +45,7 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         engine=given.get("ENGINE") or "threads",
         # As dj-saferunner read it: whatever counts as true.
         use_sentry=bool(given.get("USE_SENTRY") or saferunner),
+        guard=_guard(given.get("GUARD")),
         settled=True,
     )
 
@@ -308,6 +309,20 @@ def declarations(value: Any) -> list[tuple[str, dict[str, Any]]]:
     return listed
 
 
+def _guard(value: Any) -> GuardRules:
+    if not value:
+        return NO_GUARD_RULES
+    from sideeffects.guard import spelling  # most settings say nothing of it
+
+    return spelling.read(value)
+
+
+def _check_guard(value: Any) -> list[str]:
+    from sideeffects.guard import spelling
+
+    return spelling.problems(value)
+
+
 def _check_not_yet(*neutral: object) -> Callable[[Any], list[str]]:
     """For keys whose feature this version lacks: a setting that does nothing would look like safety."""
 
@@ -331,7 +346,7 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "USE_SENTRY": ("E009", _check_flag),
     "SENSITIVE": ("E010", _check_sensitive),
     "PROBES": ("E011", check_probes),
-    "GUARD": ("E012", _check_not_yet("off", {})),
+    "GUARD": ("E012", _check_guard),
     "TRANSACTIONS": ("E013", _check_not_yet("off")),
 }
 KEYS: Final = tuple(_CHECKS)

@@ -10,8 +10,10 @@ import hypothesis
 import pytest
 from django.conf import settings
 
+from sideeffects._lineage import NONE, lineage
 from sideeffects._policy import Entry
 from sideeffects._state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
+from sideeffects.testing import guard
 from tests.postgres_server import postgres_server
 
 # The machines that run this are slow and shared: an example that takes long has found nothing.
@@ -33,6 +35,18 @@ if not settings.configured:
         ALLOWED_HOSTS=["*"],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     )
+
+# No test of ours leaves this machine; what starts programs starts Python and servers for it.
+_guard = guard("raise", allow_processes=["*"])
+
+
+def pytest_sessionstart() -> None:
+    _guard.__enter__()
+
+
+def pytest_sessionfinish() -> None:
+    _guard.__exit__(None, None, None)
+
 
 #: What tells a process, and the children that it starts, that this is a test run.
 VARIABLES = ("PYTEST_VERSION", TEST_RUN_VARIABLE, JOURNAL_VARIABLE)
@@ -65,7 +79,7 @@ def production() -> Iterator[None]:
     were open before are out of force inside. A test that leaves an override, a capture or an observer open fails.
     """
     before = {name: getattr(state, name) for name in TAKEN_AWAY}
-    doubts, live, own = set(state.doubts), state._live, scope.get()
+    doubts, live, own, line = set(state.doubts), state._live, scope.get(), lineage.get()
     environment = {name: os.environ.pop(name, None) for name in VARIABLES}
     for name, value in TAKEN_AWAY.items():
         setattr(state, name, value)
@@ -73,6 +87,7 @@ def production() -> Iterator[None]:
     state._live = weakref.WeakSet()
     state.disturb()
     scope.set(EMPTY)
+    lineage.set(NONE)
     try:
         yield
     finally:
@@ -86,6 +101,7 @@ def production() -> Iterator[None]:
             state._live = live
             state.disturb()
         scope.set(own)
+        lineage.set(line)
         for name, value in environment.items():
             os.environ.pop(name, None)
             if value is not None:

@@ -58,7 +58,13 @@ WRONG = [
     ("E011", {"PROBES": {"TIMEOUT": 0}}, "TIMEOUT must be above 0, not 0"),
     ("E011", {"PROBES": {"PARALLEL": 1.5}}, "PARALLEL must be a whole number above 0, not 1.5"),
     ("E011", {"PROBES": {"TRUST_X_FORWARDED_FOR": -1}}, "or how many proxies append to it, not -1"),
-    ("E012", {"GUARD": "warn"}, "does not have that feature yet"),
+    ("E012", {"GUARD": "rais"}, "'rais' is no level; the levels are off, warn, raise; did you mean 'raise'?"),
+    ("E012", {"GUARD": 1}, "must be 'off', 'warn' or 'raise', or a dict"),
+    ("E012", {"GUARD": {"LEVEL": True}}, "True is no level"),
+    ("E012", {"GUARD": {"ALLOW": []}}, "has no key 'ALLOW'"),
+    ("E012", {"GUARD": {"ALLOW_HOSTS": "db"}}, "ALLOW_HOSTS must be a list, not 'db'"),
+    ("E012", {"GUARD": {"ALLOW_HOSTS": ["http://db/"]}}, "'http://db/' is a URL"),
+    ("E012", {"GUARD": {"IGNORE": [1]}}, "IGNORE: 1 is no text"),
     ("E013", {"TRANSACTIONS": "warn"}, "does not have that feature yet"),
 ]
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from sideeffects._background import reported
 from sideeffects._handles import Handle
+from sideeffects._lineage import lineage
 from sideeffects._plugs import Parcel
 from sideeffects._propagation import carried
 from sideeffects._state import scope
@@ -52,7 +53,7 @@ class ThreadEngine:
                 raise RuntimeError(f"side effect {handle.name!r} cannot be enqueued any more: the process is ending")
             self._unfinished.add(handle)
             # What the work calls is decided in the scope that enqueued it.
-            self._queue.put((handle, carried(work, scope.get())))
+            self._queue.put((handle, carried(work, scope.get(), lineage.get())))
             if self._threads < min(WORKERS, len(self._unfinished)):
                 self._threads += 1
                 thread = threading.Thread(target=self._work, name=f"sideeffects-{self._threads}", daemon=True)

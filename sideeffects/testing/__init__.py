@@ -1,4 +1,4 @@
-"""For tests: the unittest mixin, the isolated registry, and what is loaded when it is used: races and fault sweeps."""
+"""For tests: the unittest mixin, the isolated registry; loaded when used: races, fault sweeps and the guard."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from sideeffects._registry import isolated_registry
 from sideeffects.testing._unittest import SideEffectsMixin
 
 if TYPE_CHECKING:
+    from sideeffects.errors import UndeclaredSideEffect
+    from sideeffects.guard.blocks import guard
     from sideeffects.testing.faults import (
         CellResult,
         FaultReport,
@@ -45,40 +47,38 @@ __all__ = [
     "ScenarioFails",
     "SideEffectsMixin",
     "TerminatedProcessError",
+    "UndeclaredSideEffect",
     "UnknownFaultCell",
     "WrappedError",
     "call_concurrently",
     "fault_sweep",
+    "guard",
     "isolated_registry",
     "make_concurrent_calls",
     "override_environment",
 ]
 
-#: What lives in `faults`; all else that is not here does in `races`.
-_FAULTS = frozenset(
-    (
-        "CellResult",
-        "FaultReport",
-        "FaultSweepError",
-        "FaultSweepFailed",
-        "NotRepeatable",
-        "ScenarioFails",
-        "UnknownFaultCell",
-        "fault_sweep",
-    )
-)
+#: Where each name lives; all that is neither here nor there is of `races`.
+_ELSEWHERE = {
+    "UndeclaredSideEffect": "sideeffects.errors",
+    "guard": "sideeffects.guard.blocks",
+    "CellResult": "sideeffects.testing.faults",
+    "FaultReport": "sideeffects.testing.faults",
+    "FaultSweepError": "sideeffects.testing.faults",
+    "FaultSweepFailed": "sideeffects.testing.faults",
+    "NotRepeatable": "sideeffects.testing.faults",
+    "ScenarioFails": "sideeffects.testing.faults",
+    "UnknownFaultCell": "sideeffects.testing.faults",
+    "fault_sweep": "sideeffects.testing.faults",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _FAULTS:
-        from sideeffects.testing import faults
+    from importlib import import_module
 
-        return getattr(faults, name)
-    from sideeffects.testing import races
-
-    return getattr(races, name)
+    return getattr(import_module(_ELSEWHERE.get(name, "sideeffects.testing.races")), name)
 
 
 def __dir__() -> list[str]:

@@ -7,9 +7,13 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._overrides import rule_table
 from sideeffects._policy import OverrideRule
+from sideeffects.guard.spelling import LEVELS
 
 OPTIONS: Final = ("force_run", "record", "forbid", "stub")
-USAGE: Final = 'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception})'
+USAGE: Final = (
+    'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off")'
+)
+GUARD: Final = "guard"
 
 
 class Level(NamedTuple):
@@ -17,13 +21,15 @@ class Level(NamedTuple):
 
     rules: Sequence[OverrideRule]
     origin: str
+    guard: str = ""
 
 
 def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
     """Read the options of a marker or class.
 
     Args:
-        options: any of `force_run`, `record`, `forbid` (lists of effects) and `stub` (effect to value or exception).
+        options: any of `force_run`, `record`, `forbid` (lists of effects), `stub` (effect to value or exception) and
+            `guard` (`"off"`, `"warn"` or `"raise"`).
         label: what they belong to, for messages and reasons.
         origin: where that stands.
 
@@ -31,8 +37,11 @@ def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
         TypeError: there is no such option, or its value has the wrong type.
     """
     for option in options:
-        if option not in OPTIONS:
-            raise TypeError(f"{label} has no option {option!r}; it takes {', '.join(OPTIONS)}")
+        if option not in (*OPTIONS, GUARD):
+            raise TypeError(f"{label} has no option {option!r}; it takes {', '.join((*OPTIONS, GUARD))}")
+    guard = options.get(GUARD, "")
+    if guard and guard not in LEVELS:
+        raise TypeError(f"{GUARD} of {label} takes one of {', '.join(LEVELS)}, not {guard!r}")
     rules = rule_table(
         force_run=options.get("force_run", ()),
         record=options.get("record", ()),
@@ -40,4 +49,4 @@ def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
         stub=options.get("stub", {}),
         label=label,
     )
-    return Level(rules, origin)
+    return Level(rules, origin, guard)

@@ -17,6 +17,7 @@ from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
 from sideeffects.errors import SideEffectBlocked
+from sideeffects.guard.blocks import enter_guard
 from sideeffects.testing._levels import Level
 
 
@@ -64,8 +65,10 @@ class Watch:
         before = self._levels
         self._leave()
         try:
-            for rules, origin in levels:
+            for rules, origin, guard in levels:
                 self._restorers = [enter_rules(rules, origin), *self._restorers]
+                if guard:
+                    self._restorers = [enter_guard(guard), *self._restorers]
         except BaseException:
             self._leave()
             raise

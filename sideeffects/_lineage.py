@@ -1,0 +1,86 @@
+"""What a piece of work descends from, for the guard: the effect that executes above it, the pool it was handed to.
+
+It is inherited by tasks, which copy their context, and by threads and executors (`_propagation`): an effect that hands
+a part of its work on is still the one that does it. Nothing of this is written while no guard was ever on.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from types import CodeType, TracebackType
+from typing import Any, Final
+
+#: Where work was handed to a pool: the function, the line in it and its module; what it had called, and that's module.
+Place = tuple[CodeType, int, str, CodeType | None, str]
+
+
+class Lineage:
+    """What a context inherits.
+
+    Attributes:
+        effect: the name of the innermost executing effect; empty when none is above.
+        place: where this work was handed to a pool, in the user's code; a pool's own stack does not show it.
+        guards: the guards around it, the innermost last.
+    """
+
+    __slots__ = ("effect", "guards", "place")
+
+    def __init__(self, effect: str, place: Place | None, guards: tuple[Any, ...]) -> None:
+        self.effect = effect
+        self.place = place
+        self.guards = guards
+
+
+NONE: Final = Lineage("", None, ())
+lineage: Final[contextvars.ContextVar[Lineage]] = contextvars.ContextVar("sideeffects_lineage", default=NONE)
+
+
+class Watching:
+    """Whether lineages are kept: from the moment that a guard was first on, for good. There is one, `watching`."""
+
+    __slots__ = ("is_on", "locate")
+
+    def __init__(self) -> None:
+        self.is_on = False
+        #: Finds the line of the user's code that is being executed.
+        self.locate: Callable[[], Place | None] = _nowhere
+
+
+def _nowhere() -> None:
+    return None
+
+
+watching: Final = Watching()
+
+
+class Beneath:
+    """`with Beneath(name)`: what runs inside belongs to the executing effect of that name."""
+
+    __slots__ = ("_before", "_effect")
+
+    def __init__(self, effect: str) -> None:
+        self._effect = effect
+        self._before: Lineage | None = None
+
+    def __enter__(self) -> None:
+        if watching.is_on:
+            self._before = before = lineage.get()
+            lineage.set(Lineage(self._effect, before.place, before.guards))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Not by a token: the steps of a generator may be taken in several contexts.
+        if self._before is not None:
+            lineage.set(self._before)
+
+
+def handed_on() -> Lineage:
+    """The lineage of work that is handed to a pool at this moment."""
+    own = lineage.get()
+    if watching.is_on:
+        place = watching.locate()
+        if place is not None:
+            return Lineage(own.effect, place, own.guards)
+    return own

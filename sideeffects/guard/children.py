@@ -1,0 +1,121 @@
+"""The guard in the processes that a test run starts: what is in force there, and what is found there.
+
+One environment variable carries both, so that a child which imports the library is guarded as its parent is: what
+holds, and the file to which the child appends what it finds, one JSON line for each. Whoever began the run reads it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+from typing import Any, Final
+
+from sideeffects._ledger import locked, write_lines
+from sideeffects._state import temporary_folder
+from sideeffects.guard import hook, hosts, levels, sites
+from sideeffects.guard.book import Book, Finding
+
+VARIABLE: Final = "SIDE_EFFECTS_GUARD"
+#: How often one process writes the same finding: what happens more often than that is known well enough.
+_MOST: Final = 1000
+
+
+class Channel:
+    """The file of one run of tests.
+
+    Attributes:
+        path: where it is, or will be: it is made by the first child that finds something.
+        owner: the process that reads it.
+    """
+
+    def __init__(self, path: str, owner: int) -> None:
+        self.path = path
+        self.owner = owner
+        self._written: dict[tuple[Any, ...], int] = {}
+
+    def tell(self, finding: Finding) -> None:
+        """Write a finding down for the owner. The owner itself has it in its book."""
+        if os.getpid() == self.owner:
+            return
+        times = self._written.get(finding.key, 0) + 1
+        if times > _MOST:
+            return
+        self._written[finding.key] = times
+        fields = {name: getattr(finding, name) for name in Finding._fields}
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with locked(descriptor):
+                write_lines(descriptor, [json.dumps(fields)])
+        finally:
+            os.close(descriptor)
+
+    def read_into(self, book: Book) -> None:
+        """Note what children have found, and remove the file."""
+        with contextlib.suppress(FileNotFoundError):
+            with open(self.path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            os.remove(self.path)
+            for line in lines:
+                with contextlib.suppress(ValueError, TypeError):  # a child that was killed while it wrote
+                    book.note(Finding(**json.loads(line)))
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        if os.getpid() == self.owner:
+            with contextlib.suppress(OSError):
+                os.remove(self.path)
+
+
+def open_channel() -> Channel:
+    """A new file, owned by this process, that the children which it starts from now on are told of."""
+    path = os.path.join(temporary_folder(), f"sideeffects-guard-{os.getpid()}-{os.urandom(12).hex()}.jsonl")
+    channel = Channel(path, os.getpid())
+    atexit.register(channel.remove)
+    use(channel)
+    return channel
+
+
+def use(channel: Channel) -> None:
+    """Tell findings to this channel, and children of it."""
+
+    def publish() -> None:
+        entries = levels.open_entries()
+        rules = levels.rules()
+        value = json.dumps(
+            {
+                "file": channel.path,
+                "root": sites.root.folder,
+                "level": levels.level_of(entries),
+                "hosts": [
+                    *rules.hosts,
+                    *(host for entry in entries for host in entry.hosts),
+                    *hosts.hosts_of_django(),
+                ],
+                "processes": [*rules.processes, *(name for entry in entries for name in entry.processes)],
+                "ignore": rules.ignore,
+            }
+        )
+        if os.environ.get(VARIABLE) != value:
+            os.environ[VARIABLE] = value
+
+    hook.listeners.tell = channel.tell
+    hook.listeners.before_process = levels.in_force.when_changed = publish
+    publish()
+
+
+def join() -> None:
+    """In a child of a guarded test run: be guarded as the parent was when it started this process."""
+    try:
+        given = json.loads(os.environ[VARIABLE])
+        entry = levels.Entry(given["level"], tuple(given["hosts"]), tuple(given["processes"]), tuple(given["ignore"]))
+        channel, folder = Channel(given["file"], 0), given["root"]
+    except (ValueError, KeyError, TypeError):  # set by somebody else: it says nothing
+        return
+    sites.root.folder = folder
+    levels.in_force.inherited = entry
+    levels.in_force.is_begun = True
+    use(channel)
+    if entry.level != levels.OFF:
+        hook.install()

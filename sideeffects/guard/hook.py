@@ -1,0 +1,222 @@
+"""The audit hook: one, permanent, and not there until a guard is first on.
+
+An audit hook cannot be removed, runs for every event of the process, in any thread, until the interpreter is gone, and
+prevents what it raises in. So it is one look into a dict for whatever does not reach outside; it takes no lock; it
+keeps the names that it needs where the end of the interpreter does not clear them; and it raises refusals only.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from sideeffects import _propagation
+from sideeffects._lineage import lineage, watching
+from sideeffects.errors import UndeclaredSideEffect
+from sideeffects.guard import hosts, levels, programs, sites
+from sideeffects.guard.book import Finding, books
+from sideeffects.guard.events import NETWORK, READERS, STARTS, Reach, Reader
+
+logger: Final = logging.getLogger("sideeffects")
+
+
+class Listeners:
+    """What hears of findings, besides the books.
+
+    Attributes:
+        is_accepted: whether a finding is known and accepted (the baseline).
+        tell: told of each finding that was counted.
+        before_process: told before a process is started.
+        refused: told of each refusal.
+    """
+
+    def __init__(self) -> None:
+        self.is_accepted: Callable[[Finding], bool] = _no
+        self.tell: Callable[[Finding], object] = _nothing
+        self.before_process: Callable[[], object] = _nothing_at_all
+        self.refused: Callable[[UndeclaredSideEffect], object] = _nothing
+
+
+def _no(_: Finding) -> bool:
+    return False
+
+
+def _nothing(_: object) -> None: ...
+
+
+def _nothing_at_all() -> None: ...
+
+
+listeners: Final = Listeners()
+_installed: list[bool] = []
+#: Threads in which the guard itself looks something up.
+_busy: Final[set[int]] = set()
+_allowed: Final[dict[tuple[str, ...], hosts.Allowed]] = {}
+
+
+def install() -> None:
+    """Listen from now on, and keep lineages."""
+    if _installed:
+        return
+    _installed.append(True)
+    watching.locate = sites.place_here
+    watching.is_on = True
+    _propagation.install()
+    sys.addaudithook(_hook)
+
+
+def is_installed() -> bool:
+    """Whether there is a hook in this process."""
+    return bool(_installed)
+
+
+def _hook(
+    event: str,
+    args: tuple[Any, ...],
+    # Bound here: at the interpreter's end the module's names are gone, and events still come.
+    get: Callable[[str], Reader | None] = READERS.get,
+    frame: Callable[[int], FrameType] = sys._getframe,  # noqa: SLF001 - who reaches outside
+    is_over: Callable[[], bool] = sys.is_finalizing,
+) -> None:
+    __tracebackhide__ = True
+    reader = get(event)
+    if reader is not None and not is_over():
+        refusal = _look(event, args, reader, frame(1))
+        if refusal is not None:
+            raise refusal
+
+
+def _look(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -> UndeclaredSideEffect | None:
+    """Judge one event that may reach outside. What goes wrong here is logged, and prevents nothing."""
+    thread = threading.get_ident()
+    if thread in _busy:
+        return None
+    _busy.add(thread)
+    try:
+        return _judge(event, args, reader, frame)
+    except Exception:
+        logger.exception("the guard could not judge %s", event)
+        return None
+    finally:
+        _busy.discard(thread)
+
+
+def _judge(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -> UndeclaredSideEffect | None:
+    entries = levels.open_entries()
+    level = levels.level_of(entries)
+    if event in STARTS:
+        listeners.before_process()
+    if level == levels.OFF or lineage.get().effect:
+        return None
+    reach = reader(args)
+    if reach is None or _is_allowed(reach, entries, frame, event):
+        return None
+    return _found(event, reach, entries, level, frame)
+
+
+def _is_allowed(reach: Reach, entries: list[levels.Entry], frame: FrameType, event: str) -> bool:
+    rules = levels.rules()
+    if reach.kind != NETWORK:
+        if event == "os.posix_spawn" and frame.f_globals.get("__name__") == "subprocess":
+            return True  # it has been judged as `subprocess.Popen`
+        if event != "webbrowser.open" and _is_of_browser(frame):
+            return True  # so has this
+        patterns = [*rules.processes, *(pattern for entry in entries for pattern in entry.processes)]
+        return programs.is_for_itself(frame) or programs.is_allowed(reach.what, patterns)
+    address = hosts.address_of(reach.what)
+    texts = (*rules.hosts, *(text for entry in entries for text in entry.hosts), *hosts.hosts_of_django())
+    allowed = _allowed.get(texts)
+    if allowed is None:
+        allowed = _allowed[texts] = hosts.Allowed(texts)
+    if (reach.what, reach.port) in allowed.known:
+        return True
+    if not hosts.is_own(reach.what, address):
+        ports = allowed.ports_of(reach.what, address)
+        if ports is not None and (not ports if reach.is_lookup else reach.port not in ports):
+            return False
+        if address is None:
+            allowed.remember(reach.what, ports)
+            return True  # its addresses may change: the next look is remembered too
+    allowed.known.add((reach.what, reach.port))
+    return True
+
+
+def _is_of_browser(frame: FrameType) -> bool:
+    at: FrameType | None = frame
+    while at is not None and at.f_globals.get("__name__") in ("subprocess", "os"):
+        at = at.f_back
+    return at is not None and at.f_globals.get("__name__") == "webbrowser"
+
+
+def _found(
+    event: str, reach: Reach, entries: list[levels.Entry], level: str, frame: FrameType
+) -> UndeclaredSideEffect | None:
+    site = sites.find(frame)
+    book = books.open[-1]
+    file = site.code.co_filename
+    what = os.path.basename(reach.what) if reach.kind != NETWORK else reach.what
+    if reach.kind == NETWORK:
+        is_address = hosts.address_of(what) is not None
+        what = book.name_for((file, site.code.co_firstlineno), what, is_address=is_address)
+    called, target = sites.called_at(site)
+
+    def finding() -> Finding:
+        return Finding(
+            kind=reach.kind,
+            file=sites.shown_path(file),
+            line=site.line,
+            function=site.code.co_qualname,
+            module=site.module,
+            what=what,
+            called=called or event,
+            event=event,
+            detail=" ".join(reach.detail.split())[:_DETAIL] or (f"port {reach.port}" if reach.port else ""),
+            test=sites.running_test(),
+            is_refused=level == levels.RAISE,
+            is_own_code=site.is_own,
+            target=target,
+        )
+
+    noted, is_counted = book.see((reach.kind, file, site.line, site.code.co_qualname, what), event, finding)
+    found = noted.finding
+    if is_ignored(found, (*levels.rules().ignore, *(pattern for entry in entries for pattern in entry.ignore))):
+        book.drop(noted)
+        return None
+    if is_counted:
+        listeners.tell(found)
+        for entry in entries[:1]:
+            if found not in entry.found:
+                entry.found.append(found)
+    if level != levels.RAISE or listeners.is_accepted(found):
+        return None
+    refusal = UndeclaredSideEffect(found.what, found.caller, found.called, _advice(found))
+    listeners.refused(refusal)
+    return refusal
+
+
+#: Characters of a command that are shown.
+_DETAIL: Final = 100
+
+
+def is_ignored(finding: Finding, patterns: tuple[str, ...]) -> bool:
+    """Whether a call site is on the ignore list: by its file, its `file:line`, or its dotted function; globs too."""
+    spellings = (finding.file, finding.caller, finding.module, f"{finding.module}.{finding.function}")
+    return any(fnmatch.fnmatchcase(spelling, pattern) for pattern in patterns for spelling in spellings)
+
+
+def _advice(finding: Finding) -> str:
+    if finding.kind == NETWORK:
+        allow = f'SIDE_EFFECTS["GUARD"] = {{"ALLOW_HOSTS": ["{finding.what}"]}}'
+    else:
+        allow = f'SIDE_EFFECTS["GUARD"] = {{"ALLOW_PROCESSES": ["{finding.what}"]}}'
+    declare = "\n".join(f"    {line}" for line in finding.advice().splitlines())
+    return (
+        f"Declare what it does, once:\n{declare}\n"
+        f'If it is no effect: {allow}, or, for one test, @pytest.mark.side_effects(guard="off").'
+    )

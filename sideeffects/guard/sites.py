@@ -1,0 +1,185 @@
+"""Where a call came from: the first frame in the user's own code, what was called there, and the test that ran."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import CodeType, FrameType
+from typing import Any, Final, NamedTuple
+
+from sideeffects._lineage import Place, lineage
+
+_HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_LIBRARY: Final = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_SCRIPTS: Final = os.path.dirname(os.path.abspath(sys.executable)) + os.sep
+_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+OWN: Final = 0
+PACKAGE: Final = 1
+LIBRARY: Final = 2
+HIDDEN: Final = 3
+
+_known: dict[str, int] = {}
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # somebody has removed it
+        return os.sep
+
+
+class Root:
+    """The folder to which call sites are shown relative: that in which the run was started, for its children too."""
+
+    def __init__(self) -> None:
+        self.folder = _folder()
+
+
+root: Final = Root()
+
+
+def kind_of(file: str) -> int:
+    """Whose code a file is: the user's, a package's, the standard library's; or nobody's, such as our own."""
+    kind = _known.get(file)
+    if kind is None:
+        kind = _known[file] = _kind_of(file)
+    return kind
+
+
+def _kind_of(file: str) -> int:
+    if file.startswith("<"):
+        return OWN if file in ("<stdin>", "<string>") or file.startswith("<doctest ") else HIDDEN
+    path = os.path.abspath(file)
+    if path.startswith(_HERE):
+        return HIDDEN
+    if any(part in path for part in _INSTALLED):
+        return PACKAGE
+    if path.startswith(_LIBRARY):
+        return LIBRARY
+    return HIDDEN if path.startswith(_SCRIPTS) else OWN
+
+
+def _is_own(frame: FrameType) -> bool:
+    code = frame.f_code
+    # What dataclasses and the like compile is in `<string>` too; a program given by `-c` is the main module.
+    return kind_of(code.co_filename) == OWN and (
+        code.co_filename != "<string>" or frame.f_globals.get("__name__") == "__main__"
+    )
+
+
+class Site(NamedTuple):
+    """A call site.
+
+    Attributes:
+        code: the function that it is in.
+        line: the line.
+        module: the function's module.
+        inner: what was called there; `None` if that is written in C.
+        inner_module: the module of that.
+        is_own: whether it is in the user's own code.
+    """
+
+    code: CodeType
+    line: int
+    module: str
+    inner: CodeType | None
+    inner_module: str
+    is_own: bool
+
+
+def find(frame: FrameType) -> Site:
+    """The call site above `frame`, which is that of the audit hook's caller.
+
+    The user's own code comes first, on this stack or where this work was handed to a pool; then an installed package.
+    """
+    inner: FrameType | None = None
+    package: Site | None = None
+    at: FrameType | None = frame
+    while at is not None:
+        if _is_own(at):
+            return _site(at, inner, is_own=True)
+        kind = kind_of(at.f_code.co_filename)
+        if kind != HIDDEN:
+            if package is None and kind == PACKAGE:
+                package = _site(at, inner, is_own=False)
+            inner = at
+        at = at.f_back
+    place = lineage.get().place
+    if place is not None:
+        return Site(*place, is_own=True)
+    return package or _site(frame, None, is_own=False)
+
+
+def _site(frame: FrameType, inner: FrameType | None, *, is_own: bool) -> Site:
+    return Site(*_place(frame, inner), is_own)
+
+
+def _place(frame: FrameType, inner: FrameType | None) -> Place:
+    code, module = (None, "") if inner is None else (inner.f_code, _module(inner))
+    return frame.f_code, frame.f_lineno, _module(frame), code, module
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def place_here() -> Place | None:
+    """The line of the user's code that is being executed; `None` when there is none on the stack."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - where work is handed to a pool
+    inner: FrameType | None = None
+    while frame is not None:
+        if _is_own(frame):
+            return _place(frame, inner)
+        if kind_of(frame.f_code.co_filename) != HIDDEN:
+            inner = frame
+        frame = frame.f_back
+    return lineage.get().place
+
+
+def shown_path(file: str) -> str:
+    """A file as it is shown: relative to the root or to the packages, if it is below."""
+    path = os.path.abspath(file) if not file.startswith("<") else file
+    if path.startswith(root.folder.rstrip(os.sep) + os.sep) and kind_of(file) == OWN:
+        return os.path.relpath(path, root.folder).replace(os.sep, "/")
+    for part in _INSTALLED:
+        if part in path:
+            return path.rpartition(part)[2].replace(os.sep, "/")
+    if path.startswith(_LIBRARY):
+        return path.removeprefix(_LIBRARY).replace(os.sep, "/")
+    return path
+
+
+def called_at(site: Site) -> tuple[str, str]:
+    """What was called at a call site, as a dotted name and as `declare` takes it; empty where it is not known."""
+    if site.inner is None:
+        return "", ""
+    module, function = site.inner_module, site.inner.co_qualname
+    if "<" in function or not module:
+        return module, ""
+    return f"{module}.{function}", f"{module}:{function}"
+
+
+def running_test() -> str:
+    """The test that runs now: what pytest says, or the test case of unittest that stands on a stack."""
+    named = os.environ.get("PYTEST_CURRENT_TEST", "")
+    if named:
+        return named.rpartition(" (")[0]
+    frames: dict[int, FrameType] = sys._current_frames()  # noqa: SLF001 - documented in spite of its name
+    for thread in (threading.get_ident(), threading.main_thread().ident):
+        found = _unittest_on(frames.get(thread or 0))
+        if found:
+            return found
+    return ""
+
+
+def _unittest_on(frame: FrameType | None) -> str:
+    at = frame
+    while at is not None:
+        if at.f_code.co_name == "run" and at.f_globals.get("__name__") == "unittest.case":
+            case: Any = at.f_locals.get("self")
+            identify = getattr(case, "id", None)
+            return str(identify()) if identify is not None else ""
+        at = at.f_back
+    return ""

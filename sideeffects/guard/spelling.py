@@ -1,0 +1,56 @@
+"""How `SIDE_EFFECTS["GUARD"]` is spelt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sideeffects._policy import GuardRules
+
+LEVELS: Final = ("off", "warn", "raise")
+_LISTS: Final = {"ALLOW_HOSTS": "hosts", "ALLOW_PROCESSES": "processes", "IGNORE": "ignore"}
+_SHAPE: Final = (
+    "must be 'off', 'warn' or 'raise', or a dict with LEVEL, ALLOW_HOSTS, ALLOW_PROCESSES and IGNORE, not {!r}"
+)
+
+
+def problems(value: Any) -> list[str]:
+    """What is wrong with the setting, one sentence each."""
+    if isinstance(value, str):
+        return [] if value in LEVELS else [_no_level(value)]
+    if not isinstance(value, Mapping):
+        return [_SHAPE.format(value)]
+    found: list[str] = []
+    for key, given in value.items():
+        if key == "LEVEL":
+            if given is not None and given not in LEVELS:
+                found.append(_no_level(given))
+        elif key not in _LISTS:
+            found.append(f"has no key {key!r}; its keys are LEVEL, {', '.join(_LISTS)}")
+        elif isinstance(given, str) or not isinstance(given, list | tuple | set | frozenset):
+            found.append(f"{key} must be a list, not {given!r}")
+        else:
+            found += [f"{key}: {item!r} is no text" for item in given if not isinstance(item, str) or not item.strip()]
+            if key == "ALLOW_HOSTS":
+                found += [
+                    f"ALLOW_HOSTS: {item!r} is a URL; write the host alone, or host:port"
+                    for item in given
+                    if isinstance(item, str) and "://" in item
+                ]
+    return found
+
+
+def _no_level(value: object) -> str:
+    import difflib  # for this message alone
+
+    close = difflib.get_close_matches(str(value).lower(), LEVELS, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{value!r} is no level; the levels are {', '.join(LEVELS)}{hint}"
+
+
+def read(value: Any) -> GuardRules:
+    """The setting, which `problems` has nothing against."""
+    if isinstance(value, str):
+        return GuardRules(level=value)
+    lists = {field: tuple(value.get(key) or ()) for key, field in _LISTS.items()}
+    return GuardRules(level=value.get("LEVEL") or "", **lists)

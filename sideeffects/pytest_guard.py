@@ -1,0 +1,109 @@
+"""The guard in one run of pytest: hooks around the run, and none around a test.
+
+Workers of pytest-xdist find; the process that started them listens to nothing, and reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import pytest
+
+from sideeffects.guard import baseline as baselines, hook, levels, report
+from sideeffects.guard.running import Run
+
+
+class GuardPlugin:
+    """Begins and ends the guard, and prints what it has found.
+
+    Args:
+        config: pytest's.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._file: str | None = config.getoption("--side-effects-baseline")
+        self._is_updating = bool(config.getoption("--side-effects-update-baseline"))
+        if self._is_updating and not self._file:
+            raise pytest.UsageError("--side-effects-update-baseline needs --side-effects-baseline FILE to write to")
+        self._accepted = self._baseline()
+        self._run: Run | None = None
+        self._deselected = 0
+
+    def _baseline(self) -> frozenset[baselines.Key] | None:
+        if self._file is None:
+            return None
+        try:
+            return baselines.load(self._file)
+        except baselines.BaselineError as error:
+            if self._is_updating:
+                return frozenset()
+            raise pytest.UsageError(str(error)) from None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Before pytest-xdist starts its workers: they are told where to write what they find."""
+        if hasattr(self._config, "workerinput"):  # whoever started this process has told it all else
+            accepted = self._accepted
+            if accepted is not None:
+                hook.listeners.is_accepted = lambda finding: finding.key in accepted
+            return
+        self._run = Run(str(self._config.rootpath), is_watching=False, accepted=self._accepted)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """From here on modules of the tests are imported, in this process or in its workers."""
+        if not self._config.pluginmanager.hasplugin("dsession") and levels.level_of([]) != levels.OFF:
+            hook.install()
+
+    @pytest.hookimpl
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """A run of some of the tests says nothing of what the others would have found."""
+        self._deselected += len(items)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """What is not in the baseline fails the run."""
+        result = yield
+        run = self._run
+        is_judged = run is not None and self._accepted is not None and not self._is_updating
+        if is_judged and run.new() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return result
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print what was found; nothing when there was nothing."""
+        run = self._run
+        if run is None:
+            return
+        if self._is_updating and self._file is not None:
+            lines = [self._update(run, self._file)]
+        else:
+            lines = report.words(run.new(), is_new=self._accepted is not None)
+            stale = run.stale() if self._is_whole() else ()
+            if stale:
+                lines += ([""] if lines else []) + report.stale_words(str(self._file), stale)
+        if lines:
+            terminalreporter.section(report.TITLE)
+            for line in lines:
+                terminalreporter.write_line(line)
+
+    def _update(self, run: Run, file: str) -> str:
+        seen = [noted.finding.key for noted in run.findings()]
+        kept = () if self._is_whole() else self._accepted or ()
+        baselines.save(file, [*seen, *kept])
+        return f"{file}: {len({*seen, *kept})} accepted"
+
+    def _is_whole(self) -> bool:
+        """Whether all tests of the project have run, as far as the command line tells."""
+        config = self._config
+        named = config.args_source is config.ArgsSource.ARGS
+        return not (named or self._deselected or config.option.maxfail or config.getoption("lf", False))
+
+    def pytest_unconfigure(self) -> None:
+        """Give back what held before."""
+        if self._run is not None:
+            self._run.end()
+            self._run = None
