@@ -29,7 +29,8 @@ def probe(name: str, outcome: Outcome, duration: float = 0.25, **more: Any) -> P
 
 
 def effect(text: str, mode: Mode = Mode.RECORD) -> Effect:
-    return Effect(text.partition("(")[0], {"cents": 100}, mode, "a probe", "shop/probes.py:7", text)
+    name = text.partition("(")[0]
+    return Effect(name, {"cents": 100}, mode, "a probe", "shop/probes.py:7", text, is_held_back=mode is Mode.RECORD)
 
 
 HELD, RAN = effect("billing.charge(cents=100)"), effect("audit.note(event='probe')", Mode.EXECUTE)
