@@ -164,7 +164,7 @@ _PATTERN: Final = re.compile(r"[A-Za-z0-9_.*?\[\]!-]+\Z")
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    if value is None:
+    if value is None or value is False:
         return ()
     return tuple(name for name in ([value] if isinstance(value, str) else value) if name)
 
@@ -182,8 +182,11 @@ def _check_force_run(value: Any) -> list[str]:
 
 
 def _check_legacy(value: Any) -> list[str]:
-    if isinstance(value, str) or (
-        isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)
+    # `False` was dj-saferunner's default, and means none.
+    if (
+        value is False
+        or isinstance(value, str)
+        or (isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value))
     ):
         return []
     return [f"must be '{EVERYTHING}', a name or a list of names, not {value!r}"]

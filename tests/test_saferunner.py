@@ -220,6 +220,7 @@ def test_a_forced_task_in_the_background_is_handed_to_celery_by_delay() -> None:
         ("", False),
         ([], False),
         (None, False),
+        (False, False),
     ],
 )
 def test_one_task_is_forced_by_its_whole_name(forced: Any, is_run: bool) -> None:
