@@ -20,7 +20,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call, Decision, Mode, SideEffect, process_id
@@ -237,6 +237,31 @@ class State:
             entry.closed = True
             self.entries = tuple(other for other in self.entries if not other.closed)
         _drop(entry)
+
+    def surround(self, entries: Sequence[Entry], ledger: Ledger) -> Restorer:
+        """Put overrides that hold for their context only into force, and write its calls into `ledger`, at one stroke.
+
+        Returns its restorer, which leaves whatever was entered inside as well.
+        """
+        own = scope.get()
+        placed = own.entries
+        with self.lock:
+            for entry in entries:
+                self._live.add(entry)
+                placed = _placed(placed, entry)
+            self._live.add(ledger)
+            self.disturb()
+        token = scope.set(_scope(placed, (*own.captures, ledger)))
+
+        def leave() -> None:
+            with self.lock:
+                for entry in entries:
+                    entry.closed = True
+                ledger.close()
+                self._live.discard(ledger)
+            scope.reset(token)
+
+        return leave
 
     def watch(self, ledger: Ledger) -> Restorer:
         """Write this context's calls into `ledger` as well. Returns its restorer."""

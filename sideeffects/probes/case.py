@@ -101,7 +101,8 @@ def _made(case: Any, name: str) -> unittest.TestCase:
         without: SmokeTest = case()
         SmokeTest.__init__(without, name)
         return without
-    if not hasattr(made, "_asyncioTestContext"):  # an IsolatedAsyncioTestCase sees to it itself
+    # A SmokeTest has seen to it, and an IsolatedAsyncioTestCase will.
+    if not isinstance(made, SmokeTest) and not hasattr(made, "_asyncioTestContext"):
         _await(made, name)
     return made
 

@@ -70,8 +70,11 @@ class HeldDatabase:
     # -- one thread
 
     def hold(self) -> None:
-        """Stand before the connection from here on."""
+        """Stand before the connection from here on, whatever the probe before has done to it."""
         vars(self.connection).update(self._hooks)
+        wrappers = self.connection.execute_wrappers
+        if not wrappers or wrappers[0] is not self._wrapper:
+            wrappers.insert(0, self._wrapper)
 
     def release(self) -> None:
         """Give the connection back as it was."""
@@ -79,6 +82,8 @@ class HeldDatabase:
             vars(self.connection).pop(name, None)
             if value is not _MISSING:
                 vars(self.connection)[name] = value
+        while self._wrapper in self.connection.execute_wrappers:
+            self.connection.execute_wrappers.remove(self._wrapper)
 
     def discard(self) -> None:
         """Close the connection, in whatever state it is."""
@@ -94,6 +99,7 @@ class HeldDatabase:
     def start(self, terms: Terms) -> None:
         """Hold the connection in a transaction from here on."""
         connection = self.connection
+        self.hold()
         self._terms = terms
         self.is_read_only = terms.read_only
         self.attempts = []
@@ -104,14 +110,12 @@ class HeldDatabase:
         self._waiting, connection.connection = connection.connection, None
         _set_state(connection, in_atomic_block=True)
         connection.commit_on_exit = True
-        connection.execute_wrappers.insert(0, self._wrapper)
         self.is_ours = False
 
     def stop(self) -> None:
         """Roll back."""
         connection = self.connection
         self.is_ours = True
-        self._unwrap()
         driver, self._driver = self._driver, None
         if driver is not None:
             self._let_go(driver)
@@ -141,10 +145,6 @@ class HeldDatabase:
         if driver is not None:
             with contextlib.suppress(Exception):
                 driver.cut()
-
-    def _unwrap(self) -> None:
-        if self._wrapper in self.connection.execute_wrappers:
-            self.connection.execute_wrappers.remove(self._wrapper)
 
     def _let_go(self, driver: Driver) -> None:
         if not self._is_over:
@@ -291,6 +291,7 @@ class HeldSavepoint(HeldDatabase):
     def start(self, terms: Terms) -> None:
         """Make the savepoint."""
         connection = self.connection
+        self.hold()
         self._terms = terms
         self.is_read_only = terms.read_only
         self.attempts = []
@@ -301,14 +302,12 @@ class HeldSavepoint(HeldDatabase):
             self._savepoint = connection.savepoint()
         connection.savepoint_ids.append(self._savepoint)
         self._hold_driver()
-        connection.execute_wrappers.insert(0, self._wrapper)
         self.is_ours = False
 
     def stop(self) -> None:
         """Go back to it."""
         connection = self.connection
         self.is_ours = True
-        self._unwrap()
         driver, self._driver = self._driver, None
         if driver is not None:
             driver.release()

@@ -72,7 +72,7 @@ class Guard:
         self._covered: frozenset[int] = frozenset()
         self._started: list[HeldDatabase] = []
         self._holding: _HoldingBack | None = None
-        self._undo: list[Restorer] = []
+        self._leave: Restorer | None = None
         self._lock = threading.Lock()
         self._is_over = False
         self._ledger = Ledger()
@@ -92,11 +92,11 @@ class Guard:
         self._find_databases()
         self._ledger = Ledger()
         try:
+            self._holding = holding = _HoldingBack(self, force)
+            entries: tuple[Entry, ...] = (holding,)
             if force and not state.in_test_run(state.rules_source()):
-                self._undo.append(state.enter(Entry(tuple(force), "a probe", context_only=True)))
-            self._holding = _HoldingBack(self, force)
-            self._undo.append(state.enter(self._holding))
-            self._undo.append(state.watch(self._ledger))
+                entries = Entry(tuple(force), "a probe", context_only=True), holding
+            self._leave = state.surround(entries, self._ledger)
             for database in self._databases:
                 database.start(terms)
                 self._started.append(database)
@@ -112,9 +112,10 @@ class Guard:
             database.stop()
         if self._is_borrowed:
             self._release()
-        while self._undo:
-            self._undo.pop()()
-        self._task = None
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+        self._task = self._holding = None
 
     @property
     def attempts(self) -> list[str]:
@@ -130,8 +131,6 @@ class Guard:
         if self._is_borrowed or not self._databases:
             self._databases = tuple(held(connections[alias]) for alias in connections)
             self._covered = frozenset(id(database.connection) for database in self._databases)
-            for database in self._databases:
-                database.hold()
 
     def _release(self) -> None:
         for database in self._databases:

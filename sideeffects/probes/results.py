@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sideeffects._calls import Call, Mode
 from sideeffects._frozen import Frozen
@@ -54,8 +54,8 @@ class Effect(Frozen):
         return cls(call.name, data["arguments"], call.mode, reason, call.caller, text, is_held_back)
 
 
-class ProbeResult(Frozen):
-    """One probe.
+class ProbeResult(NamedTuple):
+    """One probe. A run makes one for each, and a named tuple is made in a tenth of the time of other frozen values.
 
     Attributes:
         id: `module.Class.method`.
@@ -82,6 +82,10 @@ class ProbeResult(Frozen):
     duration: float = 0.0
     effects: tuple[Effect, ...] = ()
     tags: tuple[str, ...] = ()
+
+    def replace(self, **changes: Any) -> ProbeResult:
+        """The same with some fields changed."""
+        return self._replace(**changes)
 
     @property
     def is_bad(self) -> bool:
