@@ -11,6 +11,7 @@ from django.test import RequestFactory, override_settings
 
 from sideeffects.checks import check_settings
 from sideeffects.probes import Outcome, ProbeResult, Results
+from sideeffects.probes.access import Access
 from sideeffects.probes.running import failed_to_run
 from sideeffects.probes.views import IndexView, asked_for
 
@@ -148,6 +149,21 @@ def test_active_staff_comes_in() -> None:
     assert not comes_in({}, user=SimpleNamespace(is_active=True, is_staff=False, is_superuser=True))
     assert not comes_in({}, user=Unknown())
     assert comes_in({"TOKEN": TOKEN}, user=Unknown(), authorization=f"Bearer {TOKEN}")
+
+
+def test_a_view_may_decide_by_itself() -> None:
+    """What it answers counts, and nothing else."""
+
+    class Open(Page):
+        def get_access(self, request: HttpRequest) -> Access:
+            return Access[request.headers["Level"]]
+
+    request = RequestFactory().get("/", headers={"Level": "NOTHING", "Authorization": f"Bearer {TOKEN}"})
+    with override_settings(SIDE_EFFECTS={"PROBES": {"TOKEN": TOKEN}}):
+        assert Open.as_view()(request).status_code == 403
+        for level, expected in (("OUTCOMES", False), ("EVERYTHING", True)):
+            response = Open.as_view()(RequestFactory().get("/", headers={"Level": level}))
+            assert ("what failed" in response.text) is expected
 
 
 @pytest.mark.parametrize("form", ["text", "json", "html", "junit", "openmetrics"])

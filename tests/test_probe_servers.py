@@ -40,6 +40,13 @@ PROBES = """
         def test_fails(self):
             self.assertEqual(1, 2, "the shelf is empty")
 """
+URLS = """
+    from everything import urlpatterns
+    from django.urls import path
+    from sideeffects.probes.views import IndexView
+
+    urlpatterns += [path("money/", IndexView.as_view(tags=["money"]))]
+"""
 TOKEN = "t0ken-of-the-tests"
 RULES = {"TOKEN": ["another-one", TOKEN], "CACHE_SECONDS": 0}
 #: It knows users who are not active any more, too.
@@ -71,6 +78,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A project with three probes, one of which fails, on a server that opens a transaction around each request."""
     project = ProbeProject(tmp_path_factory.mktemp("site"))
     project.write("shop/probes.py", PROBES)
+    (project.root / "urls.py").rename(project.root / "everything.py")
+    project.write("urls.py", URLS)
     project.manage("migrate", "--verbosity=0")
     database = {
         "ENGINE": "django.db.backends.sqlite3",
@@ -213,11 +222,10 @@ def test_staff_users_come_in(site: Site) -> None:
 
 
 def test_what_a_request_selects(site: Site) -> None:
-    """Labels, tags and failfast; what means nothing is a failure that says what would."""
+    """Labels and tags; what means nothing is a failure that says what would."""
 
     def names(query: str) -> list[str]:
-        report = json.loads(site.server.ask(f"probe/?format=json&{query}", **BEARER).text)
-        return [probe["id"].removeprefix("shop.probes.") for probe in report["probes"]]
+        return names_in(site, f"probe/?format=json&{query}")
 
     assert names("label=shop.Stock&label=shop.Checkout.test_order") == ["Checkout.test_order", "Stock.test_fails"]
     assert names("tag=money") == ["Checkout.test_async_order", "Checkout.test_order"]
@@ -227,6 +235,21 @@ def test_what_a_request_selects(site: Site) -> None:
     nothing = site.server.ask("probe/?label=shop.Stock&tag=money", **BEARER)
     assert (nothing.status, "no probe of this page is selected" in nothing.text) == (500, True)
     assert site.server.ask("probe/?format=yaml", **BEARER).status == 400
+
+
+def names_in(site: Site, path: str) -> list[str]:
+    """The probes of a report."""
+    report = json.loads(site.server.ask(path, **BEARER).text)
+    return [probe["id"].removeprefix("shop.probes.") for probe in report["probes"]]
+
+
+def test_a_view_runs_no_probes_but_its_own(site: Site) -> None:
+    """Whatever a request asks; it may choose among them."""
+    assert names_in(site, "money/?format=json") == ["Checkout.test_async_order", "Checkout.test_order"]
+    assert names_in(site, "money/?format=json&label=shop.Checkout.test_order") == ["Checkout.test_order"]
+    for other in ("label=shop.Stock", "exclude_tag=money"):
+        answer = site.server.ask(f"money/?{other}", **BEARER)
+        assert (answer.status, "no probe of this page is selected" in answer.text) == (500, True)
 
 
 def test_failfast_ends_with_the_first_failure(site: Site) -> None:

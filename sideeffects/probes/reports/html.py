@@ -53,6 +53,8 @@ def _page(results: Results) -> Iterator[str]:
     if results.probes:
         yield from _filters(results)
         yield from _list(results)
+    else:
+        yield '<p class="note">Probes stand in <code>smoke.py</code> or <code>probes.py</code> of an installed app.</p>\n'
     yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
 
 
