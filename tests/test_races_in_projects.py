@@ -26,8 +26,10 @@ def project(tmp_path: Path) -> Project:
         import json
         import os
         import pathlib
+        import sys
+        import uuid
 
-        SECRET_KEY = "no secret"
+        SECRET_KEY = str(uuid.uuid4())
         USE_TZ = True
         INSTALLED_APPS = ["shop"]
         ROOT_URLCONF = "shop.urls"
@@ -45,6 +47,11 @@ def project(tmp_path: Path) -> Project:
         if "POSTGRES" in os.environ:
             given = json.loads(os.environ["POSTGRES"])
             DATABASES = {alias: {**given, "NAME": given["NAME"] + alias} for alias in DATABASES}
+        # As many projects do. A fork server of races is neither.
+        if "test" not in sys.argv and "pytest" not in sys.modules:
+            LIVE = True
+            MEDIA_URL = "https://live.example/"
+            DATABASES["live"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(HERE / "live.sqlite3")}
         """,
     )
     project.write("shop/__init__.py", "")
@@ -87,6 +94,7 @@ def project(tmp_path: Path) -> Project:
         """
         import os
 
+        from django.conf import settings
         from django.db import connections
         from django.test import Client
 
@@ -97,6 +105,11 @@ def project(tmp_path: Path) -> Project:
 
         def names():
             return {alias: str(connections[alias].settings_dict["NAME"]) for alias in connections}
+
+
+        def read():
+            names = ("SECRET_KEY", "LIVE", "MEDIA_URL")
+            return [getattr(settings, name, None) for name in names], sorted(connections)
 
 
         def count(alias):
@@ -110,7 +123,7 @@ def project(tmp_path: Path) -> Project:
         """
         from django.db import connections
         from django.test import TestCase, TransactionTestCase
-        from racing import count, names, pay
+        from racing import count, names, pay, read
         from shop.models import Order
         from sideeffects.testing import RaceError, SideEffectsMixin, call_concurrently
 
@@ -139,6 +152,7 @@ def project(tmp_path: Path) -> Project:
             def test_the_other_is_refused(self):
                 error = call_concurrently(1, count, alias="other").errors[0]
                 self.assertIn("may not use the database 'other'", str(error))
+                self.assertEqual(call_concurrently(2, read), [read()] * 2)
 
 
         class Refused(TestCase):
@@ -151,7 +165,7 @@ def project(tmp_path: Path) -> Project:
         "test_with_pytest.py",
         """
         import pytest
-        from racing import count, names, pay
+        from racing import count, names, pay, read
         from shop.models import Order
         from sideeffects.testing import RaceError
 
@@ -178,7 +192,7 @@ def project(tmp_path: Path) -> Project:
 
         def test_without_a_database(race):
             assert "no database access" in str(race(1, count, alias="default").errors[0])
-            assert race(2, str) == ["", ""]
+            assert race(2, read) == [read()] * 2
         """,
     )
     for name in ("manage.py", "run.py"):

@@ -223,7 +223,9 @@ def server(settings: Any) -> Server:
             _is_at_exit.append(True)
         try:
             start = {
+                "arguments": list(sys.argv),
                 "has_django": settings is not None,
+                "read": {} if settings is None or configured is not None else _settings.as_read(settings),
                 "configured": None if configured is None else _settings.packed_values(configured),
                 "declarations": packed(declarations, "what declare() was given"),
                 "urls": _urls(settings),

@@ -129,6 +129,8 @@ def apply(databases: Databases) -> None:
 
     for connection in connections.all(initialized_only=True):
         del connections[connection.alias]
+    for alias in connections.settings.keys() - databases.settings.keys():
+        del connections.settings[alias]
     for alias, settings in databases.settings.items():
         connections.settings.setdefault(alias, {}).update(_loaded(settings))
     if databases.refused:

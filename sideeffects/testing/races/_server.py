@@ -18,7 +18,7 @@ from typing import Any
 
 from sideeffects import declare
 from sideeffects.engines import embedded
-from sideeffects.testing.races import _databases, _leader
+from sideeffects.testing.races import _databases, _leader, _settings
 from sideeffects.testing.races._exceptions import to_data
 from sideeffects.testing.races._gate import Memory
 from sideeffects.testing.races._messages import receive, send
@@ -60,6 +60,7 @@ def _heard(stream: socket.socket) -> bytes | None:
 
 
 def _load(start: dict[str, Any]) -> None:
+    sys.argv[:] = start["arguments"]
     for target, name, options in pickle.loads(start["declarations"]):  # noqa: S301 - from our own test process
         declare(target, name=name, **options)
     embedded()
@@ -70,6 +71,8 @@ def _load(start: dict[str, Any]) -> None:
 
     if start["configured"] is not None and not settings.configured:
         settings.configure(**pickle.loads(start["configured"]))  # noqa: S301 - from our own test process
+    if start["read"]:
+        _settings.read_alike(settings, start["read"])
     django.setup()
     from django.db import connections
     from django.test.utils import setup_test_environment

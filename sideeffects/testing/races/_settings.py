@@ -1,12 +1,13 @@
 """Django's settings, as they are in force in the test, in its racers.
 
-The fork server reads the settings as the test process did. What has changed since travels with each race: what
-`override_settings` and pytest-django's `settings` have set, and what was assigned. Databases travel on their own
-(`_databases.py`).
+The fork server reads the settings as the test process did; where it reads others, it takes those of the test process.
+What has changed since travels with each race: what `override_settings` and pytest-django's `settings` have set, and
+what was assigned. Databases travel on their own (`_databases.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sys
@@ -55,6 +56,41 @@ def base(settings: Any) -> tuple[str, Configured | None]:
     if module is not None:
         return module, None
     return "", _own(bottom)
+
+
+def as_read(settings: Any) -> dict[str, bytes | None]:
+    """The settings as this process has read them from their module: that may ask what runs (`"test" in sys.argv`).
+
+    What plain pickle does not take is `None`: the fork server's own reading has to do.
+    """
+    bottom = _layers(settings)[1]
+    module = sys.modules.get(getattr(bottom, "SETTINGS_MODULE", None) or "")
+    found: dict[str, bytes | None] = {}
+    for name, value in ({} if module is None else vars(module)).items():
+        if name.isupper():
+            try:
+                found[name] = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            except Exception:  # noqa: BLE001 - pickling runs any code of the value's
+                found[name] = None
+    return found
+
+
+def read_alike(settings: Any, read: Mapping[str, bytes | None]) -> None:
+    """In the fork server: make its settings those that the test process has read, before anything uses them."""
+    from django.conf import global_settings
+
+    missing = object()
+    own = sys.modules[settings.SETTINGS_MODULE]
+    for name, data in read.items():
+        with contextlib.suppress(Exception):  # as above
+            value = missing if data is None else pickle.loads(data)  # noqa: S301 - from our own test process
+            if value is not missing and not _same(getattr(own, name, missing), value):
+                setattr(settings, name, value)
+    for name in [name for name in vars(own) if name.isupper() and name not in read]:
+        if hasattr(global_settings, name):
+            setattr(settings, name, getattr(global_settings, name))
+        else:
+            delattr(settings, name)
 
 
 def _own(holder: Any) -> dict[str, Any]:
