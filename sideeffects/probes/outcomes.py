@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 import unittest
 from collections.abc import Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final
 
 from sideeffects._calls import Call
@@ -127,6 +127,13 @@ def traceback_of(error: BaseException) -> str:
     if own:
         shown.stack = traceback.StackSummary.from_list(own)
     return "".join(shown.format())
+
+
+def place_of(frame: FrameType) -> str:
+    """Where a thread is, without what led from its start to the probe."""
+    stack = traceback.extract_stack(frame)
+    within = max((position for position, one in enumerate(stack) if _is_unittest(one.filename)), default=-1)
+    return "".join(traceback.StackSummary.from_list(stack[within + 1 :] or stack).format())
 
 
 _UNITTEST: Final = unittest.__file__.removesuffix("__init__.py")

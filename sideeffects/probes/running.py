@@ -12,7 +12,6 @@ import datetime
 import sys
 import threading
 import time
-import traceback
 import unittest
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,7 +19,7 @@ from typing import Any, Final
 from django.db import connections
 
 from sideeffects.probes.databases import Terms
-from sideeffects.probes.outcomes import Collector, message_of, result_of, traceback_of
+from sideeffects.probes.outcomes import Collector, message_of, place_of, result_of, traceback_of
 from sideeffects.probes.protection import Guard, is_inside_a_probe
 from sideeffects.probes.queue import Queue, Unit
 from sideeffects.probes.refusals import CommitRefused, ProbesRefused
@@ -305,7 +304,7 @@ class Worker(threading.Thread):
     def timed_out(self, unit: Unit) -> ProbeResult:
         """Free what it holds. Returns what came of the probe, with the place where it hangs."""
         frame = sys._current_frames().get(self.ident or 0)  # noqa: SLF001 - documented in spite of its name
-        place = "" if frame is None else "".join(traceback.format_stack(frame))
+        place = "" if frame is None else place_of(frame)
         _hanging[unit.known.id] = self
         self.guard.abandon()
         self.guard.cut()

@@ -54,7 +54,7 @@ def _page(results: Results) -> Iterator[str]:
         yield from _filters(results)
         yield from _list(results)
     else:
-        yield '<p class="note">Probes stand in <code>smoke.py</code> or <code>probes.py</code> of an installed app.</p>\n'
+        yield '<p class="note">They stand in <code>smoke.py</code> or <code>probes.py</code> of an installed app.</p>\n'
     yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
 
 
