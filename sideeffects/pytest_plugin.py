@@ -6,6 +6,7 @@ Once there may be calls, `pytest_watcher.py` goes around each test.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +51,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         action="store_true",
         help="Write what this run finds into the file that --side-effects-baseline names, rather than failing on it.",
     )
+    group.addoption(
+        "--fault-cell",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Of fault sweeps run this cell only, as their report names it: 'sms.send#1:OSError:before'. Repeatable.",
+    )
     # By entry point its name is `sideeffects`, by `-p` or `pytest_plugins` that of the module. Once is enough.
     for name in (_NAME, __name__):
         if pluginmanager.get_plugin(name) is None:
@@ -76,6 +84,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     lookout = config.stash.get(_LOOKOUT, None)
     if lookout is not None:
         lookout.restore()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Sweep, if a test may ask for it: what it asks with has been imported by now."""
+    cells = session.config.getoption("--fault-cell")
+    if cells or "sideeffects.testing.faults" in sys.modules:
+        from sideeffects.pytest_faults import FaultSweeper
+
+        session.config.pluginmanager.register(FaultSweeper(cells or ()))
 
 
 @pytest.fixture

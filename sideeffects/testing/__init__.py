@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         NotRepeatable,
         ScenarioFails,
         UnknownFaultCell,
+        current_fault,
         fault_sweep,
     )
     from sideeffects.testing.races import (
@@ -51,6 +52,7 @@ __all__ = [
     "UnknownFaultCell",
     "WrappedError",
     "call_concurrently",
+    "current_fault",
     "fault_sweep",
     "guard",
     "isolated_registry",
@@ -69,6 +71,7 @@ _ELSEWHERE = {
     "NotRepeatable": "sideeffects.testing.faults",
     "ScenarioFails": "sideeffects.testing.faults",
     "UnknownFaultCell": "sideeffects.testing.faults",
+    "current_fault": "sideeffects.testing.faults",
     "fault_sweep": "sideeffects.testing.faults",
 }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar, overload
 
+from sideeffects._state import state
 from sideeffects.testing.faults._calling import Setup, sweep_call
 from sideeffects.testing.faults._cells import POINTS, Choice, Raisable
+from sideeffects.testing.faults._decorating import decorate
 from sideeffects.testing.faults._errors import (
     FaultSweepError,
     NotRepeatable,
@@ -15,6 +18,7 @@ from sideeffects.testing.faults._errors import (
 )
 from sideeffects.testing.faults._invariants import Invariant, checked_invariants
 from sideeffects.testing.faults._report import CellResult, FaultReport, FaultSweepFailed
+from sideeffects.testing.faults._run import Run
 from sideeffects.testing.faults._sweep import Options
 
 __all__ = [
@@ -25,17 +29,21 @@ __all__ = [
     "NotRepeatable",
     "ScenarioFails",
     "UnknownFaultCell",
+    "current_fault",
     "fault_sweep",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _DEPTHS = (1, 2)
 
 
+@overload
 def fault_sweep(
     scenario: Callable[..., Any],
     *,
     invariants: Iterable[Invariant] | Invariant = (),
-    raises: Iterable[Raisable] | Mapping[Any, Iterable[Raisable] | Raisable] = (),
+    raises: Iterable[Raisable] | Raisable | Mapping[Any, Iterable[Raisable] | Raisable] = (),
     expected: Iterable[type[BaseException]] | type[BaseException] = (),
     effects: Iterable[object] | object | None = None,
     points: Iterable[str] = POINTS,
@@ -43,11 +51,39 @@ def fault_sweep(
     cells: Iterable[str] | str = (),
     setup: Setup | None = None,
     check: bool = True,
-) -> FaultReport:
+) -> FaultReport: ...
+@overload
+def fault_sweep(
+    *,
+    invariants: Iterable[Invariant] | Invariant = (),
+    raises: Iterable[Raisable] | Raisable | Mapping[Any, Iterable[Raisable] | Raisable] = (),
+    expected: Iterable[type[BaseException]] | type[BaseException] = (),
+    effects: Iterable[object] | object | None = None,
+    points: Iterable[str] = POINTS,
+    depth: int = 1,
+    cells: Iterable[str] | str = (),
+) -> Callable[[F], F]: ...
+def fault_sweep(
+    scenario: Callable[..., Any] | None = None,
+    *,
+    invariants: Iterable[Invariant] | Invariant = (),
+    raises: Iterable[Raisable] | Raisable | Mapping[Any, Iterable[Raisable] | Raisable] = (),
+    expected: Iterable[type[BaseException]] | type[BaseException] = (),
+    effects: Iterable[object] | object | None = None,
+    points: Iterable[str] = POINTS,
+    depth: int = 1,
+    cells: Iterable[str] | str = (),
+    setup: Setup | None = None,
+    check: bool = True,
+) -> Any:
     """Run a scenario once, then again for each way in which each effect that it calls may fail.
 
+    As a call, `fault_sweep(scenario, ...)`, the scenario is a function. As a decorator, `@fault_sweep(...)`, it is a
+    test: of pytest with its fixtures, or a method of a unittest or Django `TestCase`. It is run again as a whole,
+    set-up and fixtures included.
+
     Args:
-        scenario: the function.
+        scenario: the function; left out for a decorator.
         invariants: functions called after each run, in which something has to hold: they raise, or return `False`,
             when it does not. They may ask for the scenario's arguments by name, for `calls` (the run's `Calls`) and
             for `fault` (the name of the cell; `None` in the first run).
@@ -59,11 +95,12 @@ def fault_sweep(
         points: `"before"` (nothing is done) and `"after"` (it is done, and the answer is lost), or one of them.
         depth: 2 lets pairs of calls fail as well.
         cells: only these, by name.
-        setup: called before each run; a mapping that it returns is the scenario's arguments.
-        check: whether cells that fail are an error.
+        setup: called before each run; a mapping that it returns is the scenario's arguments. Only for calls: tests
+            have fixtures and `setUp`.
+        check: whether cells that fail are an error. Only for calls.
 
     Returns:
-        the report.
+        the report; or the decorator.
 
     Raises:
         FaultSweepFailed: cells failed; the message is the report.
@@ -73,12 +110,33 @@ def fault_sweep(
     """
     __tracebackhide__ = True
     options = _options(invariants, raises, expected, effects, points, depth, cells)
-    return sweep_call(scenario, setup, options, check=check)
+    if scenario is not None and not _is_test(scenario):
+        return sweep_call(scenario, setup, options, check=check)
+    if setup is not None or not check:
+        raise TypeError("setup and check are for fault_sweep(function, ...); a test has fixtures, or setUp")
+    if scenario is not None:
+        return decorate(scenario, options, sys._getframe(1))  # noqa: SLF001 - the body of its class, perhaps
+
+    def decorator(function: F) -> F:
+        return decorate(function, options, sys._getframe(1))  # noqa: SLF001 - as above
+
+    return decorator
+
+
+def current_fault() -> str | None:
+    """The name of the cell that is being run, for what holds only when no effect fails; `None` outside and then."""
+    run = state.faults
+    return run.name or None if isinstance(run, Run) else None
+
+
+def _is_test(function: Any) -> bool:
+    """Whether `@fault_sweep` was written above a test, without parentheses."""
+    return str(getattr(function, "__name__", "")).startswith("test")
 
 
 def _options(
     invariants: Iterable[Invariant] | Invariant,
-    raises: Iterable[Raisable] | Mapping[Any, Iterable[Raisable] | Raisable],
+    raises: Iterable[Raisable] | Raisable | Mapping[Any, Iterable[Raisable] | Raisable],
     expected: Iterable[type[BaseException]] | type[BaseException],
     effects: Iterable[object] | object | None,
     points: Iterable[str],

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-import sideeffects
 from sideeffects._background import to_end
 from sideeffects._state import state
 from sideeffects.testing.faults import _invariants
@@ -18,10 +15,9 @@ from sideeffects.testing.faults._report import FaultReport, FaultSweepFailed
 from sideeffects.testing.faults._run import Run
 from sideeffects.testing.faults._sweep import Options, Sweep
 from sideeffects.testing.faults._undoing import undone
+from sideeffects.testing.faults._words import told, words
 
 Setup: TypeAlias = Callable[[], Mapping[str, Any] | None]
-
-_OURS: Final = os.path.join(os.path.dirname(sideeffects.__file__), "")
 
 
 def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Options, *, check: bool) -> FaultReport:
@@ -45,7 +41,7 @@ def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Optio
     if setup is None:
         _invariants.check_names(options.invariants, ())
     where = str(getattr(scenario, "__qualname__", None) or type(scenario).__qualname__).rpartition("<locals>.")[2]
-    sweep = Sweep(options, where, "fault_sweep(..., cells=[{name!r}]), or pytest's --fault-cell '{name}'")
+    sweep = Sweep(options, where, "fault_sweep(..., cells='{cell}'), or pytest ... --fault-cell {cell}")
     for run in sweep.runs():
         try:
             with undone():
@@ -55,7 +51,7 @@ def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Optio
         except Exception as error:
             if not run.cell:
                 raise ScenarioFails(
-                    f"{where} fails although no effect does ({_told(error)}): no fault was tried"
+                    f"{where} fails although no effect does ({told(error)}): no fault was tried"
                 ) from error
             run.fail(words(error), error)
     if check and sweep.report.failed:
@@ -72,8 +68,8 @@ def _make(run: Run, scenario: Callable[..., Any], setup: Setup | None, options: 
         _invariants.check_names(options.invariants, arguments)
     with run.scenario():
         _finished(scenario(**arguments))
-    for invariant, answer in _invariants.results(options.invariants, arguments, run):
-        _invariants.settle(invariant, _finished(answer))
+    for invariant, question in _invariants.questions(options.invariants, arguments, run):
+        _invariants.settle(invariant, _finished(question()))
 
 
 def _finished(answer: Any) -> Any:
@@ -88,16 +84,3 @@ def _finished(answer: Any) -> Any:
         return await answer
 
     return asgiref.async_to_sync(waited_for)()
-
-
-def words(error: BaseException) -> str:
-    """An exception as reports tell of it: what, its notes, and where it was raised."""
-    lines = [_told(error), *getattr(error, "__notes__", ())]
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
-    if frames:
-        lines.append(f"at {frames[-1].filename}:{frames[-1].lineno}")
-    return "\n".join(lines)
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -111,7 +111,7 @@ class Choice:
 
     def __init__(
         self,
-        raises: Iterable[Raisable] | Mapping[Any, Iterable[Raisable] | Raisable],
+        raises: Iterable[Raisable] | Raisable | Mapping[Any, Iterable[Raisable] | Raisable],
         effects: Iterable[object] | object | None,
         points: Iterable[str],
     ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -48,10 +50,10 @@ def check_names(invariants: Iterable[Invariant], offered: Iterable[str]) -> None
             )
 
 
-def results(
+def questions(
     invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run
-) -> Generator[tuple[Invariant, object]]:
-    """Each invariant with what it returned.
+) -> Generator[tuple[Invariant, Callable[[], object]]]:
+    """Each invariant with what asks it.
 
     Args:
         invariants: functions.
@@ -61,7 +63,32 @@ def results(
     offered = {"calls": run.calls, "fault": run.name or None, **arguments}
     for invariant in invariants:
         given = {name: offered[name] for name, _ in _parameters(invariant) if name in offered}
-        yield invariant, _noted(invariant, given)
+        yield invariant, functools.partial(_ask, invariant, given)
+
+
+def ask(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run) -> None:
+    """Check all of them.
+
+    Raises:
+        AssertionError: one does not hold; or whatever it raises itself.
+        TypeError: one is asynchronous, and nobody awaits it here.
+    """
+    __tracebackhide__ = True
+    for invariant, question in questions(invariants, arguments, run):
+        settle(invariant, question())
+
+
+async def ask_async(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run) -> None:
+    """The same from asynchronous code. With Django those that are not asynchronous run where databases may be used."""
+    __tracebackhide__ = True
+    for invariant, question in questions(invariants, arguments, run):
+        if "django.db" in sys.modules and not inspect.iscoroutinefunction(invariant):
+            from asgiref.sync import sync_to_async
+
+            answer = await sync_to_async(question)()
+        else:
+            answer = question()
+        settle(invariant, await answer if inspect.isawaitable(answer) else answer)
 
 
 def settle(invariant: Invariant, answer: object) -> None:
@@ -71,6 +98,7 @@ def settle(invariant: Invariant, answer: object) -> None:
         AssertionError: it returned `False`.
         TypeError: it is asynchronous, and nobody awaits it here.
     """
+    __tracebackhide__ = True
     if answer is False:
         raise AssertionError(f"the invariant {label_of(invariant)} does not hold")
     if inspect.isawaitable(answer):
@@ -90,7 +118,8 @@ def label_of(invariant: Invariant) -> str:
     return str(name).rpartition("<locals>.")[2]
 
 
-def _noted(invariant: Invariant, given: dict[str, Any]) -> object:
+def _ask(invariant: Invariant, given: dict[str, Any]) -> object:
+    __tracebackhide__ = True
     try:
         return invariant(**given)
     except Exception as error:

@@ -66,6 +66,14 @@ class FaultReport:
         self.runs = runs
         self._again = again
 
+    def __reduce__(self) -> Any:
+        # It crosses processes, which exceptions and their classes may not.
+        cells = [
+            CellResult(tuple(fault._replace(raises=BaseException) for fault in cell), status, detail)
+            for cell, status, detail, _ in self.cells
+        ]
+        return type(self), (self.where, cells, self.runs, self._again)
+
     def _with(self, status: Status) -> list[CellResult]:
         return [result for result in self.cells if result.status == status]
 
@@ -102,7 +110,7 @@ class FaultReport:
                 if len(results) > _MOST:
                     lines.append(f"  … and {len(results) - _MOST} more")
         if self.failed:
-            lines += ["", f"run one of them again: {self._again.format(name=self.failed[0].name)}"]
+            lines += ["", f"run one of them again: {self._again.replace('{cell}', self.failed[0].name)}"]
         return "\n".join(lines)
 
     def as_data(self) -> dict[str, Any]:

@@ -104,20 +104,21 @@ class Run:
         try:
             yield
         except BaseException as error:
-            if not self._is_expected(error):
+            if not self.is_expected(error):
                 raise
         finally:
             state.faults = None
             window.close()
 
-    def _is_expected(self, error: BaseException) -> bool:
+    def is_expected(self, error: BaseException) -> bool:
+        """Whether the scenario may end with this: an effect has failed, and this is its exception, or one of those."""
         errors = [raised for fault, raised in self._plan.values() if self.has_struck(fault)]
         if not errors:
             return False
         if isinstance(error, self._expected):
             return True
         if isinstance(error, BaseExceptionGroup):
-            return all(map(self._is_expected, error.exceptions))
+            return all(map(self.is_expected, error.exceptions))
         # What has been through a process or a framework may be a copy.
         return any(error is one or (type(error) is type(one) and error.args == one.args) for one in errors)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
 from typing import Final, NamedTuple
 
@@ -11,6 +12,8 @@ from sideeffects.testing.faults._invariants import Invariant
 from sideeffects.testing.faults._report import FAILED, NOT_REACHED, PASSED, CellResult, FaultReport
 from sideeffects.testing.faults._run import Run
 
+#: Names the only cell to run, where there is no `--fault-cell`.
+VARIABLE: Final = "SIDE_EFFECTS_FAULT_CELL"
 #: The cells asked for by `--fault-cell`; empty for all.
 chosen: Final[list[str]] = []
 
@@ -41,7 +44,7 @@ class Sweep:
     Args:
         options: what was asked for.
         where: the scenario.
-        again: how one cell is run again, with `{name}` for its name.
+        again: how one cell is run again, with `{cell}` for its name.
     """
 
     def __init__(self, options: Options, where: str, again: str) -> None:
@@ -69,7 +72,8 @@ class Sweep:
         yield from self._made(first)
         if first.problem or first.is_skipped:
             return
-        asked = self.options.cells or tuple(chosen)
+        named = os.environ.get(VARIABLE)
+        asked = self.options.cells or tuple(chosen) or ((named,) if named else ())
         waiting = self._asked(asked, first) if asked else self._singles(first)
         depth = 1 if asked else self.options.depth
         for cell in waiting:
@@ -135,10 +139,11 @@ class Sweep:
         if run.has_begun:
             difference = run.unlike(first)
             if difference:
+                ended = f", and ended with {run.problem}" if run.problem else ""
                 raise NotRepeatable(
                     f"{self.where} is not repeatable: run again for {run.name}, it called other effects before any "
-                    f"had failed ({difference}). Let each run begin from the same state: fixtures, setUp or setup=..., "
-                    f"fixed seeds and times"
+                    f"had failed ({difference}){ended}. Let each run begin from the same state: fixtures, setUp or "
+                    f"setup=..., fixed seeds and times"
                 )
         if run.problem:
             return CellResult(run.cell, FAILED, run.problem, run.error)
