@@ -5,7 +5,7 @@ Workers of pytest-xdist find; the process that started them listens to nothing, 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pytest
@@ -19,10 +19,12 @@ class GuardPlugin:
 
     Args:
         config: pytest's.
+        watch: has each test asked at its end for what was refused and not noticed.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, watch: Callable[[], object]) -> None:
         self._config = config
+        self._watch = watch
         self._file: str | None = config.getoption("--side-effects-baseline")
         self._is_updating = bool(config.getoption("--side-effects-update-baseline"))
         if self._is_updating and not self._file:
@@ -48,8 +50,9 @@ class GuardPlugin:
             accepted = self._accepted
             if accepted is not None:
                 hook.listeners.is_accepted = lambda finding: finding.key in accepted
-            return
-        self._run = Run(str(self._config.rootpath), is_watching=False, accepted=self._accepted)
+        else:
+            self._run = Run(str(self._config.rootpath), is_watching=False, accepted=self._accepted)
+        hook.listeners.refused = self._watch
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -67,8 +70,9 @@ class GuardPlugin:
         """What is not in the baseline fails the run."""
         result = yield
         run = self._run
-        is_judged = run is not None and self._accepted is not None and not self._is_updating
-        if is_judged and run.new() and session.exitstatus == pytest.ExitCode.OK:
+        if run is None or self._accepted is None or self._is_updating:
+            return result
+        if run.new() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return result
 

@@ -73,10 +73,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "happens to calls to the outside that are not declared: off, warn or raise.",
     )
     state.collect_children()
-    config.stash[_LOOKOUT] = Lookout(config)
+    lookout = config.stash[_LOOKOUT] = Lookout(config)
     from sideeffects.pytest_guard import GuardPlugin  # where it is off as well: tests may switch it on
 
-    config.pluginmanager.register(GuardPlugin(config), "sideeffects-guard")
+    config.pluginmanager.register(GuardPlugin(config, lookout.watcher), "sideeffects-guard")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -59,6 +59,7 @@ class guard:  # noqa: N801 - a verb, as `record` and `force_run` are
     def __enter__(self) -> list[Finding]:
         """Returns what is found inside, live: a list of findings."""
         opened = self._enter()
+        opened[0].is_shown = True
         self._open.append(opened)
         return opened[0].found
 

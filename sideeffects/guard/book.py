@@ -49,6 +49,11 @@ class Finding(Frozen):
         return f"{self.file}:{self.line}"
 
     @property
+    def place(self) -> tuple[str, str, int, str, str]:
+        """By what findings are grouped: the kind, the call site, what was reached for."""
+        return self.kind, self.file, self.line, self.function, self.what
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """What stays the same when lines move: the kind, the file with the function, what was reached for."""
         return self.kind, f"{self.file}::{self.function}", self.what
@@ -59,7 +64,7 @@ class Finding(Frozen):
         if self.is_own_code and _can_be_decorated(self.function) and not _is_test(self.file, self.function):
             name = _effect_name(f"{self.module}.{self.function}")
             lines.append(f'@side_effect(name="{name}")  above {self.function} ({self.caller})')
-        if self.target:
+        if self.target and _is_worth_declaring(self.target):
             name = _effect_name(self.target.replace(":", "."))
             lines.append(f'declare("{self.target}", name="{name}")  for all who call it')
         if not lines:
@@ -74,6 +79,15 @@ def _can_be_decorated(function: str) -> bool:
 def _is_test(file: str, function: str) -> bool:
     name = os.path.basename(file)
     return name.startswith("test") or name.endswith("_test.py") or function.rpartition(".")[2].startswith("test")
+
+
+#: Beneath these are the calls that mean something: declaring what everything goes through says nothing.
+_TOO_LOW: Final = frozenset(("asyncio", "concurrent", "multiprocessing", "selectors", "socket", "ssl", "threading"))
+
+
+def _is_worth_declaring(target: str) -> bool:
+    module, _, function = target.partition(":")
+    return module.partition(".")[0] not in _TOO_LOW and not function.endswith("__")
 
 
 def _effect_name(dotted: str) -> str:
@@ -131,18 +145,15 @@ class Book:
 
     def note(self, finding: Finding) -> None:
         """Note what somebody else has found: another process, another kind of watcher."""
-        place = finding.kind, finding.file, finding.line, finding.function, finding.what
-        self.see(place, finding.event, lambda: finding)
+        self.see(finding.place, finding.event, lambda: finding)
 
     def findings(self) -> Sequence[Noted]:
         """All of them so far, each call site once: what other processes have noted counts with what was noted here."""
         merged: dict[tuple[Any, ...], Noted] = {}
         for noted in list(self.noted.values()):
-            found = noted.finding
-            place = found.kind, found.file, found.line, found.function, found.what
-            first = merged.get(place)
+            first = merged.get(noted.finding.place)
             if first is None:
-                first = merged[place] = Noted(found)
+                first = merged[noted.finding.place] = Noted(noted.finding)
             first.count += noted.count
         return sorted(merged.values(), key=lambda noted: (noted.finding.file, noted.finding.line))
 

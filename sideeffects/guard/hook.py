@@ -7,6 +7,7 @@ keeps the names that it needs where the end of the interpreter does not clear th
 
 from __future__ import annotations
 
+import collections
 import fnmatch
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from sideeffects import _propagation
 from sideeffects._lineage import lineage, watching
+from sideeffects._state import state
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hosts, levels, programs, sites
 from sideeffects.guard.book import Finding, books
@@ -33,14 +35,14 @@ class Listeners:
         is_accepted: whether a finding is known and accepted (the baseline).
         tell: told of each finding that was counted.
         before_process: told before a process is started.
-        refused: told of each refusal.
+        refused: told when a call was refused.
     """
 
     def __init__(self) -> None:
         self.is_accepted: Callable[[Finding], bool] = _no
         self.tell: Callable[[Finding], object] = _nothing
         self.before_process: Callable[[], object] = _nothing_at_all
-        self.refused: Callable[[UndeclaredSideEffect], object] = _nothing
+        self.refused: Callable[[], object] = _nothing_at_all
 
 
 def _no(_: Finding) -> bool:
@@ -54,6 +56,8 @@ def _nothing_at_all() -> None: ...
 
 
 listeners: Final = Listeners()
+#: What was refused, for whoever asks a test whether it has noticed; not what a `with` block shows to those in it.
+refusals: Final[collections.deque[UndeclaredSideEffect]] = collections.deque(maxlen=1000)
 _installed: list[bool] = []
 #: Threads in which the guard itself looks something up.
 _busy: Final[set[int]] = set()
@@ -164,6 +168,8 @@ def _found(
     if reach.kind == NETWORK:
         is_address = hosts.address_of(what) is not None
         what = book.name_for((file, site.code.co_firstlineno), what, is_address=is_address)
+        if level == levels.WARN and what != reach.what:
+            return None  # it has been noted with the host's name
     called, target = sites.called_at(site)
 
     def finding() -> Finding:
@@ -183,20 +189,32 @@ def _found(
             target=target,
         )
 
-    noted, is_counted = book.see((reach.kind, file, site.line, site.code.co_qualname, what), event, finding)
-    found = noted.finding
-    if is_ignored(found, (*levels.rules().ignore, *(pattern for entry in entries for pattern in entry.ignore))):
-        book.drop(noted)
-        return None
-    if is_counted:
-        listeners.tell(found)
-        for entry in entries[:1]:
-            if found not in entry.found:
-                entry.found.append(found)
-    if level != levels.RAISE or listeners.is_accepted(found):
-        return None
+    block = entries[0] if entries and entries[0] is not levels.in_force.inherited else None
+    ignore = (*levels.rules().ignore, *(pattern for entry in entries for pattern in entry.ignore))
+    if block is not None and (level == levels.RAISE or not state.in_test_run()):
+        # Who says so in a block gets to see it there, whatever a baseline accepts.
+        found = finding()
+        if is_ignored(found, ignore):
+            return None
+        block.add(found)
+        if level != levels.RAISE:
+            return None
+    else:
+        noted, is_counted = book.see((level, reach.kind, file, site.line, site.code.co_qualname, what), event, finding)
+        found = noted.finding
+        if is_ignored(found, ignore):
+            book.drop(noted)
+            return None
+        if is_counted:
+            listeners.tell(found)
+            if block is not None:
+                block.add(found)
+        if level != levels.RAISE or listeners.is_accepted(found):
+            return None
     refusal = UndeclaredSideEffect(found.what, found.caller, found.called, _advice(found))
-    listeners.refused(refusal)
+    if block is None or not block.is_shown:
+        listeners.refused()  # first: who begins to watch begins with none
+        refusals.append(refusal)
     return refusal
 
 

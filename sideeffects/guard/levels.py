@@ -24,10 +24,11 @@ class Entry:
         processes: programs that may be started inside.
         ignore: call sites that are not looked at.
         found: what was found inside, by the guards whose level this was.
+        is_shown: whether `found` is handed to somebody, who then knows of what is refused.
         is_closed: whether it has been left. What outlives it keeps what it refuses, and loses what it allows.
     """
 
-    __slots__ = ("__weakref__", "found", "hosts", "ignore", "is_closed", "level", "processes")
+    __slots__ = ("__weakref__", "found", "hosts", "ignore", "is_closed", "is_shown", "level", "processes")
 
     def __init__(
         self,
@@ -41,7 +42,13 @@ class Entry:
         self.processes = processes
         self.ignore = ignore
         self.found: list[Finding] = []
+        self.is_shown = False
         self.is_closed = False
+
+    def add(self, finding: Finding) -> None:
+        """Show a finding, each call site once."""
+        if all(other.place != finding.place for other in self.found):
+            self.found.append(finding)
 
 
 class InForce:
@@ -86,7 +93,7 @@ def level_of(entries: list[Entry]) -> str:
     """What happens to an undeclared call here and now."""
     if entries:
         return entries[0].level
-    return (rules().level or WARN) if in_force.is_begun else OFF
+    return (rules().level or WARN) if in_force.is_begun and state.in_test_run() else OFF
 
 
 def enter(entry: Entry, *, context_only: bool) -> Restorer:

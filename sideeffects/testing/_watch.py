@@ -17,6 +17,7 @@ from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
 from sideeffects.errors import SideEffectBlocked
+from sideeffects.guard import hook
 from sideeffects.guard.blocks import enter_guard
 from sideeffects.testing._levels import Level
 
@@ -37,6 +38,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._start = state.ledger.end
+        hook.refusals.clear()
 
     # -- its calls
 
@@ -109,7 +111,7 @@ class Watch:
         """Whether nothing has been called since the test began."""
         if state.heard():
             state.sync()
-        return state.ledger.end == self._start and not self._earlier
+        return state.ledger.end == self._start and not self._earlier and not hook.refusals
 
     def complaints(self, files: Callable[[], Collection[str]]) -> str:
         """What is wrong with the calls so far, in words; empty when nothing is.
@@ -120,7 +122,7 @@ class Watch:
         if self.is_quiet():
             return ""
         calls = self.read()[0]
-        return "\n\n".join(filter(None, (swallowed(calls, files), pending(calls))))
+        return "\n\n".join(filter(None, (swallowed(calls, files), pending(calls), unnoticed(files))))
 
 
 def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> str:
@@ -148,6 +150,23 @@ def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> st
         f'If the call is fine, write it down instead: record("{name}"), or execute it: force_run("{name}").',
     ]
     return "\n".join(lines)
+
+
+def unnoticed(files: Callable[[], Collection[str]]) -> str:
+    """What the guard has refused without the test's noticing it, in words. Each is complained about once."""
+    if not hook.refusals:
+        return ""
+    refusals = list(hook.refusals)
+    hook.refusals.clear()
+    own = files()
+    unseen = [refusal for refusal in refusals if not _passed(refusal, own)]
+    if not unseen:
+        return ""
+    what = "an undeclared outside call was" if len(unseen) == 1 else f"{len(unseen)} undeclared outside calls were"
+    shown = [f"  {number}. {line}" for number, line in enumerate(map(str, unseen[:MOST_SHOWN]), 1)]
+    return "\n".join(
+        [f"{what} refused, and the test did not notice: the exception was swallowed on the way to it.", *shown]
+    )
 
 
 def pending(calls: Iterable[Call]) -> str:
@@ -184,8 +203,11 @@ MOST_SHOWN: Final = 20
 
 def _reached(call: Call, files: Collection[str]) -> bool:
     error = call.outcome.error if call.outcome is not None else None
-    if not isinstance(error, SideEffectBlocked):
-        return False
+    return isinstance(error, SideEffectBlocked) and _passed(error, files)
+
+
+def _passed(error: BaseException, files: Collection[str]) -> bool:
+    """Whether an exception went through a frame of the test's own."""
     step = error.__traceback__
     if step is None:
         # unittest's assertRaises takes it away. `except` leaves it.
