@@ -396,6 +396,17 @@ def test_a_stream_of_which_only_the_place_is_left_is_missed(use: Any) -> None:
     assert log.read({})[1].records == 0
 
 
+def test_who_has_written_misses_what_has_gone_altogether(use: Any) -> None:
+    """Nothing is left in the cache, and its writer knows better; until it is cleared."""
+    use("locmem")
+    log = CacheLog("shared", 60, is_trusted=False)
+    log.append(["1"])
+    caches["shared"].clear()
+    assert log.read({})[1].records == 1
+    log.clear()
+    assert log.read({})[1].records == 0
+
+
 def test_what_comes_late_is_waited_for(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a replica, or from a server that stores keys one by one."""
     use("locmem")

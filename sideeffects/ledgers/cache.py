@@ -152,7 +152,7 @@ class CacheLog:
         return self._told("read", lambda medium: medium.aside(lambda: self._read(medium, cursor)))
 
     def _read(self, medium: Medium, cursor: dict[str, Any]) -> tuple[list[str], Loss]:
-        tokens = list(self._places(medium))
+        tokens = list({**self._places(medium), **self._own(medium)})
         for gone in cursor.keys() - set(tokens):
             del cursor[gone]
         heads = self._heads(medium, tokens)
@@ -170,6 +170,14 @@ class CacheLog:
             lines += new
             missing += lost
         return lines, Loss(missing, _LOST if missing else "")
+
+    def _own(self, medium: Medium) -> dict[str, str]:
+        """The streams that this process knows of, with their places, which may be all that is left of them."""
+        if medium.may_roll_back:
+            return {}
+        first = math.floor((time.time() - self.timeout) / self._stretch)
+        streams = [line.stream for line in list(self._lines.values())]
+        return {stream.token: stream.place for stream in streams if stream is not None and stream.stretch >= first}
 
     def _places(self, medium: Medium) -> dict[str, str]:
         """The streams of which something may not have expired yet, with their places."""
