@@ -1,0 +1,136 @@
+"""One run of probes at a time for the same selection, and who gets its results."""
+
+import datetime
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from sideeffects.probes import ProbesRefused, Results, SmokeTest
+from sideeffects.probes.sharing import Shared
+
+
+def results() -> Results:
+    return Results((), datetime.datetime.now(datetime.UTC), 0.0)
+
+
+class Key:
+    """A selection that knows how often it was looked up."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __hash__(self) -> int:
+        self.asked += 1
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Run:
+    """A run that lasts until it is let go."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.number = 0
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+        self.error = error
+
+    def __call__(self) -> Results:
+        self.number += 1
+        self.has_begun.set()
+        assert self.may_end.wait(20)
+        if self.error is not None:
+            raise self.error
+        return results()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(101) as made:
+        yield made
+
+
+def burst(pool: ThreadPoolExecutor, shared: Shared, run: Run) -> list["Future[Results]"]:
+    """A run, and a hundred who ask for the same while it is under way."""
+    key = Key()
+    first = pool.submit(shared.results, key, 0, run)
+    assert run.has_begun.wait(20)
+    before = key.asked
+    others = [pool.submit(shared.results, key, 0, run) for _ in range(100)]
+    deadline = time.monotonic() + 20
+    while key.asked < before + 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert not any(one.done() for one in (first, *others))
+    run.may_end.set()
+    return [first, *others]
+
+
+def test_those_who_come_meanwhile_get_the_results_of_the_run(pool: ThreadPoolExecutor) -> None:
+    """The very same, even when nothing is kept after it; whoever comes later gets another run."""
+    shared, run = Shared(), Run()
+    first, *others = burst(pool, shared, run)
+    assert run.number == 1
+    assert all(other.result() is first.result() for other in others)
+    assert shared.results("another", 0, run) is not first.result()
+
+
+def test_other_selections_do_not_wait(pool: ThreadPoolExecutor) -> None:
+    """A run that lasts is no reason for them."""
+    shared, run = Shared(), Run()
+    first = pool.submit(shared.results, "slow", 0, run)
+    assert run.has_begun.wait(20)
+    assert shared.results("quick", 0, results).passed
+    assert not first.done()
+    run.may_end.set()
+    assert first.result().passed
+
+
+def test_a_run_that_raises_is_nobodys_result(pool: ThreadPoolExecutor) -> None:
+    """It raises where it was made, those who waited are told why there is nothing, and the next one runs anew."""
+    shared = Shared()
+    first, *others = burst(pool, shared, Run(OSError("no more threads")))
+    with pytest.raises(OSError, match="no more threads"):
+        first.result()
+    for other in others:
+        with pytest.raises(ProbesRefused, match="no more threads"):
+            other.result()
+    assert shared.results("key", 60, results).passed
+
+
+def test_results_are_kept_for_a_while() -> None:
+    """From the end of the run on, and no longer."""
+    shared = Shared()
+    first = shared.results("key", 60, results)
+    assert shared.results("key", 60, results) is first
+    assert shared.results("key", 0, results) is not first
+    kept = shared.results("key", 0.05, results)
+    deadline = time.monotonic() + 20
+    while shared.results("key", 0.05, results) is kept:
+        assert time.monotonic() < deadline
+
+
+def test_nothing_is_kept_for_good() -> None:
+    """Selections that nobody asks for any more are forgotten at the next request."""
+    shared = Shared()
+    for number in range(50):
+        shared.results(number, 0, results)
+    assert len(shared._flights) == 1
+
+
+def test_a_probe_cannot_ask_for_probes() -> None:
+    """It would wait for itself."""
+    shared = Shared()
+
+    class Asks(SmokeTest):
+        def test_asks(self) -> None:
+            shared.results("key", 60, results)
+
+    *_, errors = Asks().run()
+    (error,) = errors
+    assert "a probe cannot run probes: it would wait for itself" in error
+    assert not shared._flights
