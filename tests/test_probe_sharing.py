@@ -38,6 +38,7 @@ class Run:
         self.has_begun = threading.Event()
         self.may_end = threading.Event()
         self.error = error
+        self.key = Key()
 
     def __call__(self) -> Results:
         self.number += 1
@@ -56,7 +57,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 def burst(pool: ThreadPoolExecutor, shared: Shared, run: Run) -> list["Future[Results]"]:
     """A run, and a hundred who ask for the same while it is under way."""
-    key = Key()
+    key = run.key
     first = pool.submit(shared.results, key, 0, run)
     assert run.has_begun.wait(20)
     before = key.asked
@@ -92,14 +93,14 @@ def test_other_selections_do_not_wait(pool: ThreadPoolExecutor) -> None:
 
 def test_a_run_that_raises_is_nobodys_result(pool: ThreadPoolExecutor) -> None:
     """It raises where it was made, those who waited are told why there is nothing, and the next one runs anew."""
-    shared = Shared()
-    first, *others = burst(pool, shared, Run(OSError("no more threads")))
+    shared, run = Shared(), Run(OSError("no more threads"))
+    first, *others = burst(pool, shared, run)
     with pytest.raises(OSError, match="no more threads"):
         first.result()
     for other in others:
         with pytest.raises(ProbesRefused, match="no more threads"):
             other.result()
-    assert shared.results("key", 60, results).passed
+    assert shared.results(run.key, 60, results).passed
 
 
 def test_results_are_kept_for_a_while() -> None:
