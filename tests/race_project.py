@@ -1,9 +1,11 @@
 """What the racers of `test_races.py` call, and the databases that they race on."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -295,6 +297,13 @@ def notify_then_hang(seconds: float) -> None:
 def start_a_child(seconds: float) -> int:
     """What a racer starts and forgets."""
     return subprocess.Popen(["sleep", str(seconds)]).pid
+
+
+def reach_outside() -> bool:
+    """By a socket for datagrams, which sends nothing as it connects."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, contextlib.suppress(OSError):
+        outside.connect(("192.0.2.1", 9))
+    return True
 
 
 def try_a_raise() -> str:

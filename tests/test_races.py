@@ -16,11 +16,13 @@ from django.db import transaction
 from django.test import override_settings
 
 from sideeffects import Calls, Mode, forbid, force_run, record, side_effect, stub
+from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.testing import (
     CannotTravel,
     Race,
     RaceError,
     call_concurrently,
+    guard,
     isolated_registry,
     make_concurrent_calls,
     override_environment,
@@ -328,6 +330,17 @@ def test_the_policy_of_the_settings_holds_in_racers() -> None:
     """They are read as in the test."""
     with override_settings(SIDE_EFFECTS={"FORCE_RUN": ["racing.charge"]}):
         assert call_concurrently(1, race_project.charge, cents=1) == ["executed"]
+
+
+def test_the_guard_holds_in_racers() -> None:
+    """At the level that it has in the test, whatever it was when the fork server was started."""
+    for level in ("off", "raise", "off"):
+        with guard(level):
+            result = call_concurrently(1, race_project.reach_outside)
+        if level == "off":
+            assert result == [True]
+        else:
+            assert isinstance(result.errors[0].error, UndeclaredSideEffect)
 
 
 def test_the_environment_holds_in_racers() -> None:

@@ -105,6 +105,11 @@ def use(channel: Channel) -> None:
     publish()
 
 
+def tell_children() -> None:
+    """Let the environment say what holds now, for processes that hear of it otherwise than by being started."""
+    hook.listeners.before_process()
+
+
 def join() -> None:
     """In a child of a guarded test run: be guarded as the parent was when it started this process."""
     try:

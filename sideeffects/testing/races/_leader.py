@@ -16,6 +16,7 @@ import time
 from typing import Any, Final
 
 from sideeffects._state import state
+from sideeffects.guard import children as guard
 from sideeffects.testing.races import _databases, _in_force, _racer, _settings
 from sideeffects.testing.races._exceptions import to_data
 from sideeffects.testing.races._gate import Gate, Memory
@@ -102,6 +103,7 @@ def _take_over(race: dict[str, Any]) -> None:
             os.environ[name] = value
     if hasattr(time, "tzset"):
         time.tzset()
+    guard.join()
     state.latch("a race runs")
     sys.argv[:] = race["arguments"]
     if race["settings"] is not None:

@@ -89,8 +89,8 @@ def packed(value: Any, what: str) -> bytes:
         except Exception as error:  # noqa: BLE001 - as above
             reason = error if isinstance(error, (TypeError, pickle.PicklingError, AttributeError)) else plain
             raise CannotTravel(
-                f"{what} ({_kind(value)}) cannot travel to another process: {text_of(reason)}. Pass plain values or "
-                f'ids and look the objects up in the racer, or race in threads: Race(using="threads")'
+                f"{what} ({_kind(value)}) cannot travel to another process: {text_of(reason).rstrip('.')}. Pass plain "
+                f'values or ids and look the objects up in the racer, or race in threads: Race(using="threads")'
             ) from None
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sideeffects.guard import children as guard
 from sideeffects.testing.races import _client, _databases, _in_force, _settings
 from sideeffects.testing.races._errors import RaceError, TerminatedProcessError, WrappedError
 from sideeffects.testing.races._exceptions import from_data
@@ -32,6 +33,7 @@ def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[lis
     if settings is not None:
         databases = _databases.looked_at(options.databases, in_threads=False)
     blobs, order = _packed(calls)
+    guard.tell_children()
     race: dict[str, Any] = {
         "folder": os.getcwd(),
         "environment": dict(os.environ),
