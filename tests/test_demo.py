@@ -21,6 +21,7 @@ STEPS = [
     "The same order in production",
     "A run list",
     "One name in a test",
+    "If one of them fails",
     "Why?",
 ]
 
@@ -85,6 +86,15 @@ def test_the_listing_and_the_explanations_are_shown(transcript: str) -> None:
     for name in ("card.charge", "mail.confirm_order", "sms.send", "warehouse.announce"):
         assert re.search(rf"^  {re.escape(name)}\s.*effects\.py:\d+", listing, flags=re.MULTILINE), listing
     assert "POLICY" in section(transcript, "Why?")
+
+
+def test_the_sweeps_are_shown(transcript: str) -> None:
+    """The careless order loses what has been paid when its text fails; the shop's own does not."""
+    sweeps = section(transcript, "If one of them fails")
+    assert re.search(r"^  sms\.send#1 +OSError +FAILED$", sweeps, flags=re.MULTILINE)
+    assert "charges: 1, orders: 0" in sweeps
+    assert re.search(r"^  warehouse\.announce#1 +OSError +passed +passed$", sweeps, flags=re.MULTILINE)
+    assert received(sweeps) == ["nothing"]
 
 
 def test_it_ends_with_a_summary_of_one_screen(transcript: str) -> None:

@@ -4,8 +4,8 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about seven minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, imports,
-                                         plugin
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
+                                         imports, plugin
 """
 
 import json
@@ -21,7 +21,7 @@ import wrapt
 from timing import BARE, above, ratio
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "races", "imports", "plugin")
+PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "races", "faults", "imports", "plugin")
 
 missed = []
 
@@ -205,6 +205,13 @@ def races():
     heading("Two payments that look first; one comes 20 ms later. Of 30 races, how many charge twice")
     line("they start together", found["plain"])
     line("that charge once although they meet at the charge", 30 - found["meeting"], 0)
+
+
+def faults():
+    found = child("faults.py", SIDE_EFFECTS_TEST_RUN="1")
+    heading(f"A fault sweep of {found['cells']} cells, of a scenario of 5 ms with 10 calls")
+    line("runs of the scenario above one for each cell", found["runs"] - found["cells"], 1)
+    line("the sweep, of as many bare runs", found["ratio"], 1.05)
 
 
 def imports():
