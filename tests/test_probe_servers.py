@@ -162,6 +162,7 @@ def test_statuses_and_headers(site: Site) -> None:
             answer = site.server.ask(path, method, **BEARER)
             assert (answer.status, answer.headers.get_content_type()) == (status, kind)
             assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert bool(answer.text) is (method == "GET")
 
 
@@ -276,6 +277,34 @@ def test_failfast_ends_with_the_first_failure(site: Site) -> None:
     assert json.loads(site.server.ask(asked, **BEARER).text)["is_whole"] is True
     assert json.loads(site.server.ask(f"{asked}&failfast", **BEARER).text)["is_whole"] is False
     assert json.loads(site.server.ask(f"{asked}&failfast=0", **BEARER).text)["is_whole"] is True
+
+
+def test_settings_hold_on_the_web(tmp_path: Path) -> None:
+    """Probes may not write where `READ_ONLY` says so, and are given up after `TIMEOUT`; then the server answers on."""
+    project = ProbeProject(tmp_path)
+    project.write("shop/probes.py", PROBES)
+    project.manage("migrate", "--verbosity=0")
+    project.write("hold", "")
+    project.write(
+        "shop/smoke.py",
+        """
+        import time
+        from sideeffects.probes import SmokeTest
+
+
+        class Slow(SmokeTest):
+            def test_slow(self):
+                time.sleep(60)
+        """,
+    )
+    rules = {"TOKEN": TOKEN, "READ_ONLY": True, "TIMEOUT": 0.5, "PARALLEL": 4}
+    with served(project, "wsgi", PROBES=json.dumps(rules)) as server:
+        report = json.loads(server.ask("probe/?format=json", **BEARER).text)
+        assert server.ask("rows/").text == "0"
+    messages = {probe["id"].rpartition(".")[2]: probe["message"] for probe in report["probes"]}
+    assert messages["test_slow"] == "it took longer than its timeout of 0.5 s"
+    assert "this probe is read-only" in messages["test_order"]
+    assert "this probe is read-only" in messages["test_async_order"]
 
 
 def test_a_database_that_is_down_is_reported(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ class IndexView(View):
         """Let in who may come in, before anything else is done."""
         self.access = self.get_access(request)
         if self.access is Access.NOTHING:
-            return _without_store(HttpResponse(_REFUSED, status=403, content_type="text/plain; charset=utf-8"))
-        return _without_store(super().dispatch(request, *args, **kwargs))
+            return _guarded(HttpResponse(_REFUSED, status=403, content_type="text/plain; charset=utf-8"))
+        return _guarded(super().dispatch(request, *args, **kwargs))
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Run, or share a run, and answer with 200 when all passed and 500 when not."""
@@ -154,7 +154,8 @@ def _quality(parameters: list[str]) -> float:
     return 1.0
 
 
-def _without_store(response: HttpResponseBase) -> HttpResponseBase:
+def _guarded(response: HttpResponseBase) -> HttpResponseBase:
     response["Cache-Control"] = "no-store"
     response["Vary"] = "Accept, Authorization, Cookie"
+    response["X-Content-Type-Options"] = "nosniff"
     return response
