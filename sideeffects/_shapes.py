@@ -330,9 +330,11 @@ class _Beneath:
         with Beneath(self._name):
             return await self._manager.__aenter__()
 
-    async def __aexit__(self, *raised: object) -> bool | None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
         with Beneath(self._name):
-            return await self._manager.__aexit__(*raised)
+            return await self._manager.__aexit__(kind, error, traceback)
 
 
 SHAPES: Final[dict[str, Callable[..., Any]]] = {
