@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import multiprocessing
+import os
+import socket
+import subprocess
 import threading
 import unittest
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +19,7 @@ from django.test import TestCase
 
 from sideeffects import capture, dry_run, explain, force_run, side_effect
 from sideeffects.dryrun import DryRunRefused, Writes
+from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.testing import isolated_registry
 from tests.database import Database
 
@@ -72,7 +77,6 @@ def test_a_block_sees_what_it_writes_and_leaves_nothing(database: Database, send
             database.insert("two")
             send("+2", token="hunter2")
         assert database.names() == ["kept", "one", "two"]
-        assert database.committed() == ["kept"]
     assert database.committed() == database.names() == ["kept"]
     assert [call.arguments["to"] for call in plan] == ["+1", "+2"]
     assert plan.counts == {"sms.send": 2}
@@ -508,3 +512,35 @@ def test_a_database_that_no_dry_run_knows_is_refused(database: Database, send: A
             connections["strange"].cursor()
     finally:
         del connections["strange"], connections.settings["strange"]
+
+
+def test_child_processes_are_refused(database: Database) -> None:
+    """Those of multiprocessing, of pools, forks and programs: nothing would be held back in them."""
+    for start in (
+        lambda: multiprocessing.get_context("spawn").Process(target=print).start(),
+        lambda: ProcessPoolExecutor(1).submit(print),
+        lambda: os.fork() and None,
+        lambda: subprocess.run(["/bin/true"], check=True),
+        lambda: os.system("true"),
+    ):
+        refused = pytest.raises(DryRunRefused, match=r"child process|undeclared call to the outside")
+        with refused, dry_run(), contextlib.suppress(Exception):
+            start()
+
+
+def test_undeclared_calls_are_refused(database: Database) -> None:
+    """The guard raises, and what the block swallows shows at its end."""
+    with pytest.raises(DryRunRefused, match=r"nowhere\.invalid"), dry_run() as plan, contextlib.suppress(Exception):
+        socket.getaddrinfo("nowhere.invalid", 80)
+    assert len(plan.refusals) == 1
+    with pytest.raises(UndeclaredSideEffect), dry_run():
+        socket.getaddrinfo("nowhere.invalid", 80)
+
+
+def test_connections_past_django_are_refused(database: Database) -> None:
+    """Nothing would roll them back."""
+    if not database.is_postgres:
+        pytest.skip("about psycopg")
+    with pytest.raises(DryRunRefused, match="past Django"), dry_run():
+        database.connect()
+    database.connect().close()

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
 from sideeffects import _propagation
 from sideeffects._calls import Decision, Mode
+from sideeffects._lineage import Lineage, lineage
+from sideeffects._open_transactions import open_transactions
 from sideeffects._overrides import rule_table
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._reading import check_known
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
-from sideeffects.dryrun import threads
+from sideeffects.dryrun import outside, threads
 from sideeffects.dryrun.connections import HeldConnection
 from sideeffects.dryrun.plan import Plan, PlanLedger
 from sideeffects.dryrun.refusals import DryRunRefused
 from sideeffects.dryrun.threads import Holder
+from sideeffects.guard import hook, levels
 
 _serials: Final = itertools.count(1)
 
@@ -76,13 +78,16 @@ class DryRun(Holder):
         self._undo: list[Restorer] = []
         self._ledger = PlanLedger(state.rules_source().max_calls)
         self.plan = Plan(self._ledger, self.refusals)
-        self._thread = threading.get_ident()
+        self._guard = levels.Entry(levels.RAISE, is_wall=True)
+        self._guard.is_shown = True  # what it refuses is in the plan
 
     def start(self) -> None:
         """Begin."""
         from django.db import connections
 
         threads.install()
+        outside.install()
+        hook.install()
         _propagation.install()
         held: dict[int, HeldConnection] = {}
         for alias in connections:
@@ -93,6 +98,8 @@ class DryRun(Holder):
         try:
             self._undo.append(state.enter(entry))
             self._undo.append(state.watch(self._ledger))
+            self._undo.append(_on_its_own())
+            self._undo.append(levels.enter(self._guard, context_only=True))
             for one in held.values():
                 self._connections = (*self._connections, one)
                 one.start()
@@ -112,7 +119,22 @@ class DryRun(Holder):
         self.plan.close([written for connection in self._connections for written in connection.tally.writes()])
         while self._undo:
             self._undo.pop()()
+        for found in self._guard.found:
+            self.refusals.note_at(f"an undeclared call to the outside was refused: {found.what}", found.caller)
 
     def holds(self, connection: Any) -> bool:
         """Whether what is done on this connection is rolled back."""
         return any(held.is_of(connection) for held in self._connections)
+
+
+def _on_its_own() -> Restorer:
+    """Neither an effect that executes above the dry run nor a transaction around it says anything of what is inside."""
+    above, around = lineage.get(), open_transactions.get()
+    lineage.set(Lineage("", above.place, above.guards))
+    open_transactions.set(())
+
+    def restore() -> None:
+        lineage.set(above)
+        open_transactions.set(around)
+
+    return restore

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.dryrun.links import Link, Terms
+from sideeffects.dryrun.outside import connecting
 from sideeffects.dryrun.postgresql import PostgresLink
 from sideeffects.dryrun.refusals import Refusals
 from sideeffects.dryrun.sqlite import SqliteLink
@@ -120,6 +121,7 @@ class HeldConnection:
     def _hook(self) -> None:
         connection = self.connection
         hooks: dict[str, Callable[..., Any]] = {
+            "connect": self._connect,
             "init_connection_state": self._init_connection_state,
             "create_cursor": self._create_cursor,
             "_set_autocommit": self._set_autocommit,
@@ -162,6 +164,13 @@ class HeldConnection:
             f"the database {self.alias!r} ({self.connection.vendor}) was used, and a dry run cannot be sure to take "
             f"back what is done to it: dry runs know PostgreSQL and SQLite"
         )
+
+    def _connect(self) -> None:
+        token = connecting.set(True)
+        try:
+            self._originals["connect"]()
+        finally:
+            connecting.reset(token)
 
     def _init_connection_state(self) -> None:
         """The last step of connecting that is not the application's own: it is held before anybody can use it."""

@@ -48,7 +48,11 @@ class Refusals:
         Returns:
             the same, with its place.
         """
-        text = f"{reason} ({_place()})"
+        return self.note_at(reason, _place())
+
+    def note_at(self, reason: str, place: str) -> str:
+        """The same, for a place that is known."""
+        text = f"{reason} ({place})"
         with self._lock:
             if text not in self._reasons:
                 self._reasons.append(text)

@@ -25,10 +25,11 @@ class Entry:
         ignore: call sites that are not looked at.
         found: what was found inside, by the guards whose level this was.
         is_shown: whether `found` is handed to somebody, who then knows of what is refused.
+        is_wall: whether what guards around it allow is not allowed inside (a dry run).
         is_closed: whether it has been left. What outlives it keeps what it refuses, and loses what it allows.
     """
 
-    __slots__ = ("__weakref__", "found", "hosts", "ignore", "is_closed", "is_shown", "level", "processes")
+    __slots__ = ("__weakref__", "found", "hosts", "ignore", "is_closed", "is_shown", "is_wall", "level", "processes")
 
     def __init__(
         self,
@@ -36,11 +37,14 @@ class Entry:
         hosts: tuple[str, ...] = (),
         processes: tuple[str, ...] = (),
         ignore: tuple[str, ...] = (),
+        *,
+        is_wall: bool = False,
     ) -> None:
         self.level = level
         self.hosts = hosts
         self.processes = processes
         self.ignore = ignore
+        self.is_wall = is_wall
         self.found: list[Finding] = []
         self.is_shown = False
         self.is_closed = False
@@ -86,6 +90,9 @@ def open_entries() -> list[Entry]:
     found += [entry for entry in reversed(in_force.entries) if not entry.is_closed and entry not in own]
     if in_force.inherited is not None:
         found.append(in_force.inherited)
+    for position, entry in enumerate(found, 1):
+        if entry.is_wall:
+            return found[:position]
     return found
 
 

@@ -1,0 +1,99 @@
+"""The application's transactions that a context is in, and what became of those that calls were made in.
+
+Who opens and closes them tells (see `blocks.py`); nothing here knows a database. The transactions in which a test is
+wrapped are not among them.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from types import CodeType
+from typing import Final
+
+COMMITTED: Final = "committed"
+ROLLED_BACK: Final = "rolled back"
+PENDING: Final = "pending"
+
+
+class Transaction:
+    """One transaction, or a part of one that may be rolled back by itself.
+
+    Args:
+        connection: the connection that it is of.
+        owner: the block that opened it.
+        code: the code that opened it.
+        instruction: the offset in that code, `None` for the code's first line (a decorated function).
+        parent: the transaction that this is a part of.
+    """
+
+    __slots__ = ("_code", "_fate", "_instruction", "connection", "is_open", "owner", "parent")
+
+    def __init__(
+        self, connection: object, owner: object, code: CodeType, instruction: int | None, parent: Transaction | None
+    ) -> None:
+        self.connection: object = connection
+        self.owner: object = owner
+        self._code = code
+        self._instruction = instruction
+        self.parent = parent
+        self.is_open = True
+        self._fate = ""
+
+    @property
+    def place(self) -> str:
+        """Where it was opened, as `file:line`."""
+        code, instruction = self._code, self._instruction
+        if instruction is not None:
+            for start, end, line in code.co_lines():
+                if start <= instruction < end and line is not None:
+                    return f"{code.co_filename}:{line}"
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+    @property
+    def function(self) -> str:
+        """The function that opened it."""
+        return self._code.co_qualname
+
+    @property
+    def outermost(self) -> Transaction:
+        """What must commit for anything in it to stay."""
+        found = self
+        while found.parent is not None:
+            found = found.parent
+        return found
+
+    @property
+    def fate(self) -> str:
+        """What has become of it: a part that was not rolled back shares that of the whole."""
+        if self._fate:
+            return self._fate
+        if self.is_open:
+            return PENDING
+        return COMMITTED if self.parent is None else self.parent.fate
+
+    def close(self) -> None:
+        """It is left. What becomes of it is settled when the whole of it is."""
+        self.is_open = False
+        self.connection = self.owner = None
+
+    def roll_back(self) -> None:
+        """It has been rolled back."""
+        self._fate = ROLLED_BACK
+
+
+#: Those that this context is in, outermost first, of all databases.
+open_transactions: Final[contextvars.ContextVar[tuple[Transaction, ...]]] = contextvars.ContextVar(
+    "sideeffects_transactions", default=()
+)
+
+
+def innermost() -> tuple[Transaction, ...]:
+    """The innermost open transaction of each connection that this context is in."""
+    found = {id(transaction.connection): transaction for transaction in open_transactions.get() if transaction.is_open}
+    return tuple(found.values())
+
+
+def fate_of(transactions: tuple[Transaction, ...]) -> str | None:
+    """What became of a call's transactions together: one that was rolled back decides, then one that is open."""
+    fates = {transaction.fate for transaction in transactions}
+    return next((fate for fate in (ROLLED_BACK, PENDING, COMMITTED) if fate in fates), None)

@@ -1,0 +1,68 @@
+"""Ways out of a dry run that the guard does not see: processes of Python's own, and connections past Django.
+
+Patched once, at the first dry run. Code that belongs to no dry run is not touched.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from sideeffects import _import_hooks
+from sideeffects._state import EMPTY, scope, state
+from sideeffects.dryrun.threads import holders
+
+_installed: Final[list[bool]] = []
+#: Whether Django itself is connecting, to a connection that is held.
+connecting: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("sideeffects_connecting", default=False)
+
+
+def install() -> None:
+    """Patch, if that has not been done."""
+    if _installed:
+        return
+    with state.lock:
+        if not _installed:
+            _installed.append(True)
+            for name in ("fork", "forkpty"):
+                if hasattr(os, name):
+                    setattr(os, name, _refusing(getattr(os, name), _PROCESS))
+            _import_hooks.after_import("multiprocessing.process", _in_multiprocessing)
+            _import_hooks.after_import("concurrent.futures.process", _in_pools)
+            _import_hooks.after_import("psycopg", _in_psycopg)
+
+
+_PROCESS: Final = (
+    "a child process was started, in which nothing would be held back: do its work in this process, or declare what "
+    "starts it as an effect"
+)
+_CONNECTION: Final = "psycopg was asked for a connection past Django, which nothing would roll back: use Django's"
+
+
+def _refusing(original: Callable[..., Any], reason: str) -> Any:
+    @functools.wraps(original)
+    def refusing(*args: Any, **kwargs: Any) -> Any:
+        own = scope.get()
+        if own is not EMPTY and not connecting.get():
+            for holder in holders(own):
+                holder.refusals.refuse(reason)
+        return original(*args, **kwargs)
+
+    return refusing
+
+
+def _in_multiprocessing(module: Any) -> None:
+    module.BaseProcess.start = _refusing(module.BaseProcess.start, _PROCESS)
+
+
+def _in_pools(module: Any) -> None:
+    module.ProcessPoolExecutor.submit = _refusing(module.ProcessPoolExecutor.submit, _PROCESS)
+
+
+def _in_psycopg(module: Any) -> None:
+    for kind in (module.Connection, module.AsyncConnection):
+        kind.connect = classmethod(_refusing(kind.connect.__func__, _CONNECTION))
+    module.connect = module.Connection.connect
