@@ -241,7 +241,15 @@ CHILDREN = {
 def test_child_processes_are_guarded_as_well(folder: Folder, start: str) -> None:
     """What they find is in the summary of the run that has started them, with its test."""
     folder.write(
-        "child.py", "import sideeffects\nfrom reaching import look_up as work\n__name__ == '__main__' and work()"
+        "child.py",
+        """
+        import sideeffects
+        from reaching import look_up
+        def work():
+            look_up()
+        if __name__ == "__main__":
+            work()
+        """,
     )
     folder.write("grandchild.py", "import sideeffects, subprocess, sys\nsubprocess.run([sys.executable, 'child.py'])")
     folder.write(
