@@ -1,11 +1,9 @@
 """What the racers of `test_races.py` call, and the databases that they race on."""
 
 import asyncio
-import contextlib
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -97,6 +95,12 @@ def pay_carelessly(seconds: float = 0.0) -> bool:
         charge(cents=100)
         cursor.execute("UPDATE account SET paid = 1 WHERE id = 1")
     return True
+
+
+def pay_carelessly_later(seconds: float) -> bool:
+    """As one who has more to do before it looks."""
+    time.sleep(seconds)
+    return pay_carelessly()
 
 
 def pay_once() -> bool:
@@ -297,13 +301,6 @@ def notify_then_hang(seconds: float) -> None:
 def start_a_child(seconds: float) -> int:
     """What a racer starts and forgets."""
     return subprocess.Popen(["sleep", str(seconds)]).pid
-
-
-def reach_outside() -> bool:
-    """By a socket for datagrams, which sends nothing as it connects."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, contextlib.suppress(OSError):
-        outside.connect(("192.0.2.1", 9))
-    return True
 
 
 def try_a_raise() -> str:

@@ -16,13 +16,11 @@ from django.db import transaction
 from django.test import override_settings
 
 from sideeffects import Calls, Mode, forbid, force_run, record, side_effect, stub
-from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.testing import (
     CannotTravel,
     Race,
     RaceError,
     call_concurrently,
-    guard,
     isolated_registry,
     make_concurrent_calls,
     override_environment,
@@ -332,17 +330,6 @@ def test_the_policy_of_the_settings_holds_in_racers() -> None:
         assert call_concurrently(1, race_project.charge, cents=1) == ["executed"]
 
 
-def test_the_guard_holds_in_racers() -> None:
-    """At the level that it has in the test, whatever it was when the fork server was started."""
-    for level in ("off", "raise", "off"):
-        with guard(level):
-            result = call_concurrently(1, race_project.reach_outside)
-        if level == "off":
-            assert result == [True]
-        else:
-            assert isinstance(result.errors[0].error, UndeclaredSideEffect)
-
-
 def test_the_environment_holds_in_racers() -> None:
     """Set and unset; restored after exceptions."""
     with pytest.raises(ZeroDivisionError), override_environment(RACING="yes", HOME=None):
@@ -445,7 +432,18 @@ def test_a_race_that_does_not_fail_is_run_to_the_end() -> None:
 
 
 def test_racers_that_meet_make_a_rare_race_certain(account: Account) -> None:
-    """All have checked before the first one acts; without that, hardly any two do."""
+    """All have checked before the first one acts. One who looks later has else seen by then that it was paid."""
+    calls = (race_project.pay_carelessly, {}), (race_project.pay_carelessly_later, {"seconds": 0.1})
+
+    def charges(race: Race) -> int:
+        account.reset()
+        result = race.make_concurrent_calls(*calls)
+        assert result.errors == []
+        return result.calls.count("racing.charge")
+
+    assert sorted(charges(Race(**ON_IT)) for _ in range(3))[:2] == [1, 1]
+    assert [charges(Race(meet_at="racing.charge", **ON_IT)) for _ in range(3)] == [2, 2, 2]
+    account.reset()
     result = Race(meet_at="racing.charge", **ON_IT).call_concurrently(6, race_project.pay_carelessly)
     assert result.errors == []
     assert result.calls.count("racing.charge") == 6

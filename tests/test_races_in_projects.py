@@ -92,7 +92,9 @@ def project(tmp_path: Path) -> Project:
     project.write(
         "racing.py",
         """
+        import contextlib
         import os
+        import socket
 
         from django.conf import settings
         from django.db import connections
@@ -110,6 +112,13 @@ def project(tmp_path: Path) -> Project:
         def read():
             names = ("SECRET_KEY", "LIVE", "MEDIA_URL")
             return [getattr(settings, name, None) for name in names], sorted(connections)
+
+
+        def reach_outside():
+            # Datagrams: connecting sends nothing.
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, contextlib.suppress(OSError):
+                outside.connect(("192.0.2.1", 9))
+            return True
 
 
         def count(alias):
@@ -165,13 +174,13 @@ def project(tmp_path: Path) -> Project:
         "test_with_pytest.py",
         """
         import pytest
-        from racing import count, names, pay, read
+        from racing import count, names, pay, reach_outside, read
         from shop.models import Order
-        from sideeffects.testing import RaceError
+        from sideeffects.testing import RaceError, guard
 
 
         @pytest.mark.django_db(transaction=True)
-        @pytest.mark.parametrize("number", range(4))
+        @pytest.mark.parametrize("number", range(3))
         def test_once(race, side_effects, number):
             order = Order.objects.create()
             results = race(4, pay, number=order.pk)
@@ -188,6 +197,13 @@ def project(tmp_path: Path) -> Project:
         def test_transaction(race):
             with pytest.raises(RaceError, match="transaction=True"):
                 race(2, pay, number=1)
+
+
+        def test_the_guard(race):
+            for level in ("off", "raise", "off"):
+                with guard(level):
+                    result = race(1, reach_outside)
+                assert result == [True] if level == "off" else "192.0.2.1" in str(result.errors[0])
 
 
         def test_without_a_database(race):
@@ -339,7 +355,7 @@ OLD_TESTS = """
 def test_tests_of_old_pass(project: Project) -> None:
     """Those of django-concurrent-test-helper, whatever they were written for."""
     project.write("test_old.py", OLD_TESTS)
-    environment = {"DJANGO_SETTINGS_MODULE": "config", "DJANGO_CONCURRENT_TESTS_TIMEOUT": "2"}
+    environment = {"DJANGO_SETTINGS_MODULE": "config", "DJANGO_CONCURRENT_TESTS_TIMEOUT": "1.5"}
     ran = project.run("-m", "pytest", "-q", "-p", "no:asyncio", "test_old.py", environment=environment)
     assert "4 passed" in ran.stdout
 
