@@ -397,7 +397,7 @@ class Call:
 
     def scrubbed(self, text: str) -> str:
         """`text` without this call's sensitive values: for what others have written, such as an exception's message."""
-        secrets: set[str] = set()
+        secrets = set(_redaction.secrets_in(self._attributes(), self._names))
         for name, value in (*self._bound.items(), *self._extras().items()):
             secrets.update(
                 _redaction.texts_in(value) if self._hides(name) else _redaction.secrets_in(value, self._names),
@@ -518,6 +518,11 @@ class Call:
                 if parameter.kind is parameter.VAR_KEYWORD:
                     return parameter.name
         return "kwargs"
+
+    def _attributes(self) -> Mapping[str, Any]:
+        """What a method's instance holds: its errors may quote it."""
+        given: object = {} if _kinds.is_lazy(type(self._instance)) else getattr(self._instance, "__dict__", {})
+        return cast(Mapping[str, Any], given) if type(given) is dict else {}
 
     def _extras(self) -> Mapping[str, Any]:
         """The keyword arguments that the function takes under no parameter of their own."""

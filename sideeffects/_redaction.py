@@ -7,6 +7,7 @@ redacted as a whole.
 from __future__ import annotations
 
 import collections
+import contextlib
 import copy
 import functools
 import re
@@ -22,7 +23,6 @@ from sideeffects._kinds import (
     TOO_DEEP,
     dict_base,
     fields_of,
-    is_lazy,
     is_scalar,
     is_walkable,
     refill,
@@ -176,7 +176,7 @@ def secrets_in(value: Any, more: frozenset[str]) -> Iterator[str]:
 
     Those of fewer than `SHORTEST_SECRET` characters are left out: they occur everywhere by chance.
     """
-    yield from _secrets(value, more, False, 0)
+    yield from _secrets(value, more, False)
 
 
 SHORTEST_SECRET: Final = 4
@@ -184,30 +184,52 @@ SHORTEST_SECRET: Final = 4
 
 def texts_in(value: Any) -> Iterator[str]:
     """All texts in a value that is secret as a whole; as `secrets_in`."""
-    yield from _secrets(value, frozenset(), True, 0)
+    yield from _secrets(value, frozenset(), True)
 
 
-def _secrets(value: Any, more: frozenset[str], is_secret: bool, depth: int) -> Iterator[str]:
-    kind = type(value)
-    if is_scalar(kind):
-        if is_secret:
-            text = value.decode("utf-8", "replace") if kind is bytes else describe(value) if kind is not str else value
-            if len(text) >= SHORTEST_SECRET and kind not in (bool, type(None)):
-                yield text
-        return
-    if depth > MAX_DEPTH or is_lazy(kind):
-        return
+def _secrets(value: Any, more: frozenset[str], is_secret: bool) -> Iterator[str]:
+    """However deep they are: a message may quote what is never shown."""
+    waiting = [(value, is_secret)]
+    seen: dict[tuple[int, bool], Any] = {}  # with the values, so that no id comes again
+    while waiting:
+        value, is_secret = waiting.pop()
+        kind = type(value)
+        if is_scalar(kind):
+            if is_secret:
+                text = _text_in(value, kind)
+                if len(text) >= SHORTEST_SECRET and kind not in (bool, type(None)):
+                    yield text
+        elif is_walkable(kind) and (id(value), is_secret) not in seen:
+            seen[id(value), is_secret] = value
+            with contextlib.suppress(Exception):  # what cannot be looked through is not shown either
+                children = _children(value, kind, more)
+                waiting += [(child, is_secret or is_sensitive(name, more)) for name, child in children]
+
+
+def _text_in(value: Any, kind: type) -> str:
+    if kind is bytes:
+        return cast(bytes, value).decode("utf-8", "replace")
+    return value if kind is str else describe(value)
+
+
+def _children(value: Any, kind: type, more: frozenset[str]) -> Iterable[tuple[object, Any]]:
+    """What a value holds, each with its name; without one it is `None`."""
     if issubclass(kind, dict):
-        for key, child in dict.items(value):
-            yield from _secrets(child, more, is_secret or is_sensitive(key, more), depth + 1)
-    elif issubclass(kind, (list, tuple, set, frozenset)):
-        children = list(value)
-        is_pair = len(children) == len(("name", "value")) and is_sensitive(children[0], more)
-        for child in children[1:] if is_pair else children:
-            yield from _secrets(child, more, is_secret or is_pair, depth + 1)
-    else:
-        for name in fields_of(kind) or ():
-            yield from _secrets(getattr(value, name, None), more, is_secret or is_sensitive(name, more), depth + 1)
+        return list(dict.items(value))
+    if issubclass(kind, types.SimpleNamespace):
+        return list(vars(value).items())
+    fields = fields_of(kind)
+    if fields is not None:
+        return [(name, getattr(value, name, None)) for name in fields]
+    if issubclass(kind, Mapping):
+        return list(value.items())
+    children = list(value)
+    names = getattr(kind, "_fields", None)
+    if names is not None:
+        return list(zip(names, children, strict=True))
+    if len(children) == len(("name", "value")) and is_sensitive(children[0], more):
+        return [(children[0], children[1])]
+    return [(None, child) for child in children]
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:

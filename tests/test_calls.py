@@ -282,15 +282,21 @@ def test_the_setting_adds_names() -> None:
 def test_an_error_that_quotes_a_secret_of_the_call_travels_without_it() -> None:
     """The exception itself is not touched; its text is scrubbed where it is written down for others."""
 
-    @side_effect(name="charge", sensitive=["token"])
-    def charge(token: str, headers: dict[str, str]) -> None:
-        raise ConnectionError(f"rejected {token} with {headers}")
+    class Gateway:
+        def __init__(self) -> None:
+            self.api_key = "key-1234"
+
+        @side_effect(name="charge", sensitive=["token"])
+        def charge(self, token: str, headers: dict[str, str]) -> None:
+            raise ConnectionError(f"{self.api_key}: rejected {token} with {headers}")
 
     with capture() as calls, force_run("charge"), pytest.raises(ConnectionError, match="tok-1234"):
-        charge("tok-1234", {"Authorization": "Bearer abc"})
+        Gateway().charge("tok-1234", {"Authorization": "Bearer abc"})
     again = pickle.loads(pickle.dumps(calls[0]))
     assert isinstance(again.outcome.error, RemoteError)
-    assert str(again.outcome.error) == ("ConnectionError: rejected [redacted] with {'Authorization': '[redacted]'}")
+    assert str(again.outcome.error) == (
+        "ConnectionError: [redacted]: rejected [redacted] with {'Authorization': '[redacted]'}"
+    )
 
 
 def test_a_policy_that_fails_with_a_secret_in_its_words_does_not_pass_it_on() -> None:

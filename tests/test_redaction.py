@@ -5,7 +5,7 @@ import enum
 import json
 import time
 import types
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from django.http import QueryDict
@@ -202,6 +202,13 @@ def test_classes_with_described_fields_are_treated_as_dataclasses(kind: Any) -> 
     assert jsonable(redact(twin, NONE)) == {"user": ["ann"], "password": REDACTED}
 
 
+class Login(NamedTuple):
+    """A tuple whose places have names."""
+
+    user: str
+    password: str
+
+
 def test_secrets_are_found_wherever_a_sensitive_name_leads() -> None:
     """Texts, numbers and bytes under a sensitive name, all the way down; short ones occur by chance."""
     value = {
@@ -215,13 +222,21 @@ def test_secrets_are_found_wherever_a_sensitive_name_leads() -> None:
         "account": Account("shown-name", "tok-tok"),
         "lazy": {"password": SimpleLazyObject(explode)},
         "other": object(),
+        "broken": BrokenMapping(),
+        "foreign": types.MappingProxyType({"secret": "proxied"}),
+        "space": types.SimpleNamespace(api_key="spaced"),
+        "queue": collections.deque([{"token": "queued"}]),
+        "tuple": Login("ann", "by-field"),
     }
-    assert set(secrets_in(value, NONE)) == {"hunter22", "424242", "abcdef", "key-1234", "Bearer 1", "tok-tok"}
+    value["circular"] = {"password": value["user"], "up": value}
+    assert set(secrets_in(value, NONE)) == {
+        *("hunter22", "424242", "abcdef", "key-1234", "Bearer 1", "tok-tok", "proxied", "spaced", "queued", "by-field"),
+    }
     assert set(texts_in({"a": "everything", "b": ["counts"]})) == {"everything", "counts"}
     deep: Any = "hunter22"
     for _ in range(MAX_DEPTH + 2):
         deep = [deep]
-    assert list(texts_in(deep)) == []
+    assert list(texts_in(deep)) == ["hunter22"]
 
 
 def test_scrubbing_takes_the_longest_first() -> None:

@@ -143,7 +143,8 @@ def _secrets_below(error: BaseException | None, sensitive: dict[Any, tuple[str, 
                 if name in (named or ()) or _redaction.is_sensitive(name, more):
                     yield from _redaction.texts_in(value)
                 else:
-                    yield from _redaction.secrets_in(value, more)
+                    held = getattr(value, "__dict__", None) if name == "self" else value
+                    yield from _redaction.secrets_in(held, more)
 
 
 def _holders(event: Any) -> Iterator[dict[str, Any]]:
