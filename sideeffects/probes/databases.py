@@ -10,11 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from sideeffects.probes.drivers import Driver, driver_of
+from sideeffects.probes.drivers import Driver, Terms, driver_of
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
 from sideeffects.statements import ends_transaction, text_of, writes
 
@@ -23,32 +22,17 @@ _STATE: Final = ("in_atomic_block", "savepoint_ids", "atomic_blocks", "needs_rol
 _MISSING: Final = object()
 
 
-class Terms:
-    """What a probe may do with databases.
-
-    Attributes:
-        allowed: the aliases, `None` for all.
-        read_only: whether it may not write.
-        deadline: when it is over, on the clock of `time.monotonic`; `None` for never.
-    """
-
-    __slots__ = ("allowed", "deadline", "read_only")
-
-    def __init__(self, allowed: frozenset[str] | None, read_only: bool, deadline: float | None) -> None:
-        self.allowed = allowed
-        self.read_only = read_only
-        self.deadline = deadline
-
-
 class HeldDatabase:
     """A connection of the thread that runs probes.
 
     Args:
         connection: Django's wrapper.
+        is_borrowed: whether it is used by others after the probe.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, is_borrowed: bool) -> None:
         self.connection = connection
+        self._is_borrowed = is_borrowed
         self.attempts: list[str] = []
         self.is_ours = True
         self.is_read_only = False
@@ -88,6 +72,7 @@ class HeldDatabase:
     def discard(self) -> None:
         """Close the connection, in whatever state it is."""
         connection = self.connection
+        self._driver = None
         _set_state(connection, in_atomic_block=False)
         with contextlib.suppress(Exception):
             connection.close()
@@ -117,21 +102,23 @@ class HeldDatabase:
         connection = self.connection
         self.is_ours = True
         driver, self._driver = self._driver, None
-        if driver is not None:
-            self._let_go(driver)
         _set_state(connection, in_atomic_block=False)
         if connection.closed_in_transaction:
             connection.connection = None
             connection.closed_in_transaction = False
         elif connection.connection is None:
             connection.connection, self._waiting = self._waiting, None
-        elif self._is_over:
+        elif self._is_over or driver is None:
             self.discard()
         else:
+            driver.release()
+            if not driver.is_in_transaction() and not self.attempts:
+                self.attempts.append(f"end it past Django, on the database {self._alias!r}")
             try:
-                with self._unhooked():
-                    connection.rollback()
-                    connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
+                driver.end(connection)
+                if self._is_borrowed:
+                    with self._unhooked():
+                        connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
             except Exception:  # noqa: BLE001 - a connection that cannot roll back is of no use; the database rolls back
                 self.discard()
 
@@ -146,12 +133,6 @@ class HeldDatabase:
             with contextlib.suppress(Exception):
                 driver.cut()
 
-    def _let_go(self, driver: Driver) -> None:
-        if not self._is_over:
-            driver.release()
-            if not driver.is_in_transaction() and not self.connection.closed_in_transaction and not self.attempts:
-                self.attempts.append(f"end it past Django, on the database {self._alias!r}")
-
     # -- first use
 
     def _connect(self) -> None:
@@ -160,52 +141,37 @@ class HeldDatabase:
         connection = self.connection
         kept = {name: getattr(connection, name) for name in _STATE}
         self.is_ours = True
+        waiting, self._waiting = self._waiting, None
+        self._driver = None
         try:
-            with self._unhooked():
-                waiting, self._waiting = self._waiting, None
-                if waiting is None:
+            if waiting is not None:
+                connection.connection = waiting
+                with contextlib.suppress(Exception):  # the server has closed it since the last probe
+                    self._begin()
+            if self._driver is None:
+                self.discard()
+                with self._unhooked():
                     self._originals["connect"]()
-                else:
-                    connection.connection = waiting
-                    connection.health_check_done = True
-                self._check()
-                connection.in_atomic_block = False
-                connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
-                self._hold_driver()
-                self._prepare()
+                self._begin()
         except BaseException:
-            self._driver = None
             self.discard()
             raise
         finally:
             vars(connection).update(kept)
             self.is_ours = False
 
-    def _hold_driver(self) -> None:
-        known = self._known
-        if known is None or known.raw is not self.connection.connection:
-            known = self._known = driver_of(self.connection, self)
-        known.hold()
-        self._driver = known
-
-    def _prepare(self) -> None:
-        """What the database itself is asked to see to, before the probe's first statement.
-
-        It begins the transaction on PostgreSQL, whose driver does so with the first statement only.
-        """
+    def _begin(self) -> None:
+        self._check()
         connection = self.connection
-        if connection.vendor == "postgresql":
-            statements: list[str] = []
-            if self._terms.deadline is not None:
-                left = max(1, int((self._terms.deadline - time.monotonic()) * 1000))
-                statements.append(f"SET LOCAL statement_timeout = {left}")
-            if self.is_read_only:
-                statements.append("SET TRANSACTION READ ONLY")
-            if self.is_read_only or not statements:
-                # Once a query has run, the transaction cannot be made to write again.
-                statements.append("SELECT 1")
-            with connection.wrap_database_errors, connection.connection.cursor() as cursor:
-                cursor.execute("; ".join(statements))
+        driver = self._known
+        if driver is None or driver.raw is not connection.connection:
+            driver = self._known = driver_of(connection, self)
+        connection.in_atomic_block = False
+        with connection.wrap_database_errors:
+            driver.begin(connection, self._terms)
+        connection.autocommit = False
+        driver.hold()
+        self._driver = driver
 
     @contextlib.contextmanager
     def _unhooked(self) -> Generator[None]:
@@ -301,7 +267,8 @@ class HeldSavepoint(HeldDatabase):
         with self._unhooked():
             self._savepoint = connection.savepoint()
         connection.savepoint_ids.append(self._savepoint)
-        self._hold_driver()
+        driver = self._driver = driver_of(connection, self)
+        driver.hold()
         self.is_ours = False
 
     def stop(self) -> None:
@@ -321,10 +288,10 @@ class HeldSavepoint(HeldDatabase):
         vars(connection).update(self._kept)
 
 
-def held(connection: Any) -> HeldDatabase:
+def held(connection: Any, *, is_borrowed: bool) -> HeldDatabase:
     """How a connection is held: in a transaction of its own, or in a savepoint when it is in one already."""
     is_inside = connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
-    return HeldSavepoint(connection) if is_inside else HeldDatabase(connection)
+    return (HeldSavepoint if is_inside else HeldDatabase)(connection, is_borrowed=is_borrowed)
 
 
 def _is_machinery(file: str) -> bool:

@@ -11,6 +11,7 @@ import functools
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -26,7 +27,26 @@ _DENY: Final = 1
 #: libpq's numbers: no transaction, and a statement that runs.
 _IDLE: Final = 0
 _ACTIVE: Final = 1
+#: And the results of statements that gave nothing, and of those that gave rows.
+_FINE: Final = frozenset((1, 2))
 _CANCEL_SECONDS: Final = 2.0
+
+
+class Terms:
+    """What a probe may do with databases.
+
+    Attributes:
+        allowed: the aliases, `None` for all.
+        read_only: whether it may not write.
+        deadline: when it is over, on the clock of `time.monotonic`; `None` for never.
+    """
+
+    __slots__ = ("allowed", "deadline", "read_only")
+
+    def __init__(self, allowed: frozenset[str] | None, read_only: bool, deadline: float | None) -> None:
+        self.allowed = allowed
+        self.read_only = read_only
+        self.deadline = deadline
 
 
 class Watch(Protocol):
@@ -67,6 +87,15 @@ class Driver:
         with contextlib.suppress(TypeError):
             for name in self.refused:
                 vars(self.raw).pop(name, None)
+
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - not all databases know such terms
+        """Begin the transaction."""
+        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+
+    def end(self, connection: Any) -> None:
+        """Roll it back."""
+        connection.rollback()
+        connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
 
     def is_in_transaction(self) -> bool:
         """Whether the transaction is still the one that was begun, as far as the driver tells."""
@@ -118,6 +147,28 @@ class Psycopg(Driver):
         super().release()
         self.raw.cursor_factory = self._factory
 
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - as others do
+        """Begin it at once, by one message, with what the server is asked to see to."""
+        raw = self.raw
+        if raw.autocommit:
+            raw.autocommit = False
+        statements = ["BEGIN"]
+        if terms.deadline is not None:
+            left = max(1, int((terms.deadline - time.monotonic()) * 1000))
+            statements.append(f"SET LOCAL statement_timeout = {left}")
+        if terms.read_only:
+            # Once a query has run, the transaction cannot be made to write again.
+            statements += ["SET TRANSACTION READ ONLY", "SELECT 1"]
+        # The driver's own way would begin with a message of its own.
+        if raw.pgconn.exec_("; ".join(statements).encode()).status not in _FINE:
+            raw.pgconn.exec_(b"ROLLBACK")
+            with raw.cursor() as cursor:  # which says what is wrong
+                cursor.execute("; ".join(statements[1:]) or "SELECT 1")
+
+    def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
+        """Roll it back. The next probe wants the connection as it is."""
+        self.raw.rollback()
+
     def is_in_transaction(self) -> bool:
         """A transaction in which a statement has failed is one."""
         return bool(self.raw.closed or self.raw.pgconn.transaction_status != _IDLE)
@@ -167,9 +218,20 @@ _EXECUTING: Final = ("execute", "executemany", "stream", "copy")
 class SQLite(Driver):
     """A connection of `sqlite3`."""
 
+    sees_all = True
+
     def hold(self) -> None:
         """Be asked."""
         self.raw.set_authorizer(self._authorize)
+
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - SQLite knows no such terms
+        """As Django begins it, without its cursors."""
+        mode = getattr(connection, "transaction_mode", None)
+        self.raw.execute(f"BEGIN {mode}" if mode else "BEGIN")
+
+    def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
+        """Roll it back."""
+        self.raw.rollback()
 
     def release(self) -> None:
         """Be asked no more."""
@@ -194,7 +256,7 @@ class SQLite(Driver):
         if self.watch.is_ours:
             return _ALLOW
         if action == _TRANSACTION:
-            self.watch.note(f"{what}, past Django,")
+            self.watch.note(f"{what}")
             return _DENY
         return _DENY if action in _WRITES and self.watch.is_read_only else _ALLOW
 

@@ -23,7 +23,8 @@ from sideeffects._policy import Entry, OverrideRule
 from sideeffects._reading import check_known
 from sideeffects._registry import EVERYTHING, matches
 from sideeffects._state import EMPTY, Restorer, Scope, scope, state
-from sideeffects.probes.databases import HeldDatabase, Terms, held
+from sideeffects.probes.databases import HeldDatabase, held
+from sideeffects.probes.drivers import Terms
 from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
 from sideeffects.statements import text_of, writes
 
@@ -129,7 +130,7 @@ class Guard:
 
     def _find_databases(self) -> None:
         if self._is_borrowed or not self._databases:
-            self._databases = tuple(held(connections[alias]) for alias in connections)
+            self._databases = tuple(held(connections[alias], is_borrowed=self._is_borrowed) for alias in connections)
             self._covered = frozenset(id(database.connection) for database in self._databases)
 
     def _release(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from django.db import connections
 
-from sideeffects.probes.databases import Terms
+from sideeffects.probes.drivers import Terms
 from sideeffects.probes.outcomes import Collector, message_of, place_of, result_of, traceback_of
 from sideeffects.probes.protection import Guard, is_inside_a_probe
 from sideeffects.probes.queue import Queue, Unit
