@@ -73,11 +73,21 @@ class HeldDatabase:
         """Close the connection, in whatever state it is."""
         connection = self.connection
         self._driver = None
+        self._release_driver()
         _set_state(connection, in_atomic_block=False)
+        connection.closed_in_transaction = False
         with contextlib.suppress(Exception):
+            if connection.vendor == "sqlite" and connection.is_in_memory_db():
+                connection.connection.rollback()  # closing it would take the database away
+                return
             connection.close()
         connection.connection = None
-        connection.closed_in_transaction = False
+
+    def _release_driver(self) -> None:
+        known, self._known = self._known, None
+        if known is not None:
+            with contextlib.suppress(Exception):  # it has been closed, or taken away
+                known.release()
 
     # -- one probe
 
@@ -89,9 +99,9 @@ class HeldDatabase:
         self.is_read_only = terms.read_only
         self.attempts = []
         self._driver = None
-        if connection.errors_occurred:
-            with self._unhooked():
-                connection.close_if_unusable_or_obsolete()
+        if connection.errors_occurred and connection.connection is not None:
+            self.discard()
+            connection.errors_occurred = False
         self._waiting, connection.connection = connection.connection, None
         _set_state(connection, in_atomic_block=True)
         connection.commit_on_exit = True
@@ -102,21 +112,22 @@ class HeldDatabase:
         connection = self.connection
         self.is_ours = True
         driver, self._driver = self._driver, None
-        _set_state(connection, in_atomic_block=False)
+        if self._is_borrowed:  # else the next probe sets it anew
+            _set_state(connection, in_atomic_block=False)
         if connection.closed_in_transaction:
             connection.connection = None
             connection.closed_in_transaction = False
         elif connection.connection is None:
             connection.connection, self._waiting = self._waiting, None
-        elif self._is_over or driver is None:
+        elif self._is_over or driver is None or driver.raw is not connection.connection:
             self.discard()
         else:
-            driver.release()
             if not driver.is_in_transaction() and not self.attempts:
                 self.attempts.append(f"end it past Django, on the database {self._alias!r}")
             try:
                 driver.end(connection)
                 if self._is_borrowed:
+                    self._release_driver()
                     with self._unhooked():
                         connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
             except Exception:  # noqa: BLE001 - a connection that cannot roll back is of no use; the database rolls back
@@ -139,39 +150,48 @@ class HeldDatabase:
         """As Django connects, within the transaction: it would forget that there is one."""
         self._check()
         connection = self.connection
-        kept = {name: getattr(connection, name) for name in _STATE}
         self.is_ours = True
         waiting, self._waiting = self._waiting, None
-        self._driver = None
+        has_begun = False
         try:
             if waiting is not None:
                 connection.connection = waiting
                 with contextlib.suppress(Exception):  # the server has closed it since the last probe
                     self._begin()
-            if self._driver is None:
-                self.discard()
-                with self._unhooked():
-                    self._originals["connect"]()
-                self._begin()
+                    has_begun = True
+            if not has_begun:
+                self._connect_anew()
+        finally:
+            self.is_ours = False
+
+    def _connect_anew(self) -> None:
+        connection = self.connection
+        kept = {name: getattr(connection, name) for name in _STATE}
+        try:
+            self.discard()
+            with self._unhooked():
+                self._originals["connect"]()
+            self._begin()
         except BaseException:
             self.discard()
             raise
         finally:
             vars(connection).update(kept)
-            self.is_ours = False
 
     def _begin(self) -> None:
         self._check()
         connection = self.connection
         driver = self._known
         if driver is None or driver.raw is not connection.connection:
-            driver = self._known = driver_of(connection, self)
-        connection.in_atomic_block = False
+            driver = driver_of(connection, self)
         with connection.wrap_database_errors:
             driver.begin(connection, self._terms)
         connection.autocommit = False
-        driver.hold()
+        if driver is not self._known:
+            driver.hold()
+            self._known = driver
         self._driver = driver
+        self._check()  # who cuts the connection of a probe that hangs has looked for the driver by now
 
     @contextlib.contextmanager
     def _unhooked(self) -> Generator[None]:
@@ -210,9 +230,10 @@ class HeldDatabase:
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         if self.is_ours:
             return execute(sql, params, many, context)
-        self._check()
-        connection = self.connection
-        looks = self._driver is None or not self._driver.sees_all
+        if self._is_over:
+            self._check()
+        connection, driver = self.connection, self._driver
+        looks = driver is None or not driver.sees_all
         read_only = self.is_read_only and connection.vendor != "postgresql"
         if looks or read_only:
             text = text_of(sql, connection.connection)
@@ -267,17 +288,16 @@ class HeldSavepoint(HeldDatabase):
         with self._unhooked():
             self._savepoint = connection.savepoint()
         connection.savepoint_ids.append(self._savepoint)
-        driver = self._driver = driver_of(connection, self)
-        driver.hold()
+        self._driver = self._known = driver_of(connection, self)
+        self._driver.hold()
         self.is_ours = False
 
     def stop(self) -> None:
         """Go back to it."""
         connection = self.connection
         self.is_ours = True
-        driver, self._driver = self._driver, None
-        if driver is not None:
-            driver.release()
+        self._driver = None
+        self._release_driver()
         connection.needs_rollback = False
         try:
             with self._unhooked():

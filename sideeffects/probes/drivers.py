@@ -90,12 +90,12 @@ class Driver:
 
     def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - not all databases know such terms
         """Begin the transaction."""
-        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        _set_autocommit(connection, autocommit=False)
 
     def end(self, connection: Any) -> None:
         """Roll it back."""
-        connection.rollback()
-        connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
+        self.raw.rollback()
+        _set_autocommit(connection, autocommit=True)
 
     def is_in_transaction(self) -> bool:
         """Whether the transaction is still the one that was begun, as far as the driver tells."""
@@ -124,6 +124,12 @@ class Driver:
         """
         self.watch.note(what)
         raise CommitRefused(f"a probe can neither commit nor end its transaction, and this one tried to: {what}")
+
+
+def _set_autocommit(connection: Any, *, autocommit: bool) -> None:
+    """As Django sets it, below what is hooked and what looks whether the connection is in a block."""
+    connection._set_autocommit(autocommit)  # noqa: SLF001 - the one method that each backend has for it
+    connection.autocommit = autocommit
 
 
 class Psycopg(Driver):
@@ -167,7 +173,7 @@ class Psycopg(Driver):
 
     def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
         """Roll it back. The next probe wants the connection as it is."""
-        self.raw.rollback()
+        type(self.raw).rollback(self.raw)
 
     def is_in_transaction(self) -> bool:
         """A transaction in which a statement has failed is one."""
@@ -219,13 +225,17 @@ class SQLite(Driver):
     """A connection of `sqlite3`."""
 
     sees_all = True
+    _was_read_only = False
 
     def hold(self) -> None:
         """Be asked."""
         self.raw.set_authorizer(self._authorize)
 
-    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - SQLite knows no such terms
+    def begin(self, connection: Any, terms: Terms) -> None:
         """As Django begins it, without its cursors."""
+        if terms.read_only != self._was_read_only:
+            self._was_read_only = terms.read_only
+            self.raw.set_authorizer(self._authorize)  # which has all statements looked at again
         mode = getattr(connection, "transaction_mode", None)
         self.raw.execute(f"BEGIN {mode}" if mode else "BEGIN")
 

@@ -185,7 +185,7 @@ class ProbeRunner:
                 if not self._workers:
                     self._grow(1, context, workers)
                 elif len(self._queue) and all(worker.is_waiting() for worker in self._workers):
-                    self._grow(len(self._workers), context, workers)
+                    self._grow(3 * len(self._workers), context, workers)
                 self._lock.release()
                 try:
                     self._tell()

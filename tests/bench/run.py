@@ -4,10 +4,15 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about seven minutes
+<<<<<<< HEAD
     make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
+=======
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, probes,
+>>>>>>> 6a1f513 (Measure probes in make bench, and begin their transactions faster)
                                          imports, plugin
 """
 
+import importlib.util
 import json
 import platform
 import statistics
@@ -16,12 +21,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import processes
 import wrapt
 from timing import BARE, above, ratio
 
+from tests.postgres_server import postgres_server
+
 HERE = Path(__file__).resolve().parent
-PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "races", "faults", "imports", "plugin")
+PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "races", "faults", "probes", "imports", "plugin")
 
 missed = []
 
@@ -212,6 +221,32 @@ def faults():
     heading(f"A fault sweep of {found['cells']} cells, of a scenario of 5 ms with 10 calls")
     line("runs of the scenario above one for each cell", found["runs"] - found["cells"], 1)
     line("the sweep, of as many bare runs", found["ratio"], 1.05)
+
+
+def probes():
+    databases = {"SQLite": []}
+    with postgres_server() as described:
+        databases["PostgreSQL"] = [f"{name}={value}" for name, value in described.items()]
+        for database, arguments in databases.items():
+            runs = [child("probes.py", "cost", *arguments) for _ in range(PROCESSES)]
+            taken = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+            heading(f"A thousand trivial probes, on {database}")
+            if database == "SQLite":
+                line("a probe, of a test of plain unittest", taken["probe"] / taken["unittest"], 3)
+            transaction = taken["unittest, transaction"] - taken["unittest, query"]
+            query = taken["unittest, query"] - taken["unittest"]
+            added = taken["probe, query"] - 3 * taken["unittest"] - query
+            # The server is told when to stop, which a plain transaction does not do.
+            line("what a database adds to that, in transactions", added / transaction, 1 if not arguments else None)
+            for name, each in taken.items():
+                line(f"microseconds: {name}", each)
+    heading("Ten probes that each wait 0.2 s")
+    line("seconds", child("probes.py", "waiting"), 0.25)
+    if importlib.util.find_spec("smoketest") is not None:
+        line("seconds with django-smoketest", child("probes.py", "theirs"))
+    few, some, many = child("probes.py", "growth").values()
+    heading("Microseconds for each of 100, 1,000 and 10,000 probes")
+    line("one of 10,000, of one of 1,000", many / some, 1.5, f"{few:9.2f} {some:9.2f} {many:9.2f}")
 
 
 def imports():
