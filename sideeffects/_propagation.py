@@ -70,8 +70,9 @@ def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.
             if before is not None:
                 attributes["run"] = before
 
-        def run() -> None:
-            # Put back at once: a finished thread that somebody keeps must not keep the scope.
+        def run(*_: Any) -> None:
+            # Others that patch `start` (Sentry does) hand over the thread, as to a function of its class. Put back at once:
+            # a finished thread that somebody keeps must not keep the scope.
             put_back()
             carried(self.run, own, line)()
 

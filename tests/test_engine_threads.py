@@ -1,6 +1,7 @@
 """The embedded engine: what is enqueued runs in its threads, and is waited for at exit."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -15,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from sideeffects import Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
+from sideeffects import Call, Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
 from sideeffects._handles import Handle
-from sideeffects._plugs import Parcel
+from sideeffects._plugs import Parcel, plugs
 from sideeffects._state import state
 from sideeffects.engines import threads
 from sideeffects.testing import isolated_registry
@@ -68,6 +69,25 @@ def test_a_call_that_fails_in_the_background_is_logged_and_kept(
     assert isinstance(call.outcome.error, ConnectionError)  # type: ignore[union-attr]
     assert f"side effect send ({handle.id}) failed in the background" in caplog.text
     assert attempts == ["send"]
+
+
+def test_who_reports_errors_hears_of_those_in_the_background(production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may ever ask the handle. Written down or not, the call is told, and without its secrets."""
+    told: list[tuple[str, Call]] = []
+    monkeypatch.setattr(plugs, "report_error", lambda error, call: told.append((str(error), call)))
+
+    @side_effect(name="send", async_ok=True)
+    def send(to: str, *, token: str) -> None:
+        raise ConnectionError(f"no network for {to}")
+
+    for number, block in enumerate([contextlib.nullcontext(), capture()]):
+        with block, pytest.raises(ConnectionError):
+            send.enqueue("ann", token="s3cret").result(60)
+        message, call = told[number]
+        assert message == "no network for ann"
+        assert (call.name, call.is_async, call.mode) == ("send", True, Mode.EXECUTE)
+        assert call.arguments == {"to": "ann", "token": "[redacted]"}
+    assert len(told) == 2
 
 
 def test_a_forced_call_runs_in_the_background_of_a_test_run() -> None:

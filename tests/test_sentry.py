@@ -276,6 +276,50 @@ def test_executed_effects_are_spans_when_tracing_is_on(run: Callable[..., str], 
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("first", ["sentry", "override"])
+def test_threads_run_with_the_patches_of_both(run: Callable[..., str], first: str) -> None:
+    """Sentry patches `Thread.start` as well, before us or after us: threads run, and obey the block around `start`."""
+    run(
+        """
+        import os
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+
+        import sentry_sdk
+        from sideeffects import capture, record, side_effect
+
+        done = []
+
+        @side_effect(name="x")
+        def effect(): raise AssertionError("it ran")
+
+        class Own(threading.Thread):
+            def run(self):
+                effect()
+                done.append("own")
+
+        if os.environ["FIRST"] == "override":
+            with record():
+                pass
+        sentry_sdk.init(dsn=os.environ["DSN"], shutdown_timeout=0)
+        with record(), capture() as calls:
+            for thread in (
+                threading.Thread(target=lambda: (effect(), done.append("target"))),
+                threading.Timer(0, lambda: (effect(), done.append("timer"))),
+                Own(),
+            ):
+                thread.start()
+                thread.join(30)
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(lambda: (effect(), done.append("pool"))).result(30)
+        assert done == ["target", "timer", "own", "pool"], done
+        assert calls.count("x") == 4
+        """,
+        FIRST=first,
+    )
+
+
+@pytest.mark.processes
 def test_in_a_test_run_nothing_is_sent(run: Callable[..., str], sentry: Sentry) -> None:
     """The report is recorded as an effect, redacted, and the log sends nothing either; named, it is sent."""
     run(
