@@ -466,6 +466,8 @@ def test_all_of_it_ends_with_the_test_process(project: Project, ending: signal.S
     assert len(_marked(project.root)) == 5  # itself, the server, the leader, two racers
     process.send_signal(ending)
     process.wait(30)
+    if ending != signal.SIGKILL:
+        assert not _marked(project.root)  # whoever ended it may drop the database now
     _until(lambda: not _marked(project.root))
 
 

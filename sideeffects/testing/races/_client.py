@@ -6,11 +6,13 @@ import atexit
 import contextlib
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Generator
 from typing import Any, Final
 
 from sideeffects._calls import RACER_VARIABLE
@@ -90,7 +92,8 @@ class Server:
             GoneBefore: the server had died since the last race.
         """
         try:
-            answer = self._ask(race)
+            with self._ended_before_us():
+                answer = self._ask(race)
         except BaseException:  # Ctrl-C, too
             self.end()
             raise
@@ -101,6 +104,25 @@ class Server:
         if "error" in answer:
             raise _raised("the race could not be held", answer["error"])
         return answer
+
+    @contextlib.contextmanager
+    def _ended_before_us(self) -> Generator[None]:
+        """Let SIGTERM end the race before this process: who stops a test worker by it drops the database next."""
+        is_ours = threading.current_thread() is threading.main_thread()
+        if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            yield
+            return
+
+        def end(*_: object) -> None:
+            self.end()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         answer, is_heard = None, False
@@ -162,8 +184,6 @@ def described(code: int) -> str:
     """An exit code as words: negative ones are signals."""
     if code >= 0:
         return f"exit code {code}"
-    import signal
-
     try:
         return f"signal {-code} ({signal.Signals(-code).name})"
     except ValueError:
