@@ -191,7 +191,7 @@ def report(error: BaseException, call: Call) -> None:
         plugs.report_error(error, call)
     except Exception as failure:  # noqa: BLE001 - who reports changes nothing
         with contextlib.suppress(Exception):
-            logger.error("could not report an error of %s (%s)", call.name, type(failure).__name__)
+            reported.error("could not report an error of %s (%s)", call.name, type(failure).__name__)
 
 
 def answered(

@@ -71,8 +71,8 @@ def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.
                 attributes["run"] = before
 
         def run(*_: Any) -> None:
-            # Others that patch `start` (Sentry does) hand over the thread, as to a function of its class. Put back at once:
-            # a finished thread that somebody keeps must not keep the scope.
+            # Others that patch `start` (Sentry does) hand over the thread, as to a function of its class.
+            # Put back at once: a finished thread that somebody keeps must not keep the scope.
             put_back()
             carried(self.run, own, line)()
 

@@ -26,7 +26,7 @@ PROJECT = """
     import sentry_sdk
 
     sentry_sdk.init(**{"dsn": os.environ["DSN"], "shutdown_timeout": 10, **json.loads(os.environ.get("INIT", "{}"))})
-    from sideeffects import capture, force_run, record, run_side_effects, side_effect
+    from sideeffects import capture, forbid, force_run, record, run_side_effects, side_effect
 
     SECRET = os.environ["SECRET"]
 
@@ -339,6 +339,9 @@ def test_in_a_test_run_nothing_is_sent(run: Callable[..., str], sentry: Sentry) 
             except ValueError:
                 pass
             assert calls.count("sentry.capture") == 2
+
+        with force_run("sms.send"), forbid("sentry.capture"):
+            run_side_effects("signup", [(send, {"to": "ann"}, False)])  # the log tells that this was not reported
 
         sentry_sdk.flush()
         with capture() as calls, force_run("mail.send", "sentry.capture"):
