@@ -4,12 +4,8 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about seven minutes
-<<<<<<< HEAD
     make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
-=======
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, probes,
->>>>>>> 6a1f513 (Measure probes in make bench, and begin their transactions faster)
-                                         imports, plugin
+                                         probes, imports, plugin
 """
 
 import importlib.util
