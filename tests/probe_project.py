@@ -322,7 +322,8 @@ CONFIG = """
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(HERE, "db.sqlite3")}}
     if "OTHER" in os.environ:
         DATABASES["other"] = json.loads(os.environ["OTHER"])
-        DATABASES["down"] = {**DATABASES["other"], "HOST": "127.0.0.1", "PORT": "1"}
+        if os.environ.get("DOWN", "1"):
+            DATABASES["down"] = {**DATABASES["other"], "HOST": "127.0.0.1", "PORT": "1"}
     SIDE_EFFECTS = {"PROBES": json.loads(os.environ.get("PROBES", "{}"))}
     globals().update(json.loads(os.environ.get("MORE_SETTINGS", "{}")))
 """
@@ -415,7 +416,7 @@ class ProbeProject(Project):
         report["by_name"] = {".".join(probe["id"].split(".")[-2:]): probe for probe in report["probes"]}
         return report
 
-    def started(self, *command: str, **environment: str) -> "subprocess.Popen[str]":
+    def started(self, *command: str, stderr: int = subprocess.PIPE, **environment: str) -> "subprocess.Popen[str]":
         """A process of the project that goes on running."""
         return subprocess.Popen(
             [sys.executable, "-u", *command],
@@ -423,7 +424,7 @@ class ProbeProject(Project):
             env={**clean_environment(), **self.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=os.name == "posix",
         )

@@ -37,27 +37,42 @@ _HELD_BACK: Final = OverrideRule(
 class _HoldingBack(Entry):
     """What holds the effects of a probe back: whatever is entered inside it may be stricter, and no looser.
 
-    Effects that the probe forces are left to the other overrides: outside a test run to the one that forces them, in
-    a test run to those of the tests, since a probe is no test and names nothing for one. Work that outlives the
-    probe, and a probe past its timeout, force nothing any more.
+    Outside a test run, effects that the probe forces are left to the other overrides, among them the one that forces
+    them. In a test run they are left to what the tests had entered by then: a probe is no test, and names nothing for
+    one. Work that outlives the probe, and a probe past its timeout, force nothing any more.
+
+    Args:
+        owner: the guard.
+        force: the effects that the probe forces.
+        outside: what was in force around the probe, in a test run; `None` elsewhere.
     """
 
-    def __init__(self, owner: Guard, force: Sequence[OverrideRule]) -> None:
+    def __init__(self, owner: Guard, force: Sequence[OverrideRule], outside: tuple[Entry, ...] | None) -> None:
         super().__init__((_HELD_BACK,), "a probe", context_only=True, foremost=True, owner=owner)
         self.is_over = False
         self._force = tuple(rule.pattern for rule in force)
+        self._outside = outside
 
     def find(self, name: str) -> OverrideRule | None:
-        """The strictest of what the probe's overrides say of an effect, as far as it is known to hold it back."""
-        if self._force and not self.closed and not self.is_over and any(matches(own, name) for own in self._force):
+        """What the overrides inside and around the probe say of an effect, as far as it is no looser than this."""
+        is_forced = bool(self._force) and not self.closed and not self.is_over
+        is_forced = is_forced and any(matches(own, name) for own in self._force)
+        outside = self._outside
+        if is_forced and outside is None:
             return None
-        entries = scope.get().entries
-        if len(entries) > 1:
-            for entry in reversed(entries):
-                rule = None if entry is self or entry.closed or entry.foremost else entry.find(name)
-                if rule is not None:
-                    return _HELD_BACK if rule.decision.mode is Mode.EXECUTE else rule
-        return _HELD_BACK
+        has_been_forced_inside = False
+        for entry in reversed(scope.get().entries):
+            rule = None if entry.closed or entry.foremost else entry.find(name)
+            if rule is None:
+                continue
+            if rule.decision.mode is not Mode.EXECUTE or (is_forced and outside is not None and entry in outside):
+                return rule
+            if not is_forced:
+                return _HELD_BACK
+            has_been_forced_inside = True
+        if not is_forced or outside is None or has_been_forced_inside:
+            return _HELD_BACK
+        return None
 
 
 class Guard:
@@ -93,9 +108,12 @@ class Guard:
         self._find_databases()
         self._ledger = Ledger()
         try:
-            self._holding = holding = _HoldingBack(self, force)
+            outside: tuple[Entry, ...] | None = None
+            if force and state.in_test_run(state.rules_source()):
+                outside = (*scope.get().entries, *state.entries)
+            self._holding = holding = _HoldingBack(self, force, outside)
             entries: tuple[Entry, ...] = (holding,)
-            if force and not state.in_test_run(state.rules_source()):
+            if force and outside is None:
                 entries = Entry(tuple(force), "a probe", context_only=True), holding
             self._leave = state.surround(entries, self._ledger)
             for database in self._databases:

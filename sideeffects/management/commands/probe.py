@@ -94,6 +94,8 @@ class Command(BaseCommand):
             if options["list"]:
                 self._list(found)
                 return
+            if options["output"] is not None:
+                _try_to_write(options["output"])
             progress = _Progress(self.stderr, verbosity, len(found.specs))
             runner = make_runner(
                 parallel=options["parallel"],
@@ -128,10 +130,7 @@ class Command(BaseCommand):
         if form == "text" and verbosity > 1:
             text += "".join(f"\n{probe.id}\n{probe.traceback}" for probe in results.probes if probe.traceback)
         if file is not None:
-            try:
-                Path(file).write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise CommandError(f"the results could not be written: {error}", returncode=2) from error
+            Path(file).write_text(text, encoding="utf-8")
         else:
             self.stdout.write(text, ending="")
         if not results.probes and verbosity:
@@ -188,6 +187,15 @@ def _stopping(runner: ProbeRunner, stderr: Any) -> Generator[None]:
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+
+
+def _try_to_write(file: str) -> None:
+    """Before anything is run: the results must have a place to go."""
+    try:
+        with Path(file).open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise CommandError(f"the results cannot be written: {error}", returncode=2) from error
 
 
 def _exit(code: Any) -> None:
