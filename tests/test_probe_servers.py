@@ -279,6 +279,27 @@ def test_failfast_ends_with_the_first_failure(site: Site) -> None:
     assert json.loads(site.server.ask(f"{asked}&failfast=0", **BEARER).text)["is_whole"] is True
 
 
+def test_the_public_cannot_have_many_runs_at_once(site: Site) -> None:
+    """By selecting this and that; those who are known are not kept waiting."""
+    site.project.forget()
+    hold = site.project.root / "hold"
+    rules = json.dumps({"TOKEN": TOKEN, "PUBLIC": True, "CACHE_SECONDS": 0})
+    with served(site.project, site.kind, PROBES=rules) as server, ThreadPoolExecutor(2) as pool:
+        hold.touch()
+        try:
+            first = pool.submit(server.ask, "probe/?label=shop.Checkout.test_order")
+            while not site.runs():
+                assert not first.done()
+                time.sleep(0.01)
+            second = pool.submit(server.ask, "probe/?tag=money")
+            time.sleep(0.3)
+            assert server.ask("probe/?label=shop.Stock", **BEARER).status == 500
+            assert (site.runs(), first.done(), second.done()) == (1, False, False)
+        finally:
+            hold.unlink()
+        assert (first.result().status, second.result().status, site.runs()) == (200, 200, 2)
+
+
 def test_settings_hold_on_the_web(tmp_path: Path) -> None:
     """Probes may not write where `READ_ONLY` says so, and are given up after `TIMEOUT`; then the server answers on."""
     project = ProbeProject(tmp_path)

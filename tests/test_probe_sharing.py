@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from sideeffects.probes import ProbesRefused, Results, SmokeTest
-from sideeffects.probes.sharing import Shared
+from sideeffects.probes.sharing import Shared, results_for_the_public, shared
 
 
 def results() -> Results:
@@ -55,17 +55,22 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def burst(pool: ThreadPoolExecutor, shared: Shared, run: Run) -> list["Future[Results]"]:
-    """A run, and a hundred who ask for the same while it is under way."""
-    key = run.key
-    first = pool.submit(shared.results, key, 0, run)
-    assert run.has_begun.wait(20)
-    before = key.asked
-    others = [pool.submit(shared.results, key, 0, run) for _ in range(100)]
+def wait_for(key: Key, number: int) -> None:
+    """Until it has been looked up that often."""
     deadline = time.monotonic() + 20
-    while key.asked < before + 100:
+    while key.asked < number:
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def burst(pool: ThreadPoolExecutor, own: Shared, run: Run) -> list["Future[Results]"]:
+    """A run, and a hundred who ask for the same while it is under way."""
+    key = run.key
+    first = pool.submit(own.results, key, 0, run)
+    assert run.has_begun.wait(20)
+    before = key.asked
+    others = [pool.submit(own.results, key, 0, run) for _ in range(100)]
+    wait_for(key, before + 100)
     assert not any(one.done() for one in (first, *others))
     run.may_end.set()
     return [first, *others]
@@ -73,65 +78,85 @@ def burst(pool: ThreadPoolExecutor, shared: Shared, run: Run) -> list["Future[Re
 
 def test_those_who_come_meanwhile_get_the_results_of_the_run(pool: ThreadPoolExecutor) -> None:
     """The very same, even when nothing is kept after it; whoever comes later gets another run."""
-    shared, run = Shared(), Run()
-    first, *others = burst(pool, shared, run)
+    own, run = Shared(), Run()
+    first, *others = burst(pool, own, run)
     assert run.number == 1
     assert all(other.result() is first.result() for other in others)
-    assert shared.results("another", 0, run) is not first.result()
+    assert own.results("another", 0, run) is not first.result()
 
 
 def test_other_selections_do_not_wait(pool: ThreadPoolExecutor) -> None:
     """A run that lasts is no reason for them."""
-    shared, run = Shared(), Run()
-    first = pool.submit(shared.results, "slow", 0, run)
+    own, run = Shared(), Run()
+    first = pool.submit(own.results, "slow", 0, run)
     assert run.has_begun.wait(20)
-    assert shared.results("quick", 0, results).passed
+    assert own.results("quick", 0, results).passed
     assert not first.done()
     run.may_end.set()
     assert first.result().passed
 
 
+def test_the_public_gets_one_run_at_a_time(pool: ThreadPoolExecutor) -> None:
+    """Whatever it selects; those who are known do not wait for its turn, and those who ask for the same still share."""
+    slow, next_one, key = Run(), Run(), Key()
+    first = pool.submit(results_for_the_public, key, 0, slow)
+    assert slow.has_begun.wait(20)
+    others = [pool.submit(results_for_the_public, next_one.key, 60, next_one) for _ in range(20)]
+    before = key.asked
+    same = pool.submit(shared.results, key, 0, next_one)
+    wait_for(key, before + 1)
+    assert shared.results("known", 0, results).passed
+    assert not next_one.has_begun.wait(0.1)
+    assert not any(one.done() for one in (first, same, *others))
+    slow.may_end.set()
+    assert next_one.has_begun.wait(20)
+    next_one.may_end.set()
+    assert same.result() is first.result()
+    assert len({id(other.result()) for other in others}) == 1
+    assert (slow.number, next_one.number) == (1, 1)
+
+
 def test_a_run_that_raises_is_nobodys_result(pool: ThreadPoolExecutor) -> None:
     """It raises where it was made, those who waited are told why there is nothing, and the next one runs anew."""
-    shared, run = Shared(), Run(OSError("no more threads"))
-    first, *others = burst(pool, shared, run)
+    own, run = Shared(), Run(OSError("no more threads"))
+    first, *others = burst(pool, own, run)
     with pytest.raises(OSError, match="no more threads"):
         first.result()
     for other in others:
         with pytest.raises(ProbesRefused, match="no more threads"):
             other.result()
-    assert shared.results(run.key, 60, results).passed
+    assert own.results(run.key, 60, results).passed
 
 
 def test_results_are_kept_for_a_while() -> None:
     """From the end of the run on, and no longer."""
-    shared = Shared()
-    first = shared.results("key", 60, results)
-    assert shared.results("key", 60, results) is first
-    assert shared.results("key", 0, results) is not first
-    kept = shared.results("key", 0.05, results)
+    own = Shared()
+    first = own.results("key", 60, results)
+    assert own.results("key", 60, results) is first
+    assert own.results("key", 0, results) is not first
+    kept = own.results("key", 0.05, results)
     deadline = time.monotonic() + 20
-    while shared.results("key", 0.05, results) is kept:
+    while own.results("key", 0.05, results) is kept:
         assert time.monotonic() < deadline
 
 
 def test_nothing_is_kept_for_good() -> None:
     """Selections that nobody asks for any more are forgotten at the next request."""
-    shared = Shared()
+    own = Shared()
     for number in range(50):
-        shared.results(number, 0, results)
-    assert len(shared._flights) == 1
+        own.results(number, 0, results)
+    assert len(own._flights) == 1
 
 
 def test_a_probe_cannot_ask_for_probes() -> None:
     """It would wait for itself."""
-    shared = Shared()
+    own = Shared()
 
     class Asks(SmokeTest):
         def test_asks(self) -> None:
-            shared.results("key", 60, results)
+            own.results("key", 60, results)
 
     *_, errors = Asks().run()
     (error,) = errors
     assert "a probe cannot run probes: it would wait for itself" in error
-    assert not shared._flights
+    assert not own._flights

@@ -70,3 +70,19 @@ class Shared:
 
 
 shared: Final = Shared()
+_public: Final = Shared()
+_turn: Final = threading.Lock()
+
+
+def results_for_the_public(key: Hashable, seconds: float, run: Callable[[], Results]) -> Results:
+    """As `shared.results`, for those whom nobody knows: their runs come one after the other, whatever they select.
+
+    By asking for many selections at once anybody could use up the database's connections otherwise. Those who are known
+    wait for no run but that of their own selection, and only once it has begun.
+    """
+
+    def in_turn() -> Results:
+        with _turn:
+            return shared.results(key, seconds, run)
+
+    return _public.results(key, 0, in_turn)

@@ -19,7 +19,7 @@ from sideeffects.probes.reports import FORMATS, Format, html
 from sideeffects.probes.results import Results
 from sideeffects.probes.running import failed_to_run
 from sideeffects.probes.selection import select
-from sideeffects.probes.sharing import shared
+from sideeffects.probes.sharing import results_for_the_public, shared
 from sideeffects.probes.specs import Found
 
 _REFUSED: Final = (
@@ -95,7 +95,8 @@ class IndexView(View):
             settings.runner_class(),
             rules,
         )
-        return shared.results(key, rules.cache_seconds, lambda: settings.make_runner(failfast=failfast).run(found))
+        share = shared.results if self.access is Access.EVERYTHING else results_for_the_public
+        return share(key, rules.cache_seconds, lambda: settings.make_runner(failfast=failfast).run(found))
 
     def get_found(self, request: HttpRequest) -> Found:
         """The probes of this view that the request selects.
