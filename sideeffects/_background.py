@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from types import CodeType, MappingProxyType
+from types import CodeType, MappingProxyType, MethodType
 from typing import Any, Final
 
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
@@ -87,7 +87,9 @@ def hand_over(
     handle = Handle.waiting(number, effect.name)
     if call is not None:
         state.expect(call)
-    parcel = Parcel(number, effect.name, args, kwargs, state.in_test_run(), run_id)
+    parcel = Parcel(
+        number, effect.name, args, kwargs, state.in_test_run(), run_id, _found_by_nobody(effect.name, wrapped)
+    )
     work = _reporting(declared, wrapped, call, args, kwargs, run_id)
     engine = plugs.engine()
     engine.check(parcel)
@@ -318,6 +320,16 @@ def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[De
     )
     call.take_id(parcel.id)
     return decision, stub, call
+
+
+def _found_by_nobody(name: str, wrapped: Callable[..., Any]) -> object:
+    """What a method is bound to, unless a worker that looks the method up gets it bound to the same."""
+    if not isinstance(wrapped, MethodType):
+        return None
+    there: object = None
+    with contextlib.suppress(Exception):  # it is in no registry, or not where its name says
+        there = getattr(_reachable(function_of(name)).__wrapped__, "__self__", None)
+    return None if there is wrapped.__self__ else wrapped.__self__
 
 
 def _reachable(function: Any) -> Any:

@@ -21,6 +21,7 @@ class Parcel(Frozen):
         kwargs: keyword arguments.
         is_forced: whether a test named it, so that the worker's own test run does not hold it back.
         run_id: the run list that it belongs to.
+        instance: what the function is bound to, if no worker would find that; it cannot travel.
     """
 
     id: str
@@ -29,14 +30,22 @@ class Parcel(Frozen):
     kwargs: dict[str, Any]
     is_forced: bool = False
     run_id: str | None = None
+    instance: object = None
 
     def to_data(self) -> dict[str, Any]:
         """The parcel as JSON can carry it.
 
         Raises:
-            TypeError: an argument cannot travel; the message names it.
+            TypeError: an argument, or the instance of a method, cannot travel; the message names it.
         """
         import json  # for what travels alone
+
+        if self.instance is not None:
+            of = self.instance if isinstance(self.instance, type) else type(self.instance)
+            raise TypeError(
+                f"side effect {self.name!r} cannot be enqueued: it is a method, and no worker would find the "
+                f"{of.__name__} that it is bound to. Enqueue a function, and look the object up in it"
+            )
 
         for label, value in (*((f"argument {n}", v) for n, v in enumerate(self.args, 1)), *self.kwargs.items()):
             try:

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from sideeffects import Mode, SideEffectError, UnknownSideEffect, capture, force_run, run_side_effects, side_effect
+from sideeffects._registry import store
 from sideeffects.engines import django_tasks
 from sideeffects.engines.django_tasks import DjangoTasksEngine
 from sideeffects.testing import isolated_registry
@@ -102,6 +103,42 @@ def test_arguments_that_cannot_travel_are_named_when_they_are_enqueued() -> None
         with pytest.raises(TypeError, match=r"cannot be enqueued: secret \(set\)"):
             effect.enqueue("ann", secret={1})
     assert ran == []
+
+
+class Gateway:
+    """Has effects that are methods."""
+
+    @side_effect(name="gateway.send", async_ok=True)
+    def send(self, to: str = "nobody") -> str:
+        """Note that it ran."""
+        ran.append(to)
+        return to
+
+    @classmethod
+    @side_effect(name="gateway.ping", async_ok=True)
+    def ping(cls, to: str) -> str:
+        """Note that it ran."""
+        ran.append(to)
+        return f"{cls.__name__} {to}"
+
+
+class Backup(Gateway):
+    """Inherits them."""
+
+
+def test_what_a_method_is_bound_to_must_be_found_by_a_worker(production: None) -> None:
+    """The class that has it is; an instance or a subclass is refused when the call is enqueued."""
+    store.add(Gateway.ping.effect, vars(Gateway)["ping"].__func__)
+    store.add(Gateway.send.effect, vars(Gateway)["send"])
+    assert Gateway.ping.enqueue("ann").result(1) == "Gateway ann"
+    with pytest.raises(TypeError, match=r"'gateway.send' cannot be enqueued: it is a method, and .* the Gateway that"):
+        Gateway().send.enqueue("ann")
+    with pytest.raises(TypeError, match=r"'gateway.ping' cannot be enqueued: .* the Backup that it is bound to"):
+        Backup.ping.enqueue("ann")
+    assert ran == ["ann"]
+    with override_settings(SIDE_EFFECTS={"ENGINE": "threads"}):
+        assert Gateway().send.enqueue("ben").result(60) == "ben"
+        assert Backup.ping.enqueue("kim").result(60) == "Backup kim"
 
 
 def test_an_engine_for_another_backend_is_named_by_its_path(package: str) -> None:
