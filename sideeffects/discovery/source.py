@@ -35,7 +35,7 @@ class Survey:
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._texts: dict[str, bytes] = {}
         self._files = files
-        self._modules: dict[str, _Module | None] = {}
+        self._modules: dict[str, Module | None] = {}
         self._answers: dict[str, bool] = {}
         self.unreadable: dict[str, Exception] = {}
         for name, path in files.items():
@@ -66,11 +66,11 @@ class Survey:
                 for module in list(self._modules.values())
                 if module is not None
                 for name in module.names
-                if self._is_declarer(f"{module.name}.{name}")
+                if self.is_declarer(f"{module.name}.{name}")
             }
             wanted = passed_on - known
 
-    def _module(self, name: str) -> _Module | None:
+    def _module(self, name: str) -> Module | None:
         """The module of that name, if it is the project's and may pass on what declares.
 
         One that speaks of nothing that declares can do so only by importing everything from another.
@@ -79,17 +79,17 @@ class Survey:
             return self._parsed(name)
         return self._modules.get(name)
 
-    def _parsed(self, name: str) -> _Module | None:
+    def _parsed(self, name: str) -> Module | None:
         """The module of that name, parsed once; `None` when it cannot be parsed."""
         if name not in self._modules:
             self._modules[name] = None
             try:
-                self._modules[name] = _Module(name, _parse(self._texts[name]), self._files[name].name == "__init__.py")
+                self._modules[name] = Module(name, parse(self._texts[name]), self._files[name].name == "__init__.py")
             except (SyntaxError, ValueError, RecursionError) as error:
                 self.unreadable[name] = error
         return self._modules[name]
 
-    def _is_declarer(self, dotted: str) -> bool:
+    def is_declarer(self, dotted: str) -> bool:
         """Whether calling, or decorating with, what stands at that dotted path declares an effect.
 
         It does when it leads to what declares, by any way; each way station is looked at once.
@@ -129,18 +129,23 @@ class Survey:
         for star in module.stars:
             yield f"{star}.{rest}"
 
-    def _declares(self, module: _Module) -> bool:
-        return any(self._is_declarer(mention) for mention in module.now)
+    def _declares(self, module: Module) -> bool:
+        return any(self.is_declarer(mention) for mention in module.now)
 
 
-def _parse(text: bytes) -> ast.Module:
+def parse(text: bytes) -> ast.Module:
+    """The tree of a module's source.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: it is no source.
+    """
     with warnings.catch_warnings():
         # An invalid escape in a text is for the import to warn of, if there is one.
         warnings.simplefilter("ignore")
         return ast.parse(text)
 
 
-class _Module:
+class Module:
     """What one module's source says, as dotted paths.
 
     Attributes:
@@ -202,14 +207,14 @@ class _Module:
         value = node.value
         if len(names) != len(targets) or value is None:
             return
-        passed_on = self._dotted(value)
+        passed_on = self.dotted(value)
         if passed_on is not None:
             for name in names:
                 if passed_on != f"{self.name}.{name}":
                     self.bound.setdefault(name, passed_on)
             yield from ast.walk(value)
         elif isinstance(value, ast.Call):
-            function = self._dotted(value.func)
+            function = self.dotted(value.func)
             is_plain = all(isinstance(argument, ast.Constant) for argument in value.args)
             makes_decorator = function == "functools.partial" or (function in _DECORATORS and is_plain)
             # What a function of the project makes may be a decorator, and may be an effect: then both is assumed.
@@ -222,11 +227,11 @@ class _Module:
     def _mentions(self, nodes: Iterator[ast.AST]) -> Iterator[str]:
         for node in nodes:
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-                dotted = self._dotted(node)
+                dotted = self.dotted(node)
                 if dotted is not None:
                     yield dotted
 
-    def _dotted(self, node: ast.AST) -> str | None:
+    def dotted(self, node: ast.AST) -> str | None:
         """The dotted path that a name or a chain of attributes stands for, if it is one."""
         attributes: list[str] = []
         while isinstance(node, ast.Attribute):

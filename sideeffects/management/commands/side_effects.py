@@ -14,11 +14,21 @@ from types import MethodType
 from typing import Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from sideeffects import _registry, checks, conf, discovery
+from sideeffects import _declare, _registry, checks, conf, discovery
 from sideeffects._policy import Rules
 from sideeffects._state import state
+from sideeffects.audit import (
+    Audit,
+    Found,
+    as_json as as_found_json,
+    as_lines,
+    as_markdown as as_found_markdown,
+    as_table as as_found_table,
+)
+from sideeffects.discovery.project import module_files
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
 
@@ -29,6 +39,7 @@ examples:
   manage.py side_effects --app shop --verbose  everything about the effects of one app
   manage.py side_effects --format json         for programs
   manage.py side_effects --check               for CI
+  manage.py side_effects --audit               functions that are not declared, and reach outside all the same
 
 exit codes:
   0  done; with --check: no problems
@@ -71,12 +82,22 @@ class Command(BaseCommand):
             "--check",
             action="store_true",
             help="Show problems instead, a line each, and exit with 1 if there are any: effects without docstring, "
-            "names and globs in the settings that mean no effect, functions that are two effects.",
+            "names and globs in the settings that mean no effect, functions that are two effects. With --audit: "
+            "functions to declare.",
+        )
+        add(
+            "--audit",
+            action="store_true",
+            help="List functions that call well-known outside APIs and are not declared, each with the line to write. "
+            "Reads the project's source; imports and runs none of it. Goes with --app, --module, --format and --check.",
         )
 
-    def handle(self, *, patterns: Sequence[str], check: bool, **options: Any) -> None:
+    def handle(self, *, patterns: Sequence[str], check: bool, audit: bool, **options: Any) -> None:
         """Discover, select, show."""
         form: str | None = options["format"]
+        if audit:
+            self._audit(patterns, form, check=check, options=options)
+            return
         if check and (form or options["verbose"] or options["explain"]):
             raise _wrong("--check prints problems, a line each: leave out --format, --verbose and --explain")
         failures = self._discover()
@@ -97,6 +118,45 @@ class Command(BaseCommand):
             self.stderr.write(f"No problems among {len(rows)} side effect{'' if len(rows) == 1 else 's'}.")
         if problems:
             raise CommandError(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", returncode=1)
+
+    def _audit(self, patterns: Sequence[str], form: str | None, *, check: bool, options: dict[str, Any]) -> None:
+        given = [f"--{name}" for name in ("tag", "owner", "verbose", "explain") if options[name]]
+        given += ["names"] if patterns else []
+        given += ["--format"] if check and form else []
+        if given:
+            raise _wrong(f"--audit{' --check' if check else ''} does not go with {', '.join(given)}")
+        conf.current_rules()  # what the settings declare is declared
+        files = module_files(settings, apps)
+        progress = self._progress() if options["verbosity"] and self.stderr.isatty() else _no_progress
+        found = Audit(files, _declared_targets(), progress)
+        listed = _of_modules(found.found, files, options)
+        if check:
+            self._write(as_lines(listed))
+        elif form == "json":
+            self._write(as_found_json(listed, functools.cache(_app_of), ascii_only=not self._can_write("\u00fc")))
+        elif listed:
+            self._write(as_found_markdown(listed) if form == "markdown" else as_found_table(listed))
+        if found.unreadable:
+            unreadable = [f"{files[name]}: {error}" for name, error in found.unreadable.items()]
+            raise _wrong("\n".join(["the audit may be incomplete:", *unreadable]))
+        if check and listed:
+            raise CommandError(_many(len(listed), "function to declare", "functions to declare"), returncode=1)
+        if not listed and options["verbosity"]:
+            self.stderr.write(
+                f"No undeclared call of a well-known outside API in {_many(len(files), 'file', 'files')}."
+            )
+
+    def _progress(self) -> Callable[[int, int], object]:
+        """Tells how far it is on one line of the terminal, which is empty again at the end."""
+
+        def tell(number: int, count: int) -> None:
+            if number == count:
+                self.stderr.write("\r\033[K", ending="")
+            elif number % 50 == 0:
+                self.stderr.write(f"\r{number} of {count} files", ending="")
+                self.stderr.flush()
+
+        return tell
 
     def _discover(self) -> tuple[discovery.Failure, ...]:
         # What modules print while they are imported must not stand in the listing.
@@ -148,6 +208,38 @@ class Command(BaseCommand):
         """As Django's, noting `--force-color`."""
         self._is_color_forced = bool(options.get("force_color"))
         return super().execute(*args, **options)
+
+
+def _no_progress(number: int, count: int) -> None:
+    """Nobody watches."""
+
+
+def _declared_targets() -> set[str]:
+    """What is declared as far as is known without importing anything."""
+    return {effect.dotted_path for effect in _registry.registry.values()} | set(_declare.waiting())
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
+def _of_modules(found: Sequence[Found], files: Collection[str], options: dict[str, Any]) -> list[Found]:
+    """What is found in the apps and modules that were asked for."""
+    listed = list(found)
+    labels = {app.label for app in apps.get_app_configs()}
+    known = {above for module in files for above in _with_those_above(module)}
+    for option, of, values in (
+        ("app", lambda module: {_app_of(module)}, labels),
+        ("module", _with_those_above, known),
+    ):
+        wanted: list[str] = options[option] or []
+        for value in wanted:
+            if value not in values:
+                what = "installed app has the label" if option == "app" else "module of the project is called"
+                raise _wrong(f"no {what} {value!r}{_hint(value, values)}")
+        if wanted:
+            listed = [one for one in listed if not of(one.module).isdisjoint(wanted)]
+    return listed
 
 
 _NONE_DECLARED: Final = "No side effect is declared. Put @side_effect above a function that reaches the outside world."
@@ -212,8 +304,12 @@ def _unknown(option: str, value: str, known: Collection[str]) -> str:
         "owner": f"no side effect has the owner {value!r}",
         "module": f"no side effect is declared in {value!r} or below it",
     }[option]
+    return f"{what}{_hint(value, known)}"
+
+
+def _hint(value: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(value, sorted(known), n=3)
-    return f"{what}. Did you mean {' or '.join(map(repr, close))}?" if close else f"{what}."
+    return f". Did you mean {' or '.join(map(repr, close))}?" if close else "."
 
 
 # -- --check

@@ -1,0 +1,92 @@
+"""What an audit has found, as a table, as lines, as JSON or as Markdown."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from sideeffects.audit.reading import Found
+
+_HEADINGS: Final = ("WHERE", "FUNCTION", "CALLS")
+#: Of how many APIs a line tells.
+_MOST: Final = 3
+
+
+def where(found: Found) -> str:
+    """`file:line`, the file relative to the current folder when it lies below."""
+    return f"{str(found.path).removeprefix(os.path.join(os.getcwd(), ''))}:{found.line}"
+
+
+def advice(found: Found) -> str:
+    """The line to write."""
+    if not found.function:
+        return "importing the module calls this: move it into a function, and declare that"
+    return f'@side_effect(name="{found.module}.{found.function}")'
+
+
+def as_json(listed: Sequence[Found], app_of: Callable[[str], str], *, ascii_only: bool = False) -> str:
+    """A JSON list; the keys are part of the contract."""
+    return json.dumps([_as_data(found, app_of) for found in listed], indent=2, ensure_ascii=ascii_only)
+
+
+def as_markdown(listed: Sequence[Found]) -> str:
+    """A table to paste into a page or a comment."""
+    lines = [["where", "function", "calls", "line to write"], ["---"] * 4]
+    for found in listed:
+        function = _code(found.function) if found.function else ""
+        calls = ", ".join(map(_code, _apis(found)))
+        written = _code(advice(found)) if found.function else advice(found)
+        lines.append([_code(where(found)), function, calls, written])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def as_table(listed: Sequence[Found]) -> str:
+    """An aligned table, with the line to write below each function."""
+    rows = [(where(found), found.function, _calls(found)) for found in listed]
+    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    lines = [_joined(_HEADINGS, widths)]
+    for found, row in zip(listed, rows, strict=True):
+        lines += [_joined(row, widths), f"  {advice(found)}"]
+    return "\n".join(lines)
+
+
+def as_lines(listed: Sequence[Found]) -> str:
+    """A line each, for CI."""
+    return "\n".join(
+        f"{where(found)}: {found.function or found.module} calls {_calls(found)} and is not declared"
+        if found.function
+        else f"{where(found)}: importing {found.module} calls {_calls(found)}"
+        for found in listed
+    )
+
+
+def _as_data(found: Found, app_of: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "function": found.function,
+        "module": found.module,
+        "app": app_of(found.module),
+        "file": where(found).rpartition(":")[0],
+        "line": found.line,
+        "calls": [{"api": call.api, "line": call.line} for call in found.calls],
+        "write": advice(found),
+    }
+
+
+def _apis(found: Found) -> list[str]:
+    return list(dict.fromkeys(call.api for call in found.calls))
+
+
+def _calls(found: Found) -> str:
+    apis = _apis(found)
+    more = f" and {len(apis) - _MOST} more" if len(apis) > _MOST else ""
+    return ", ".join(apis[:_MOST]) + more
+
+
+def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _code(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|")
