@@ -61,6 +61,9 @@ def test_text_is_that_of_django_smoketest() -> None:
     assert shown("text", GOOD) == (
         "PASS\ntest classes: 1\ntests run: 1\ntests passed: 1\ntests failed: 0\ntests errored: 0\ntime: 30.100000ms\n"
     )
+    held = Results((probe("shop.probes.Pay.test_passes", Outcome.PASSED, effects=(HELD,)),), STARTED, 0.0301)
+    said = "shop.probes.Pay.test_passes would have sent: billing.charge(cents=100)\n"
+    assert shown("text", held) == f"{shown('text', GOOD)}\n{said}"
     assert shown("text", MIXED) == (
         "FAIL\ntest classes: 2\ntests run: 4\ntests passed: 1\ntests failed: 2\ntests errored: 2\n"
         "time: 1500.000000ms\n\n"

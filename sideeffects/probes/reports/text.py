@@ -27,8 +27,8 @@ def render(results: Results) -> str:
         )
     )
     wrong = ("\n\n".join(probe.line for probe in results.having(bad)) for bad in (Outcome.FAILED, Outcome.ERRORED))
-    ours = (block for block in map("\n".join, _blocks(results)) if block)
-    return "\n\n".join((totals, *wrong, *ours)).rstrip() + "\n"
+    theirs = "\n\n".join((totals, *wrong)).rstrip()
+    return "\n\n".join((theirs, *(block for block in map("\n".join, _blocks(results)) if block))) + "\n"
 
 
 def _blocks(results: Results) -> Iterator[list[str]]:
