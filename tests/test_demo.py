@@ -22,6 +22,7 @@ STEPS = [
     "A run list",
     "One name in a test",
     "If one of them fails",
+    "What was forgotten",
     "Why?",
 ]
 
@@ -95,6 +96,14 @@ def test_the_sweeps_are_shown(transcript: str) -> None:
     assert "charges: 1, orders: 0" in sweeps
     assert re.search(r"^  warehouse\.announce#1 +OSError +passed +passed$", sweeps, flags=re.MULTILINE)
     assert received(sweeps) == ["nothing"]
+
+
+def test_the_forgotten_call_is_refused(transcript: str) -> None:
+    """With the place of it, and the line that declares it; nothing arrived."""
+    step = section(transcript, "What was forgotten")
+    assert "undeclared outside call: rates.shop.invalid by urllib.request.urlopen" in step
+    assert '@side_effect(name="shop.tests.careless.in_euros")' in step
+    assert received(step) == ["nothing"]
 
 
 def test_it_ends_with_a_summary_of_one_screen(transcript: str) -> None:

@@ -258,6 +258,7 @@ def play(stage: Stage) -> None:
         take_an_order_by_phone,
         name_one_effect,
         let_each_effect_fail,
+        find_the_forgotten,
         explain_decisions,
     )
     for step in steps:
@@ -346,6 +347,20 @@ def let_each_effect_fail(stage: Stage) -> None:
         raise Broken("the sweeps do not find what they should find")
     stage.expect()
     stage.out.conclude("a paid order that gets lost is found")
+
+
+def find_the_forgotten(stage: Stage) -> None:
+    """What is not declared."""
+    stage.out.step(
+        "What was forgotten",
+        """Somebody has added a call to a service for exchange rates, and declared nothing. In tests the guard refuses
+        it before a name is looked up, and says which line to write.""",
+    )
+    said = stage.run("-m", "pytest", "-q", "-rP", "--no-header", "shop/tests/test_forgotten.py")
+    if "rates.shop.invalid" not in said or '@side_effect(name="shop.tests.careless.in_euros")' not in said:
+        raise Broken("the guard does not find what was forgotten")
+    stage.expect()
+    stage.out.conclude("the undeclared call is refused")
 
 
 def explain_decisions(stage: Stage) -> None:

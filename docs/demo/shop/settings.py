@@ -50,6 +50,8 @@ else:
 SIDE_EFFECTS: dict[str, object] = {
     # SHOP_FORCE_RUN="sms.send" pytest: lets these out in a whole test run.
     "FORCE_RUN": os.environ.get("SHOP_FORCE_RUN", "").split(),
+    # What reaches outside in a test, and is not declared, is refused.
+    "GUARD": "raise",
 }
 if STAGE == "staging":
     SIDE_EFFECTS["POLICY"] = {

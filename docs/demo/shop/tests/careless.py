@@ -1,5 +1,8 @@
 """A payment and an order as one writes them first. They pass every test in which nothing else happens."""
 
+import json
+import urllib.request
+
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
@@ -24,6 +27,12 @@ def place_order_in_one_go(*, email: str, phone: str, total_cents: int, card_toke
         receipt = CardTerminal().charge(total_cents, card_token)["id"]
         order = Order.objects.create(email=email, phone=phone, total_cents=total_cents, receipt=receipt)
         send_sms(phone, body=f"Thank you for order {order.pk}!")
+
+
+def in_euros(cents: int, currency: str) -> int:
+    """Somebody has added this last week, and declared nothing."""
+    with urllib.request.urlopen(f"https://rates.shop.invalid/{currency}", timeout=5) as response:
+        return round(cents * json.load(response)["rate"])
 
 
 urlpatterns = [path("orders/<int:number>/pay/", pay)]
