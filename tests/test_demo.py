@@ -20,6 +20,7 @@ STEPS = [
     "The shop's own tests",
     "The same order in production",
     "A run list",
+    "Probes on the live shop",
     "One name in a test",
     "If one of them fails",
     "What was forgotten",
@@ -87,6 +88,17 @@ def test_the_listing_and_the_explanations_are_shown(transcript: str) -> None:
     for name in ("card.charge", "mail.confirm_order", "sms.send", "warehouse.announce"):
         assert re.search(rf"^  {re.escape(name)}\s.*effects\.py:\d+", listing, flags=re.MULTILINE), listing
     assert "POLICY" in section(transcript, "Why?")
+
+
+def test_the_probes_show_what_was_held_back(transcript: str) -> None:
+    """A charge among it, with its token redacted; all passed, and nothing arrived."""
+    probes = section(transcript, "Probes on the live shop")
+    assert "  PASS\n  test classes: 2\n  tests run: 2\n  tests passed: 2\n" in probes
+    shown = " ".join(probes.split())
+    assert "Checkout.test_an_order_with_a_card would have sent: card.charge(" in shown
+    assert "token=[redacted]" in shown or "token='[redacted]'" in shown
+    assert "tok_probe" not in probes
+    assert received(probes) == ["nothing"]
 
 
 def test_the_sweeps_are_shown(transcript: str) -> None:

@@ -256,6 +256,7 @@ def play(stage: Stage) -> None:
         run_the_tests,
         place_an_order,
         take_an_order_by_phone,
+        probe_the_live_shop,
         name_one_effect,
         let_each_effect_fail,
         find_the_forgotten,
@@ -321,6 +322,22 @@ def take_an_order_by_phone(stage: Stage) -> None:
     stage.run("manage.py", "remind_unpaid")
     stage.expect(*FOLLOW_UP)
     stage.out.conclude("a mail, and texts from the background")
+
+
+def probe_the_live_shop(stage: Stage) -> None:
+    """Smoke tests in production."""
+    stage.out.step(
+        "Probes on the live shop",
+        """Smoke tests (shop/probes.py) run in production, on the shop's own database. One of them places an order with
+        a card. Its row is rolled back, and what would have left the shop is held back and shown.""",
+    )
+    count = ("manage.py", "shell", "-v0", "-c", "print(Order.objects.count())")
+    before = stage.run(*count, quietly=True)
+    said = stage.run("manage.py", "probe")
+    if "would have sent: card.charge(" not in said or stage.run(*count, quietly=True) != before:
+        raise Broken("a probe does not show what it held back, or its order is still there")
+    stage.expect()
+    stage.out.conclude("nobody was charged, no order stays")
 
 
 def name_one_effect(stage: Stage) -> None:

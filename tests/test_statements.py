@@ -1,0 +1,109 @@
+"""What a statement of SQL is told to be."""
+
+import pytest
+
+from sideeffects.statements import ends_transaction, text_of, writes
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COMMIT",
+        " /* now */ commit work;",
+        "-- first\nROLLBACK",
+        "INSERT INTO a VALUES (1); COMMIT",
+        "BEGIN",
+        "START TRANSACTION",
+        "END",
+        "abort",
+        "PREPARE TRANSACTION 'x'",
+        "ROLLBACK AND CHAIN",
+        "SELECT E'\\''; COMMIT; --'",  # the backslash ends no string here
+        "SELECT '\\'; COMMIT; --'",  # and here it does
+        "SELECT $a$ $b$ $a$; COMMIT",
+        "/*! COMMIT */",  # MySQL executes it
+        "/*!50000 COMMIT */",
+        "(COMMIT)",
+    ],
+)
+def test_what_ends_a_transaction(sql: str) -> None:
+    """Wherever it stands, and whichever way strings are read."""
+    assert ends_transaction(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "SELECT 'a; COMMIT'",
+        'SELECT "commit" FROM a',
+        "SELECT commit FROM a",
+        "SAVEPOINT a",
+        "RELEASE SAVEPOINT a",
+        "ROLLBACK TO SAVEPOINT a",
+        "rollback work to a",
+        "PREPARE a AS SELECT 1",
+        "SELECT CASE WHEN 1 THEN 2 END",
+        "-- commit\nSELECT 1",
+        "DO $$ BEGIN PERFORM 1; END $$",
+        "CREATE TABLE a (b int)",
+    ],
+)
+def test_what_does_not(sql: str) -> None:
+    """Savepoints, words in strings, names and comments."""
+    assert not ends_transaction(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "commits"),
+    [
+        ("CREATE TABLE a (b int)", True),
+        ("alter table a add c int", True),
+        ("TRUNCATE a", True),
+        ("SELECT 1; DROP TABLE a", True),
+        ("LOCK TABLES a WRITE", True),
+        ("SET autocommit = 1", True),
+        ("CREATE TEMPORARY TABLE a (b int)", False),
+        ("INSERT INTO a VALUES ('DROP TABLE a')", False),
+        ("SET NAMES utf8", False),
+    ],
+)
+def test_what_ends_one_where_changing_tables_commits(sql: str, commits: bool) -> None:
+    """On MySQL and Oracle."""
+    assert ends_transaction(sql, ddl_commits=True) is commits
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_write"),
+    [
+        ("SELECT 1", False),
+        ("  (SELECT 1) UNION (SELECT 2)", False),
+        ("WITH a AS (SELECT 1) SELECT * FROM a", False),
+        ("WITH a AS (DELETE FROM b RETURNING *) SELECT * FROM a", True),
+        ("SELECT * FROM a FOR UPDATE", False),
+        ("SELECT * INTO b FROM a", True),
+        ("SELECT replace('a', 'b', 'c')", False),
+        ("PRAGMA table_info(a)", False),
+        ("PRAGMA user_version = 3", True),
+        ("UPDATE a SET b = 1", True),
+        ("SELECT 1; DELETE FROM a", True),
+        ("VACUUM", True),
+        ("SELECT 'insert'", False),
+    ],
+)
+def test_what_writes(sql: str, is_write: bool) -> None:
+    """All that is not known to read."""
+    assert writes(sql) is is_write
+
+
+def test_statements_in_other_spellings() -> None:
+    """Bytes, and objects that spell themselves for a connection."""
+
+    class Spelled:
+        def as_string(self, connection: object) -> str:
+            return f"SELECT {connection}"
+
+    assert text_of("a", None) == "a"
+    assert text_of(b"a", None) == "a"
+    assert text_of(Spelled(), 7) == "SELECT 7"
+    assert text_of(7, None) == "7"
