@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import shlex
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -77,8 +78,10 @@ class _Sweeping:
                 problem = f"{report}\n{self._shown}".rstrip()
             else:
                 first[1].sections.append(("fault sweep", str(report)))
-        if problem:
-            first[1] = self._failed(first[1], problem)
+        if problem and first:
+            first[1] = self._failed("call", problem, first[1].sections)
+        elif problem:
+            first = [self._failed("setup", problem, [])]
         if len(first) == len(_PHASES):
             first[1].duration = self._seconds
         return [*first, *self._leave(nextitem)]
@@ -101,15 +104,17 @@ class _Sweeping:
                 run.fail(f"{report.when}: {_last_line(report)}")
                 self._shown = self._shown or f"\n{run.name}, in full:\n{report.longreprtext}"
 
-    def _failed(self, report: pytest.TestReport, problem: str) -> pytest.TestReport:
-        """The report of a call that has failed, as pytest and its plugins make it: it may be expected to fail."""
+    def _failed(
+        self, when: Literal["setup", "call"], problem: str, sections: list[tuple[str, str]]
+    ) -> pytest.TestReport:
+        """The report of a failure, as pytest and its plugins make it: the test may be expected to fail."""
 
         def fail() -> None:
             pytest.fail(problem, pytrace=False)
 
-        made = pytest.CallInfo.from_call(fail, when="call")
+        made = pytest.CallInfo.from_call(fail, when=when)
         failed: pytest.TestReport = self._item.ihook.pytest_runtest_makereport(item=self._item, call=made)
-        failed.sections = report.sections
+        failed.sections = sections
         return failed
 
     def _leave(self, nextitem: pytest.Item | None) -> list[pytest.TestReport]:

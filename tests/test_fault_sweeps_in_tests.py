@@ -117,6 +117,10 @@ PYTEST = """
     def test_that_calls_nothing(): ...
 
 
+    @fault_sweep(effects="cards.*")
+    def test_that_sweeps_a_name_that_nobody_has(): ...
+
+
     counts = []
 
 
@@ -297,6 +301,7 @@ EXPECTED = {
     "test_asynchronous": "PASSED",
     "test_that_fails_by_itself": "FAILED",
     "test_that_calls_nothing": "FAILED",
+    "test_that_sweeps_a_name_that_nobody_has": "ERROR",
     "test_that_is_not_repeatable": "FAILED",
     "test_whose_teardown_fails": "FAILED",
     "test_that_is_expected_to_fail": "XFAIL",
@@ -321,6 +326,7 @@ def test_under_pytest(project: Project) -> None:
     assert "card.charge#1:Declined:before, in full:" in output
     assert "although no effect fails" in output
     assert "test_that_calls_nothing calls no side effect" in output
+    assert "no declared side effect matches 'cards.*'" in output
     assert "test_that_is_not_repeatable is not repeatable" in output
     assert "teardown: RuntimeError: cannot be torn down" in output
     trace = project.trace

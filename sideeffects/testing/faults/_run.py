@@ -37,10 +37,11 @@ class Run:
         self.has_begun = False
         self.is_skipped = False
         self._expected = expected
-        self._plan = {(fault.effect, fault.number): (fault, fault.error()) for fault in cell}
-        self._met: dict[Fault, Call | None] = {}
+        # By the call's label: what is to be raised may have no hash.
+        self._plan = {fault.label: (fault, fault.error()) for fault in cell}
+        self._met: dict[str, Call | None] = {}
         self._lost: dict[int, Fault] = {}
-        self._struck: list[Fault] = []
+        self._struck: list[str] = []
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._thread = 0
@@ -56,15 +57,15 @@ class Run:
 
     def has_struck(self, fault: Fault) -> bool:
         """Whether that call was made, and has failed."""
-        call = self._met.get(fault)
-        if fault in self._struck:
+        call = self._met.get(fault.label)
+        if fault.label in self._struck:
             return True
         outcome = None if call is None else call.outcome
         return fault.point == "before" and outcome is not None and outcome.error is not None
 
     def has_met(self, fault: Fault) -> bool:
         """Whether that call was made: perhaps it waits for a commit that does not come."""
-        return fault in self._met
+        return fault.label in self._met
 
     def fail(self, problem: str, error: BaseException | None = None) -> None:
         """Note why it failed, once."""
@@ -132,12 +133,13 @@ class Run:
             self._counts[effect.name] += 1
             number = self._counts[effect.name]
             is_ordered = threading.get_ident() == self._thread
-            self.seen.append(Seen(effect, number, decision.mode, is_ordered))
-        planned = self._plan.get((effect.name, number))
+            seen = Seen(effect, number, decision.mode, is_ordered)
+            self.seen.append(seen)
+        planned = self._plan.get(seen.label)
         if planned is None or decision.mode is Mode.RAISE:
             return decision, stub, None
         fault, error = planned
-        self._met[fault] = None
+        self._met[fault.label] = None
         waits = effect.on_commit is not False
         if fault.point == "before":
             reason = f"fault_sweep lets it fail before anything is done ({self.name})"
@@ -150,7 +152,7 @@ class Run:
     def begun(self, call: Call, fault: object) -> None:
         """The call has been written down."""
         assert isinstance(fault, Fault)  # noqa: S101 - it is what `meet` gave
-        self._met[fault] = call
+        self._met[fault.label] = call
         if fault.point == "after":
             self._lost[id(call)] = fault
 
@@ -160,8 +162,8 @@ class Run:
         if fault is None or call.outcome is None or call.outcome.error is not None:
             return
         del self._lost[id(call)]
-        self._struck.append(fault)
-        raise self._plan[fault.effect, fault.number][1]
+        self._struck.append(fault.label)
+        raise self._plan[fault.label][1]
 
 
 def _listed(labels: list[str]) -> str:
