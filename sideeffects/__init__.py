@@ -88,12 +88,13 @@ def _wire(_: object) -> None:
     import_module("sideeffects.wiring")
 
 
-def _guard() -> None:
+def _watch() -> None:
     # Under pytest the plugin does it, when the tests are about to be collected; in what its tests start, this does.
     from importlib import import_module
     from os import environ
     from sys import modules
 
+    import_module("sideeffects.atomic_blocks").install()
     if "SIDE_EFFECTS_GUARD" in environ:
         import_module("sideeffects.guard.children").join()
     elif "_pytest.config" not in modules:
@@ -103,7 +104,7 @@ def _guard() -> None:
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first
 # effect can be declared, as soon as there is a Django whose settings may declare one, and before a task can be
 # published by its name to a worker that knows the effect.
-_state.state.when_latched = _guard
+_state.state.when_latched = _watch
 _test_run.install()
 for _module in ("sideeffects._decorator", "django.conf", "celery"):
     _import_hooks.after_import(_module, _wire)

@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Mapping
 from types import CodeType, MappingProxyType
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from sideeffects import _kinds, _redaction, _showing
 from sideeffects._frozen import Frozen
@@ -157,6 +157,15 @@ def set_racer(index: int) -> None:
     os.environ[RACER_VARIABLE] = str(index)
 
 
+class HasFate(Protocol):
+    """The transactions in which a call was made."""
+
+    @property
+    def fate(self) -> str:
+        """What became of them."""
+        ...
+
+
 class Call:
     """One call of an effect, as written down at the moment of its decision.
 
@@ -186,6 +195,7 @@ class Call:
         "_racer",
         "_run_id",
         "_serial",
+        "_transaction",
     )
 
     def __init__(
@@ -221,6 +231,7 @@ class Call:
         self._process = _process
         self._racer = _racer
         self._outcome: Outcome | None = None
+        self._transaction: HasFate | None = None
         self._is_read = False
         self._is_foreign = False
 
@@ -303,7 +314,15 @@ class Call:
         code = self._code
         if isinstance(code, str):
             return f"{code}:{self._instruction}"
-        return f"{code.co_filename}:{_line_of(code, self._instruction)}"
+        return f"{code.co_filename}:{line_of(code, self._instruction)}"
+
+    @property
+    def site(self) -> tuple[str, str, tuple[Any, ...]]:
+        """The file and the function that called it, and what is the same for all calls from there."""
+        code = self._code
+        if isinstance(code, str):
+            return code, "", (code, self._instruction)
+        return code.co_filename, code.co_qualname, (code, self._instruction)
 
     @property
     def run_id(self) -> str | None:
@@ -353,6 +372,19 @@ class Call:
         if outcome is None or outcome.result is None:
             return outcome
         return outcome._replace(result=self._clean(outcome.result))
+
+    @property
+    def transaction(self) -> str | None:
+        """What became of the transaction in which it was called: `committed`, `rolled back` or `pending`.
+
+        `None` when the application had none open: those in which tests are wrapped do not count. It is known in a test
+        run, in the process that made the call.
+        """
+        return None if self._transaction is None else self._transaction.fate
+
+    def take_transaction(self, transaction: HasFate) -> None:
+        """Note in which transaction it was called."""
+        self._transaction = transaction
 
     def finish(self, outcome: Outcome) -> None:
         """Add the outcome. It can be added once."""
@@ -547,7 +579,7 @@ class Call:
         return frozenset(hidden)
 
 
-def _line_of(code: CodeType, instruction: int) -> int:
+def line_of(code: CodeType, instruction: int) -> int:
     """The line of the instruction at that offset in bytes: `frame.f_lineno`, worked out long after the call."""
     for start, end, line in code.co_lines():
         if start <= instruction < end and line is not None:

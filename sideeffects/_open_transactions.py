@@ -10,6 +10,8 @@ import contextvars
 from types import CodeType
 from typing import Final
 
+from sideeffects._calls import line_of
+
 COMMITTED: Final = "committed"
 ROLLED_BACK: Final = "rolled back"
 PENDING: Final = "pending"
@@ -22,14 +24,14 @@ class Transaction:
         connection: the connection that it is of.
         owner: the block that opened it.
         code: the code that opened it.
-        instruction: the offset in that code, `None` for the code's first line (a decorated function).
+        instruction: the offset in that code, -1 for the code's first line (a decorated function).
         parent: the transaction that this is a part of.
     """
 
     __slots__ = ("_code", "_fate", "_instruction", "connection", "is_open", "owner", "parent")
 
     def __init__(
-        self, connection: object, owner: object, code: CodeType, instruction: int | None, parent: Transaction | None
+        self, connection: object, owner: object, code: CodeType, instruction: int, parent: Transaction | None
     ) -> None:
         self.connection: object = connection
         self.owner: object = owner
@@ -40,14 +42,14 @@ class Transaction:
         self._fate = ""
 
     @property
-    def place(self) -> str:
-        """Where it was opened, as `file:line`."""
-        code, instruction = self._code, self._instruction
-        if instruction is not None:
-            for start, end, line in code.co_lines():
-                if start <= instruction < end and line is not None:
-                    return f"{code.co_filename}:{line}"
-        return f"{code.co_filename}:{code.co_firstlineno}"
+    def file(self) -> str:
+        """The file in which it was opened."""
+        return self._code.co_filename
+
+    @property
+    def line(self) -> int:
+        """The line at which it was opened; of a decorated function, the first."""
+        return line_of(self._code, self._instruction)
 
     @property
     def function(self) -> str:
@@ -93,7 +95,20 @@ def innermost() -> tuple[Transaction, ...]:
     return tuple(found.values())
 
 
-def fate_of(transactions: tuple[Transaction, ...]) -> str | None:
-    """What became of a call's transactions together: one that was rolled back decides, then one that is open."""
-    fates = {transaction.fate for transaction in transactions}
-    return next((fate for fate in (ROLLED_BACK, PENDING, COMMITTED) if fate in fates), None)
+class Transactions:
+    """Those that a call was made in, one for each connection.
+
+    Args:
+        members: at least one.
+    """
+
+    __slots__ = ("_members",)
+
+    def __init__(self, members: tuple[Transaction, ...]) -> None:
+        self._members = members
+
+    @property
+    def fate(self) -> str:
+        """What became of them together: one that was rolled back decides, then one that is open."""
+        fates = {transaction.fate for transaction in self._members}
+        return next(fate for fate in (ROLLED_BACK, PENDING, COMMITTED) if fate in fates)

@@ -9,6 +9,8 @@ from typing import Any, Final, Protocol
 from sideeffects._calls import Call
 from sideeffects._frozen import Frozen
 from sideeffects._handles import Handle
+from sideeffects._policy import Rules
+from sideeffects.errors import SideEffectError
 
 
 class Parcel(Frozen):
@@ -138,6 +140,8 @@ class Plugs:
         #: the call that raised it (its values redacted, with `name`, `run_id`, `is_async`, `arguments` and `scrubbed`).
         #: What it raises is logged, and changes nothing.
         self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
+        #: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
+        self.place: Callable[[Call, Rules, bool], SideEffectError | None] = _nowhere
 
 
 def _no_engine() -> Engine:
@@ -146,6 +150,10 @@ def _no_engine() -> Engine:
 
 def _tell_nobody(error: BaseException, call: Call) -> None:
     del error, call
+
+
+def _nowhere(call: Call, rules: Rules, is_test_run: bool) -> None:
+    del call, rules, is_test_run
 
 
 plugs: Final = Plugs()

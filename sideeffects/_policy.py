@@ -64,8 +64,15 @@ class Rules(Frozen):
     shared: SharedLedger | None = None
     #: What the guard does about calls to the outside that no effect covers.
     guard: GuardRules = NO_GUARD_RULES
+    #: What is done about effects inside open transactions; empty when the settings do not say.
+    transactions: str = ""
     #: Whether these can only change with a notice (so that the fast switch may rely on them).
     settled: bool = False
+
+    @property
+    def watches_transactions(self) -> bool:
+        """Whether a call outside a test run may be of interest because of the transaction that it is made in."""
+        return self.transactions not in ("", "off")
 
 
 class Standing(Frozen):

@@ -22,10 +22,11 @@ from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
 from sideeffects._lineage import Beneath, lineage
+from sideeffects._open_transactions import open_transactions
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub, decide
 from sideeffects._state import EMPTY, Observer, scope, state
-from sideeffects.errors import SideEffectBlocked
+from sideeffects.errors import SideEffectBlocked, SideEffectError
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -118,8 +119,9 @@ def begin(
         and not state.observers
         and shared is None
         and not lineage.get().guards
+        and not open_transactions.get()
     ):
-        if declared.is_direct and own is EMPTY and not ruled.conditions:
+        if declared.is_direct and own is EMPTY and not ruled.conditions and not rules.watches_transactions:
             state.settle(declared, generation, rules)
         return None, mode, None
     if bound is None:
@@ -167,19 +169,22 @@ def begin(
         ledger.append(call)
     if faults is not None and fault is not None:
         faults.begun(call, fault)
-    blocked = None if mode is not _RAISE else SideEffectBlocked(effect.name, call.reason, call.caller, decision.origin)
+    blocked: SideEffectError | None = None
+    if open_transactions.get() and arrival is None:
+        blocked = plugs.place(call, rules, is_test_run)
+    if mode is _RAISE:
+        blocked = SideEffectBlocked(effect.name, call.reason, call.caller, decision.origin)
     if shared is not None and arrival is None:
         _share(shared, call, blocked, is_plain=stub is None and declared.returns is None)
-    if mode is not _EXECUTE:
-        if not is_test_run and logger.isEnabledFor(_INFO):
-            _log(call)
-        if blocked is not None:
-            finish(call, Outcome(None, blocked, 0.0))
-            raise blocked
+    if mode is not _EXECUTE and not is_test_run and logger.isEnabledFor(_INFO):
+        _log(call)
+    if blocked is not None:
+        finish(call, Outcome(None, blocked, 0.0))
+        raise blocked
     return call, mode, stub
 
 
-def _share(shared: SharedLedger, call: Call, blocked: SideEffectBlocked | None, *, is_plain: bool) -> None:
+def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *, is_plain: bool) -> None:
     """Write a call where other processes read it, by one record if its outcome is certain. Else it ends here."""
     __tracebackhide__ = True
     outcome = NO_RESULT if is_plain and call.mode is Mode.RECORD else None

@@ -80,7 +80,7 @@ def _exiting(original: Callable[..., Any], connection_of: Callable[[Any], Any]) 
     return leave
 
 
-def _opener(frame: FrameType | None) -> tuple[CodeType, int | None]:
+def _opener(frame: FrameType | None) -> tuple[CodeType, int]:
     """The code that opened a transaction: the application's line, a function that `atomic` decorates, else Django's."""
     first = frame
     for _ in range(_DEPTH):
@@ -91,7 +91,7 @@ def _opener(frame: FrameType | None) -> tuple[CodeType, int | None]:
             decorated = frame.f_locals.get("func")
             target = getattr(inspect.unwrap(decorated), "__code__", None) if callable(decorated) else None
             if target is not None:
-                return target, None
+                return target, -1
         elif _DJANGO not in code.co_filename and not code.co_filename.startswith(_OURS):
             return code, frame.f_lasti
         frame = frame.f_back

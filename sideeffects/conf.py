@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects import _environment, _import_hooks
+from sideeffects import _environment, _import_hooks, atomic_blocks
 from sideeffects._copying import snapshot
 from sideeffects._frozen import Frozen
 from sideeffects._policy import Rules
@@ -165,6 +165,8 @@ def _load(settings: Any) -> Rules:
         state.ledger.bound = rules.max_calls
         state.shared = rules.shared
         state.disturb()
+        if rules.watches_transactions:
+            atomic_blocks.install()
         state.in_test_run(rules)  # now, so that children which are started before the first call know it too
     return rules
 

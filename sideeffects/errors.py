@@ -63,6 +63,32 @@ class UndeclaredSideEffect(SideEffectError):
         return f"undeclared outside call: {self.what}{by}{at} was refused. Nothing was done.\n{self.advice}".rstrip()
 
 
+class EffectInTransaction(SideEffectError):
+    """An effect was called inside an open transaction, which cannot take it back if it rolls back.
+
+    Args:
+        name: the effect's name.
+        caller: where it was called, as `file:line`.
+        opened: where the transaction was opened.
+        is_refused: whether it was refused, rather than only found.
+    """
+
+    def __init__(self, name: str, caller: str = "", opened: str = "", is_refused: bool = True) -> None:
+        super().__init__(name, caller, opened, is_refused)
+        self.name = name
+        self.caller = caller
+        self.opened = opened
+        self.is_refused = is_refused
+
+    def __str__(self) -> str:
+        what = "was refused, and nothing was executed" if self.is_refused else "cannot be undone if that rolls back"
+        return (
+            f"side effect {self.name!r} was called at {self.caller} inside the transaction opened at {self.opened}: it "
+            f"{what}.\nCall it after the commit: declare it with on_commit=True, or use transaction.on_commit(). If it "
+            f"is meant to be inside, declare it with in_transaction=True."
+        )
+
+
 class UnknownSideEffect(SideEffectError, KeyError):
     """A name or glob that no declared effect has.
 

@@ -83,14 +83,14 @@ class GuardPlugin:
         if run is None:
             return
         if self._is_updating and self._file is not None:
-            lines = [self._update(run, self._file)]
+            sections = [(report.TITLE, [self._update(run, self._file)])]
         else:
-            lines = report.words(run.new(), is_new=self._accepted is not None)
+            sections = report.sections(run.new(), is_new=self._accepted is not None)
             stale = run.stale() if self._is_whole() else ()
             if stale:
-                lines += ([""] if lines else []) + report.stale_words(str(self._file), stale)
-        if lines:
-            terminalreporter.section(report.TITLE)
+                sections.append((report.STALE_TITLE, report.stale_words(str(self._file), stale)))
+        for title, lines in sections:
+            terminalreporter.section(title)
             for line in lines:
                 terminalreporter.write_line(line)
 

@@ -46,6 +46,7 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         # As dj-saferunner read it: whatever counts as true.
         use_sentry=bool(given.get("USE_SENTRY") or saferunner),
         guard=_guard(given.get("GUARD")),
+        transactions=given.get("TRANSACTIONS") or "",
         settled=True,
     )
 
@@ -326,15 +327,13 @@ def _check_guard(value: Any) -> list[str]:
     return spelling.problems(value)
 
 
-def _check_not_yet(*neutral: object) -> Callable[[Any], list[str]]:
-    """For keys whose feature this version lacks: a setting that does nothing would look like safety."""
+_TRANSACTIONS: Final = ("off", "warn", "raise")
 
-    def check(value: Any) -> list[str]:
-        if value in neutral:
-            return []
-        return [f"this version of sideeffects does not have that feature yet, so {value!r} would do nothing"]
 
-    return check
+def _check_transactions(value: Any) -> list[str]:
+    if value in _TRANSACTIONS:
+        return []
+    return [f"must be one of {', '.join(map(repr, _TRANSACTIONS))}, not {value!r}"]
 
 
 #: The keys, each with the number of its problems in `manage.py check` and what finds them.
@@ -350,6 +349,6 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "SENSITIVE": ("E010", _check_sensitive),
     "PROBES": ("E011", check_probes),
     "GUARD": ("E012", _check_guard),
-    "TRANSACTIONS": ("E013", _check_not_yet("off")),
+    "TRANSACTIONS": ("E013", _check_transactions),
 }
 KEYS: Final = tuple(_CHECKS)

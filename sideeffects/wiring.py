@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sideeffects import _import_hooks, _plugs, _reading, conf
+from sideeffects import _import_hooks, _plugs, _reading, conf, hazards
 from sideeffects._calls import Call
 from sideeffects.contrib import celery, django_tasks
 from sideeffects.engines import choice
@@ -35,6 +35,7 @@ def _hook_sentry(sentry_sdk: Any) -> None:
 _plugs.plugs.deferral = DjangoTransactions()
 _plugs.plugs.engine = choice.engine
 _plugs.plugs.report_error = _report_error
+_plugs.plugs.place = hazards.place
 _reading.set_discovery(_discover)
 celery.install()
 django_tasks.install()

@@ -65,7 +65,8 @@ WRONG = [
     ("E012", {"GUARD": {"ALLOW_HOSTS": "db"}}, "ALLOW_HOSTS must be a list, not 'db'"),
     ("E012", {"GUARD": {"ALLOW_HOSTS": ["http://db/"]}}, "'http://db/' is a URL"),
     ("E012", {"GUARD": {"IGNORE": [1]}}, "IGNORE: 1 is no text"),
-    ("E013", {"TRANSACTIONS": "warn"}, "does not have that feature yet"),
+    ("E013", {"TRANSACTIONS": "forbid"}, "must be one of 'off', 'warn', 'raise', not 'forbid'"),
+    ("E013", {"TRANSACTIONS": ["warn"]}, "must be one of"),
 ]
 
 
@@ -113,6 +114,7 @@ def test_all_problems_are_shown_at_once() -> None:
         {"MODE": "record", "POLICY": {"*": "RAISE", "__all__": "execute"}, "TEST_RUN": False, "FORCE_RUN": ""},
         {"LEDGER": {"MAX_CALLS": 5}, "ENGINE": "threads", "SENSITIVE": ["pin"], "USE_SENTRY": False},
         {"PROBES": {}, "GUARD": "off", "TRANSACTIONS": "off", "DECLARE": []},
+        {"TRANSACTIONS": "warn"},
         {"PROBES": {"TOKEN": ["a", "b"], "ALLOWED_IPS": ["::1", "10.0.0.0/8"], "PUBLIC": False, "READ_ONLY": True}},
         {"PROBES": {"CACHE_SECONDS": 0, "TIMEOUT": 2.5, "PARALLEL": 4, "TRUST_X_FORWARDED_FOR": 2, "TOKEN": None}},
     ],

@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from sideeffects._frozen import Frozen
 
+#: The kind of an effect that was called inside an open transaction.
+HAZARD: Final = "transaction"
+
 
 class Finding(Frozen):
     """An undeclared call to the outside world.

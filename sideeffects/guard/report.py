@@ -5,16 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sideeffects.guard.book import Finding, Noted
+from sideeffects.guard.book import HAZARD, Finding, Noted
 
 TITLE: Final = "undeclared side effects"
+STALE_TITLE: Final = "the side effects baseline"
+HAZARDS_TITLE: Final = "side effects in open transactions"
 #: How many call sites are described in full; the rest is one line each.
 _IN_FULL: Final = 20
 _REACHED: Final = {"network": "reached", "process": "started"}
 
 
+def sections(noted: Sequence[Noted], *, is_new: bool = False) -> list[tuple[str, list[str]]]:
+    """The summary of a run: titles and lines; nothing where nothing was found.
+
+    Args:
+        noted: what was found.
+        is_new: whether these are those that the baseline does not accept.
+    """
+    hazards = [item for item in noted if item.finding.kind == HAZARD]
+    others = [item for item in noted if item.finding.kind != HAZARD]
+    both = (TITLE, words(others, is_new=is_new)), (HAZARDS_TITLE, _hazard_words(hazards, is_new=is_new))
+    return [(title, lines) for title, lines in both if lines]
+
+
+def _hazard_words(noted: Sequence[Noted], *, is_new: bool) -> list[str]:
+    if not noted:
+        return []
+    beyond = ", not in the baseline" if is_new else ""
+    lines = [f"Called inside a transaction, which takes none of them back when it rolls back{beyond}:", ""]
+    for item in noted:
+        found = item.finding
+        count = f", {item.count} times" if item.count > 1 else ""
+        refused = ", refused" if found.is_refused else ""
+        lines.append(f"  {found.caller} in {found.function}: {found.what}{count}{refused}")
+        lines.append(f"      the transaction was opened at {found.detail}")
+        lines.append(f"      in {found.test}" if found.test else "      outside of any test")
+    advice = "Call them after the commit: on_commit=True on the effect, or transaction.on_commit()."
+    return [*lines, "", f"{advice} Those that are meant to be inside: in_transaction=True."]
+
+
 def words(noted: Sequence[Noted], *, is_new: bool = False) -> list[str]:
-    """The summary of a run, line by line; nothing where nothing was found.
+    """What was undeclared, line by line; nothing where nothing was found.
 
     Args:
         noted: what was found.

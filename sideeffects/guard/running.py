@@ -128,7 +128,6 @@ class _Reporter:
             return
         fresh = [noted for noted in self._run.findings() if noted.finding.key not in self._printed]
         self._printed |= {noted.finding.key for noted in fresh}
-        lines = report.words(fresh)
-        if lines:
-            stream.write("\n".join(["", report.TITLE.capitalize(), "-" * 70, *lines, "", ""]))
+        for title, lines in report.sections(fresh):
+            stream.write("\n".join(["", title.capitalize(), "-" * 70, *lines, "", ""]))
             stream.flush()
