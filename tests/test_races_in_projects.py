@@ -352,6 +352,7 @@ OLD_TESTS = """
 """
 
 
+@pytest.mark.once
 def test_tests_of_old_pass(project: Project) -> None:
     """Those of django-concurrent-test-helper, whatever they were written for."""
     project.write("test_old.py", OLD_TESTS)
