@@ -273,9 +273,11 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
     """
     parcel = Parcel.from_data(data)
     check_known(parcel.name)
-    function = _reachable(function_of(parcel.name))
+    function: Any = _reachable(function_of(parcel.name))
     declared: Declared = function._self_declared  # noqa: SLF001 - wrapt keeps only such names on the proxy itself
-    wrapped = function.__wrapped__
+    # Since Python 3.13 `classmethod` binds what it is above by itself.
+    wrapped: Any = function.__wrapped__
+    wrapped = MethodType(wrapped, function.__self__) if type(function) is MethodType else wrapped
     instance = getattr(wrapped, "__self__", None)
     decision, stub, call = _decide_again(declared, instance, parcel)
     if decision.mode is Mode.EXECUTE:
@@ -328,8 +330,25 @@ def _found_by_nobody(name: str, wrapped: Callable[..., Any]) -> object:
         return None
     there: object = None
     with contextlib.suppress(Exception):  # it is in no registry, or not where its name says
-        there = getattr(_reachable(function_of(name)).__wrapped__, "__self__", None)
+        found = _reachable(function_of(name))
+        there = getattr(found, "__self__", None) or getattr(found.__wrapped__, "__self__", None)
     return None if there is wrapped.__self__ else wrapped.__self__
+
+
+def check_class_known(function: Any) -> None:
+    """Refuse what is about to be enqueued on a class method that does not know its class.
+
+    Raises:
+        TypeError: `function` stands below `@classmethod`, and this Python binds it without telling it.
+    """
+    held: Any = None
+    with contextlib.suppress(Exception):  # a class that is not where its name says
+        held = vars(_owner_of(function)).get(function.__name__)
+    if isinstance(held, classmethod) and held.__func__ is function:
+        raise TypeError(
+            f"{function.__qualname__}.enqueue does not know its class: since Python 3.13 @classmethod does not tell it "
+            f"to what it stands above. Write @side_effect above @classmethod"
+        )
 
 
 def _reachable(function: Any) -> Any:
@@ -337,7 +356,12 @@ def _reachable(function: Any) -> Any:
     qualname: str = function.__qualname__
     if "." not in qualname or "<locals>" in qualname:
         return function
+    return getattr(_owner_of(function), qualname.rpartition(".")[2])
+
+
+def _owner_of(function: Any) -> Any:
+    """The class that a method was written in, as its module has it."""
     found: Any = importlib.import_module(function.__module__)
-    for name in qualname.split("."):
+    for name in function.__qualname__.split(".")[:-1]:
         found = getattr(found, name)
     return found

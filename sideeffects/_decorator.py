@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 import wrapt
 
 from sideeffects import _registry
-from sideeffects._background import enqueue
+from sideeffects._background import check_class_known, enqueue
 from sideeffects._calls import Decision, SideEffect
 from sideeffects._declared import Declared
 from sideeffects._description import describe_function
@@ -102,6 +102,8 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
 
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
+        if self._self_declared.may_take_class:
+            check_class_known(self)
         return enqueue(self._self_declared, self.__wrapped__, None, args, kwargs)
 
     def __repr__(self) -> str:

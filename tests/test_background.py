@@ -1,6 +1,7 @@
 """The worker's side of the background: what it does with a call that was enqueued in another process."""
 
 import asyncio
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -44,6 +45,13 @@ class Board:
         ran.append(text)
         return cls.__name__, text
 
+    @classmethod
+    @side_effect(name="background.hang", async_ok=True)
+    def hang(cls, text: str) -> tuple[str, str]:
+        """Note that it ran."""
+        ran.append(text)
+        return cls.__name__, text
+
 
 @pytest.fixture(autouse=True)
 def nothing_ran() -> None:
@@ -62,6 +70,7 @@ def arrive(name: str, *, is_forced: bool = False) -> Any:
         ("background.post", "posted hi"),
         ("background.later", "later hi"),
         ("background.pin", ("Board", "hi")),
+        ("background.hang", ("Board", "hi")),
     ],
 )
 def test_a_worker_runs_what_a_test_named(name: str, result: object) -> None:
@@ -97,6 +106,14 @@ def test_an_effect_that_the_worker_does_not_know_is_a_clear_failure() -> None:
     """It is not dropped in silence."""
     with pytest.raises(UnknownSideEffect, match=r"background\.pots.*background\.post"):
         arrive("background.pots")
+
+
+def test_a_class_method_that_is_not_told_its_class_is_refused() -> None:
+    """As Python binds them since 3.13, where `@classmethod` stands above; a first argument would become the class."""
+    bound: Any = MethodType(vars(Board)["hang"].__func__, Board)
+    with pytest.raises(TypeError, match=r"Board\.hang\.enqueue does not know its class: .* Write @side_effect above"):
+        bound.enqueue("hi")
+    assert ran == []
 
 
 def test_what_cannot_travel_is_refused_with_the_argument_named() -> None:

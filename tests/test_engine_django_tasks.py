@@ -114,8 +114,8 @@ class Gateway:
         ran.append(to)
         return to
 
-    @classmethod
     @side_effect(name="gateway.ping", async_ok=True)
+    @classmethod
     def ping(cls, to: str) -> str:
         """Note that it ran."""
         ran.append(to)
@@ -128,7 +128,7 @@ class Backup(Gateway):
 
 def test_what_a_method_is_bound_to_must_be_found_by_a_worker(production: None) -> None:
     """The class that has it is; an instance or a subclass is refused when the call is enqueued."""
-    store.add(Gateway.ping.effect, vars(Gateway)["ping"].__func__)
+    store.add(Gateway.ping.effect, vars(Gateway)["ping"])
     store.add(Gateway.send.effect, vars(Gateway)["send"])
     assert Gateway.ping.enqueue("ann").result(1) == "Gateway ann"
     with pytest.raises(TypeError, match=r"'gateway.send' cannot be enqueued: it is a method, and .* the Gateway that"):
