@@ -188,9 +188,14 @@ def test_declared_functions_are_left_out(audit: Callable[..., dict[str, list[str
                 @classmethod
                 @side_effect
                 def send(cls, url):
-                    self._send(url)
                     cls._send(url)
                     _used_by_both(url)
+
+                @side_effect
+                def ask(self, url):
+                    return self._ask(url)
+
+                def _ask(self, url): return requests.get(url)
 
                 @classmethod
                 def _send(cls, url): requests.post(url)

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from sideeffects import Calls, capture, forbid, force_run, run_side_effects, side_effect, stub
+from sideeffects import (
+    Calls,
+    SideEffectBlocked,
+    capture,
+    forbid,
+    force_run,
+    run_side_effects,
+    side_effect,
+    stub,
+)
 from sideeffects.errors import SideEffectFault, UnknownSideEffect
 from sideeffects.testing import (
     FaultSweepError,
@@ -17,6 +26,7 @@ from sideeffects.testing import (
     NotRepeatable,
     ScenarioFails,
     UnknownFaultCell,
+    current_fault,
     fault_sweep,
     isolated_registry,
 )
@@ -185,6 +195,28 @@ def test_a_refused_call_stays_refused(shop: Shop) -> None:
 
     assert {result.cell[0].effect for result in report.cells} == {"sms.send"}
     assert shop.done == []
+
+
+def test_a_call_that_is_refused_when_it_is_to_fail_stays_refused(shop: Shop) -> None:
+    """What comes later in a run may be decided otherwise than in the first one."""
+    refused: list[str | None] = []
+
+    def scenario() -> None:
+        shop.send("ann")
+        with forbid("card.charge") if current_fault() else contextlib.nullcontext():
+            try:
+                shop.charge(1)
+            except SideEffectBlocked:
+                refused.append(current_fault())
+
+    report = fault_sweep(scenario, points="before")
+
+    assert [(result.cell[0].effect, result.status) for result in report.cells] == [
+        ("sms.send", "passed"),
+        ("sms.send", "passed"),
+        ("card.charge", "not reached"),
+    ]
+    assert refused == ["card.charge#1:CardDeclined:before"]
 
 
 def test_the_fault_itself_may_come_out_and_others_may_not(shop: Shop) -> None:

@@ -136,10 +136,12 @@ class Run:
             seen = Seen(effect, number, decision.mode, is_ordered)
             self.seen.append(seen)
         planned = self._plan.get(seen.label)
-        if planned is None or decision.mode is Mode.RAISE:
+        if planned is None:
             return decision, stub, None
         fault, error = planned
         self._met[fault.label] = None
+        if decision.mode is Mode.RAISE:
+            return decision, stub, None
         waits = effect.on_commit is not False
         if fault.point == "before":
             reason = f"fault_sweep lets it fail before anything is done ({self.name})"

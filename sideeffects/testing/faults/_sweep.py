@@ -163,5 +163,5 @@ def _why_missed(run: Run, fault: Fault) -> str:
         return f"{fault.label} was not called"
     return (
         f"{fault.label} was called and has no outcome of its own: it waits for a commit that does not come (let it "
-        f"come: captureOnCommitCallbacks(execute=True)), it was stubbed to fail, or it is never finished"
+        f"come: captureOnCommitCallbacks(execute=True)), it was refused or stubbed to fail, or it is never finished"
     )
