@@ -11,7 +11,7 @@ import functools
 import inspect
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from types import CodeType, TracebackType
 from typing import Any, Final
 
@@ -103,16 +103,26 @@ def _generator(
     __tracebackhide__ = True
     call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
     if mode is not Mode.EXECUTE:
-        return _given(answer(declared, call, stub, args, kwargs))
+        value = answer(declared, call, stub, args, kwargs)
+        return value if inspect.isgenerator(value) else (item for item in _items(value, code))
     generator = wrapped(*args, **kwargs)
     return generator if call is None else _driven(call, generator)
 
 
-def _given(value: Any) -> Generator[Any, Any, Any]:
-    """What a recorded generator yields: the items of the stub; nothing without one."""
-    if inspect.isgenerator(value):
-        return value
-    return (item for item in (() if value is None else value))
+#: What `@contextmanager` and `@asynccontextmanager` call a generator function from.
+_OF_MANAGERS: Final = contextlib._GeneratorContextManagerBase.__init__.__code__  # noqa: SLF001
+
+
+def _items(value: Any, code: CodeType) -> Iterable[Any]:
+    """What a recorded generator yields: the items of the stub; nothing without one.
+
+    Where the effect stands below `@contextmanager` that is no way to enter a block: there it yields `None` once, as a
+    recorded context manager does.
+    """
+    if value is not None:
+        items: Iterable[Any] = value
+        return items
+    return (None,) if code is _OF_MANAGERS else ()
 
 
 def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -164,7 +174,7 @@ async def _async_generator(
             async for item in value:
                 yield item
         else:
-            for item in () if value is None else value:
+            for item in _items(value, code):
                 yield item
         return
     generator = wrapped(*args, **kwargs)

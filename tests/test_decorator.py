@@ -829,6 +829,38 @@ async def test_a_recorded_async_context_manager_enters_nothing() -> None:
     assert door.log == []
 
 
+async def test_a_generator_below_contextmanager_enters_nothing_either() -> None:
+    """`@contextmanager` above the effect: the block runs all the same, and what it raises comes out of it."""
+    opened: list[str] = []
+
+    @contextlib.contextmanager
+    @side_effect(name="below")
+    def below() -> Iterator[str]:
+        opened.append("below")
+        yield "open"
+
+    @contextlib.asynccontextmanager
+    @side_effect(name="async-below")
+    async def async_below() -> AsyncIterator[str]:
+        opened.append("async below")
+        yield "open"
+
+    with below() as value:
+        assert value is None
+    async with async_below() as value:
+        assert value is None
+    with stub("*", returns=["stubbed"]), below() as value:
+        assert value == "stubbed"
+    with pytest.raises(LookupError), below():
+        raise LookupError
+    with pytest.raises(LookupError):
+        async with async_below():
+            raise LookupError
+    assert opened == []
+    with force_run("*"), below() as value:
+        assert value == "open"
+
+
 @pytest.mark.parametrize("suppresses", [True, False])
 async def test_an_executing_context_manager_sees_the_exception_of_its_block(suppresses: bool) -> None:
     """What the block raises goes through the manager, which may suppress it; the outcome tells."""
