@@ -79,8 +79,4 @@ class Beneath:
 def handed_on() -> Lineage:
     """The lineage of work that is handed to a pool at this moment."""
     own = lineage.get()
-    if watching.is_on:
-        place = watching.locate()
-        if place is not None:
-            return Lineage(own.effect, place, own.guards)
-    return own
+    return Lineage(own.effect, watching.locate(), own.guards) if watching.is_on else own

@@ -5,7 +5,7 @@ says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about seven minutes
     make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
-                                         probes, imports, plugin
+                                         probes, imports, plugin, guard
 """
 
 import importlib.util
@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import guards
 import processes
 import wrapt
 from timing import BARE, above, ratio
@@ -26,7 +27,19 @@ from timing import BARE, above, ratio
 from tests.postgres_server import postgres_server
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("executing", "recording", "growth", "run_lists", "ledgers", "races", "faults", "probes", "imports", "plugin")
+PARTS = (
+    "executing",
+    "recording",
+    "growth",
+    "run_lists",
+    "ledgers",
+    "races",
+    "faults",
+    "probes",
+    "imports",
+    "plugin",
+    "guard",
+)
 
 missed = []
 
@@ -266,6 +279,19 @@ def plugin():
     line("a test with it, of one where wrapt is imported", each["the plugin"] / each["wrapt"])
     line("microseconds per test, without it", each["nothing"] * 1000)
     line("milliseconds that starting takes longer", taken["the plugin", 1] - taken["nothing", 1])
+
+
+def guard():
+    with tempfile.TemporaryDirectory() as folder:
+        each = guards.suites(folder)
+    for runner in ("Django's runner", "pytest"):
+        heading(f"The guard, {processes.TESTS:,} trivial Django tests under {runner}, processor time of whole runs")
+        off = each[runner, "off"]
+        line("a test with it, of one where it is off", each[runner, "warn"] / off, 1.03)
+        line("a test where it is off, of one without sideeffects", off / each[runner, "nothing"], 1.02)
+        if runner == "pytest":
+            line("a test with it, of one with pytest-socket", each[runner, "warn"] / each[runner, "pytest-socket"])
+        line("microseconds per test, without either", each[runner, "nothing"] * 1000)
 
 
 if __name__ == "__main__":
