@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call
@@ -142,6 +143,11 @@ class Plugs:
         self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
         #: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
         self.place: Callable[[Call, Rules, bool], SideEffectError | None] = _nowhere
+
+
+#: Told of an error of what waits for a commit, in place of whoever commits: set while a run list that swallows errors
+#: hands over a task.
+late_errors: Final[ContextVar[Callable[[Exception], object] | None]] = ContextVar("sideeffects_late", default=None)
 
 
 def _no_engine() -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import sys
 import time
 import traceback
@@ -15,7 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 from sideeffects import _background
 from sideeffects._arrivals import Arrival, arriving
 from sideeffects._calls import Call, Decision, Mode, Outcome
-from sideeffects._plugs import plugs
+from sideeffects._plugs import late_errors, plugs
 from sideeffects._policy import EXECUTED, Stub
 from sideeffects._runtime import alias_of, begin, finish, logger
 from sideeffects._state import state
@@ -144,6 +145,13 @@ def _run(run_id: str, entries: list[_Entry], swallow: bool, code: CodeType, inst
     errors: list[Exception] = []
     swallowed: set[int] = set()
     written: set[int] = set()
+
+    def keep(error: Exception, index: int, call: Call | None) -> None:
+        _, task, kwargs, is_async = entries[index]
+        errors.append(error)
+        _note(error, f"tasks[{index}] ({task.name}) of run list {run_id!r}")
+        _report(error, index, call or _call_for(error, task, kwargs, code, instruction, is_async, run_id))
+
     for index, (given, task, kwargs, is_async) in enumerate(entries):
         declared = task.declared
         call: Call | None = None
@@ -160,7 +168,8 @@ def _run(run_id: str, entries: list[_Entry], swallow: bool, code: CodeType, inst
             elif savepoint is None:
                 results.append(_execute(task, call, kwargs, is_async, run_id))
             else:
-                with savepoint():
+                # What waits for the commit fails when there is no list any more.
+                with savepoint(), _late_errors_to(functools.partial(keep, index=index, call=call)):
                     result = _execute(task, call, kwargs, is_async, run_id)
                 results.append(result)
         except BaseException as error:
@@ -181,9 +190,7 @@ def _run(run_id: str, entries: list[_Entry], swallow: bool, code: CodeType, inst
                 )
                 raise
             swallowed.add(index)
-            errors.append(error)
-            _note(error, f"tasks[{index}] ({task.name}) of run list {run_id!r}")
-            _report(error, index, call or _call_for(error, task, kwargs, code, instruction, is_async, run_id))
+            keep(error, index, call)
     return RunResult(results, recorded, errors)
 
 
@@ -323,6 +330,15 @@ def _tell_of_the_end(error: BaseException, stopped: StoppedRun) -> None:
     _note(error, str(stopped))
     with contextlib.suppress(Exception):  # an exception that takes no attributes
         cast(Any, error).run_list = stopped
+
+
+@contextlib.contextmanager
+def _late_errors_to(keep: Callable[[Exception], object]) -> Iterator[None]:
+    token = late_errors.set(keep)
+    try:
+        yield
+    finally:
+        late_errors.reset(token)
 
 
 def _call_for(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from sideeffects._calls import Call
+from sideeffects._plugs import late_errors
 from sideeffects._state import state
 
 
@@ -17,12 +19,18 @@ class Deferred:
         self.call = call
         self.has_run = False
         self._work = work
+        self._late_errors = late_errors.get()
 
     def __call__(self) -> None:
         """Run it: the transaction has committed."""
         # `captureOnCommitCallbacks(execute=True)` does so too, and leaves it among the connection's callbacks.
         self.has_run = True
-        self._work()
+        try:
+            self._work()
+        except Exception as error:
+            if self._late_errors is None or isinstance(error, CancelledError):
+                raise
+            self._late_errors(error)
 
 
 class DjangoTransactions:

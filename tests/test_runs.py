@@ -567,6 +567,25 @@ def test_a_failing_task_does_not_poison_the_transaction(production: None, table:
     assert names_in_table() == ["a", "c", "d"]
 
 
+def test_what_fails_after_the_commit_is_swallowed_too(
+    production: None, table: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody who commits hears of it, what waits besides runs, and `errors` has it by then; interrupts get through."""
+    failing = side_effect(name="sms.fail", on_commit=True)(fail)
+    waiting = side_effect(name="sms.send", on_commit=True)(send)
+    with transaction.atomic():
+        result = run_side_effects("r", [(failing, {}), (waiting, {"to": "ann"})], swallow=True)
+        assert result.errors == []
+    assert ran == [("ann", "hello")]
+    assert [type(error) for error in result.errors] == [ValueError]
+    assert result.errors[0].__notes__ == ["tasks[0] (sms.fail) of run list 'r'"]
+    assert caplog.text.count("tasks[0] (sms.fail) failed") == 1
+
+    for swallow, kind in ((False, ValueError), (True, KeyboardInterrupt), (True, concurrent.futures.CancelledError)):
+        with pytest.raises(kind), transaction.atomic():
+            run_side_effects("r", [(failing, {"how": kind})], swallow=swallow)
+
+
 def test_without_a_transaction_or_swallowing_there_are_no_savepoints(production: None, table: None) -> None:
     """And none for what is only recorded: a list costs no queries of its own."""
     statements: list[str] = []
