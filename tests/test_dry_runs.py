@@ -127,6 +127,28 @@ def test_callbacks_run_where_the_block_would_have_committed(database: Database, 
     assert len(plan) == 1
 
 
+def test_the_plan_says_what_a_rollback_prevents(database: Database, send: Any) -> None:
+    """Effects that wait for a commit which never comes do not count; others happen although it rolls back."""
+
+    @side_effect(name="mail.confirm", on_commit="dry")
+    def confirm() -> None:
+        """Confirm."""
+
+    with dry_run() as plan:
+        with database.atomic():
+            confirm()
+        with pytest.raises(ZeroDivisionError), database.atomic():
+            confirm()
+            send("+1")
+            raise ZeroDivisionError
+    assert plan.counts == {"mail.confirm": 1, "sms.send": 1}
+    lines = str(plan).splitlines()
+    assert lines[0] == "2 effects would have happened, in this order:"
+    assert not lines[1].endswith("]")
+    assert lines[2].endswith("[never, its transaction rolled back]")
+    assert lines[3].endswith("[although its transaction rolled back]")
+
+
 def test_durable_transactions_are_durable_for_the_block(database: Database) -> None:
     """They may be outermost, and nowhere else: as without the dry run."""
     with dry_run():

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from sideeffects import _propagation
+from sideeffects import _propagation, atomic_blocks
 from sideeffects._calls import Decision, Mode
 from sideeffects._lineage import Lineage, lineage
 from sideeffects._open_transactions import open_transactions
@@ -88,6 +88,7 @@ class DryRun(Holder):
         threads.install()
         outside.install()
         hook.install()
+        atomic_blocks.install()
         _propagation.install()
         held: dict[int, HeldConnection] = {}
         for alias in connections:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call
+from sideeffects._open_transactions import ROLLED_BACK
 from sideeffects._showing import describe, jsonable
 from sideeffects.dryrun.writes import KINDS, Writes
 
@@ -16,6 +17,8 @@ class Planned(Protocol):
     """What is shown of a plan; see `Plan`."""
 
     def __iter__(self) -> Iterator[Call]: ...
+
+    def __len__(self) -> int: ...
 
     @property
     def dropped(self) -> int:
@@ -47,21 +50,42 @@ def as_text(plan: Planned) -> str:
     return "\n".join([*_effects(plan), "", *_writes(plan), *_refusals(plan)])
 
 
-def _effects(plan: Planned) -> Iterator[str]:
+def never_happens(call: Call) -> bool:
+    """Whether a call would have waited for a commit that never came."""
+    return call.transaction == ROLLED_BACK and call.effect.on_commit is not False
+
+
+def remark_on(call: Call) -> str:
+    """What is to be said of a call whose transaction rolled back; empty for others."""
+    if call.transaction != ROLLED_BACK:
+        return ""
+    return "never, its transaction rolled back" if never_happens(call) else "although its transaction rolled back"
+
+
+def _numbered(plan: Planned) -> Iterator[tuple[int, Call]]:
     calls = list(plan)
+    return enumerate(calls, plan.dropped + 1)
+
+
+def _effects(plan: Planned) -> Iterator[str]:
     total = sum(plan.counts.values())
-    if not total:
+    if not len(plan):
         yield "No effect would have happened."
         return
-    yield f"{_number(total, 'effect')} would have happened, in this order:"
+    yield (
+        f"{_number(total, 'effect')} would have happened, in this order:" if total else "No effect would have happened:"
+    )
     if plan.dropped:
         yield f"  ({plan.dropped} earlier ones are counted, but not kept: SIDE_EFFECTS['LEDGER']['MAX_CALLS'])"
-    width = len(str(total))
-    for position, call in enumerate(calls, total - len(calls) + 1):
-        yield f"  {position:>{width}}. {call.name}({arguments_of(call)})  {place_of(call)}"
-    yield ""
-    yield "How often:"
-    yield from _table([[name, str(count)] for name, count in plan.counts.items()])
+    width = len(str(plan.dropped + len(plan)))
+    for position, call in _numbered(plan):
+        remark = remark_on(call)
+        shown = f"  {position:>{width}}. {call.name}({arguments_of(call)})  {place_of(call)}"
+        yield f"{shown}  [{remark}]" if remark else shown
+    if total:
+        yield ""
+        yield "How often:"
+        yield from _table([[name, str(count)] for name, count in plan.counts.items()])
 
 
 def _writes(plan: Planned) -> Iterator[str]:
@@ -113,17 +137,14 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 
 def as_markdown(plan: Planned) -> str:
     """For a pull request or a ticket."""
-    total = sum(plan.counts.values())
     lines = ["## Effects", ""]
-    if not total:
+    if not len(plan):
         lines.append("No effect would have happened.")
     else:
-        lines += ["| # | effect | arguments | called at |", "|---|---|---|---|"]
-        calls = list(plan)
-        lines += [
-            f"| {position} | {_cell(call.name)} | {_cell(arguments_of(call))} | {_cell(place_of(call))} |"
-            for position, call in enumerate(calls, total - len(calls) + 1)
-        ]
+        lines += ["| # | effect | arguments | called at | |", "|---|---|---|---|---|"]
+        for position, call in _numbered(plan):
+            cells = map(_cell, (call.name, arguments_of(call), place_of(call), remark_on(call)))
+            lines.append(f"| {position} | {' | '.join(cells)} |")
         lines += ["", "| effect | how often |", "|---|---|"]
         lines += [f"| {_cell(name)} | {count} |" for name, count in plan.counts.items()]
     lines += ["", "## Rows", ""]
@@ -149,8 +170,6 @@ def _cell(text: str) -> str:
 
 def as_data(plan: Planned) -> dict[str, Any]:
     """For programs."""
-    calls = list(plan)
-    total = sum(plan.counts.values())
     return {
         "effects": [
             {
@@ -159,8 +178,10 @@ def as_data(plan: Planned) -> dict[str, Any]:
                 "arguments": {name: jsonable(value) for name, value in call.arguments.items()},
                 "caller": place_of(call),
                 "is_async": call.is_async,
+                "transaction": call.transaction,
+                "happens": not never_happens(call),
             }
-            for position, call in enumerate(calls, total - len(calls) + 1)
+            for position, call in _numbered(plan)
         ],
         "counts": dict(plan.counts),
         "not_kept": plan.dropped,

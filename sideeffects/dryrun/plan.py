@@ -9,7 +9,7 @@ from types import MappingProxyType
 from sideeffects._calls import Call
 from sideeffects._ledger import Ledger
 from sideeffects._reading import Calls
-from sideeffects.dryrun.formats import as_text
+from sideeffects.dryrun.formats import as_text, never_happens
 from sideeffects.dryrun.refusals import Refusals
 from sideeffects.dryrun.writes import Writes
 
@@ -43,8 +43,12 @@ class Plan(Calls):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How often each effect would have happened, by name; also of calls that are no longer kept."""
-        return MappingProxyType(dict(sorted(self._ledger.counts.items())))
+        """How often each effect would have happened, by name; also of calls that are no longer kept.
+
+        Calls that would have waited for a commit which never came do not count.
+        """
+        counts = self._ledger.counts - Counter(call.name for call in self._source()[0] if never_happens(call))
+        return MappingProxyType(dict(sorted(counts.items())))
 
     @property
     def writes(self) -> tuple[Writes, ...]:
