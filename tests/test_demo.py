@@ -20,6 +20,7 @@ STEPS = [
     "The shop's own tests",
     "The same order in production",
     "A run list",
+    "A dry run",
     "Probes on the live shop",
     "One name in a test",
     "If one of them fails",

@@ -256,6 +256,7 @@ def play(stage: Stage) -> None:
         run_the_tests,
         place_an_order,
         take_an_order_by_phone,
+        run_a_command_dry,
         probe_the_live_shop,
         name_one_effect,
         let_each_effect_fail,
@@ -324,6 +325,23 @@ def take_an_order_by_phone(stage: Stage) -> None:
     stage.out.conclude("a mail, and texts from the background")
 
 
+def run_a_command_dry(stage: Stage) -> None:
+    """What would happen, and nothing of it."""
+    stage.out.step(
+        "A dry run",
+        """Should Bob's order be cancelled? The command runs for real, on the shop's database: it deletes the order,
+        and where it would have committed, its callbacks send texts. Then everything is rolled back.""",
+    )
+    said = stage.run("manage.py", "dry_run", "cancel_unpaid")
+    if "default  shop_order  1 deleted" not in said or "1. sms.send(to='+44 20 7946 0001'" not in said:
+        raise Broken("the plan lacks what the command would have done")
+    stage.expect()
+    still = stage.run("manage.py", "shell", "-v0", "-c", "print(Order.objects.unpaid().count(), 'unpaid')")
+    if "1 unpaid" not in still:
+        raise Broken("the dry run has kept something")
+    stage.out.conclude("a plan, and Bob still has his order")
+
+
 def probe_the_live_shop(stage: Stage) -> None:
     """Smoke tests in production."""
     stage.out.step(
@@ -357,9 +375,12 @@ def let_each_effect_fail(stage: Stage) -> None:
     stage.out.step(
         "If one of them fails",
         """An order that is all in one transaction is run again for each of its effects, which fails this time. When
-        the text cannot be sent, the order is taken back and the charge stays. Below it, the shop's own way.""",
+        the text cannot be sent, the order is taken back and the charge stays. Below it, the shop's own way. At its end
+        the test run names the effects that it has seen inside a transaction.""",
     )
     said = stage.run("-m", "pytest", "-q", "-rP", "--no-header", "shop/tests/test_when_one_fails.py")
+    if "the transaction was opened at shop/tests/careless.py" not in said:
+        raise Broken("effects inside a transaction are not found")
     if not re.search(r"^sms\.send#1 +OSError +FAILED$", said, flags=re.MULTILINE) or "6 cells, 6 passed" not in said:
         raise Broken("the sweeps do not find what they should find")
     stage.expect()

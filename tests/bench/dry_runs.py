@@ -41,6 +41,9 @@ def main():
             class Meta:
                 app_label = "bench"
 
+            def __str__(self):
+                return self.name
+
         @side_effect(name="bench.send")
         def send(number):
             """Send."""
