@@ -4,6 +4,7 @@ import pickle
 import sys
 import time
 import types
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -128,9 +129,18 @@ def test_a_racer_that_fails_before_the_gate_keeps_nobody_waiting() -> None:
 
 def test_a_racer_that_hangs_before_the_gate_keeps_nobody_waiting_for_good() -> None:
     """It is killed at its time; those who stand at the gate are not late, and start then."""
-    race = Race(timeout=0.5)
+    race = Race(timeout=1)
     result = race.make_concurrent_calls((race_project.add, {"a": race_project.Tardy()}), (race_project.simple, {}))
-    assert "was killed after 0.5 s before the start" in str(result[0])
+    assert "was killed after 1 s before the start" in str(result[0])
+    assert result.successes == [True]
+
+
+def test_a_module_that_ends_the_process_ends_its_racer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not the fork server: it imports only what the test has imported."""
+    (tmp_path / "ends_the_process.py").write_text("import os\n\nos._exit(9)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = make_concurrent_calls(("ends_the_process:f", {}), (race_project.simple, {}))
+    assert "ended itself with exit code 9" in str(result[0])
     assert result.successes == [True]
 
 

@@ -81,12 +81,15 @@ def _packed(calls: Sequence[Call]) -> tuple[list[bytes], list[int]]:
 
 
 def _modules(calls: Sequence[Call]) -> list[str]:
-    """The modules of the functions, which the fork server imports once for all races."""
+    """The modules of the functions, which the fork server imports once for all races.
+
+    Those that the test has not imported are left to the racers: they may hang, or end the process.
+    """
     names = {
         function.partition(":")[0] if isinstance(function, str) else getattr(function, "__module__", None)
         for function, _ in calls
     }
-    return sorted(name for name in names if isinstance(name, str) and can_be_imported(name))
+    return sorted(name for name in names if isinstance(name, str) and name in sys.modules and can_be_imported(name))
 
 
 def _deliver(mails: Sequence[bytes]) -> None:
