@@ -8,7 +8,7 @@ import functools
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Final, NamedTuple, cast
@@ -333,7 +333,7 @@ def _tell_of_the_end(error: BaseException, stopped: StoppedRun) -> None:
 
 
 @contextlib.contextmanager
-def _late_errors_to(keep: Callable[[Exception], object]) -> Iterator[None]:
+def _late_errors_to(keep: Callable[[Exception], object]) -> Generator[None]:
     token = late_errors.set(keep)
     try:
         yield
