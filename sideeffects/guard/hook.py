@@ -27,6 +27,9 @@ from sideeffects.guard.events import NETWORK, READERS, STARTS, Reach, Reader
 
 logger: Final = logging.getLogger("sideeffects")
 
+#: unittest, and pytest for its test cases, leave the frames of such modules out of tracebacks.
+__unittest = True
+
 
 class Listeners:
     """What hears of findings, besides the books.

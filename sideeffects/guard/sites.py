@@ -158,6 +158,8 @@ def called_at(site: Site) -> tuple[str, str]:
     module, function = site.inner_module, site.inner.co_qualname
     if "<" in function or not module:
         return module, ""
+    if function.endswith(".__init__"):
+        return f"{module}.{function.removesuffix('.__init__')}", ""
     return f"{module}.{function}", f"{module}:{function}"
 
 
