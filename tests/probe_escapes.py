@@ -273,6 +273,73 @@ ESCAPES = '''
             effects.attempt("after the timeout")
 
 
+    class HangsHolding(SmokeTest):
+        timeout = 0.4
+
+        def test_hold(self):
+            insert("default")
+            insert("other")
+            time.sleep(6)
+
+
+    class HangsInSQLite(SmokeTest):
+        timeout = 0.4
+
+        def test_query(self):
+            insert("default")
+            with connections["default"].cursor() as cursor:
+                cursor.execute("WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT max(n) FROM a")
+
+
+    class HangsInPython(SmokeTest):
+        """Inside SQLite, which calls a function in Python all the time."""
+
+        timeout = 0.4
+
+        def test_function(self):
+            insert("default")
+            connections["default"].connection.create_function("slowly", 1, lambda n: time.sleep(0.001) or n + 1)
+            with connections["default"].cursor() as cursor:
+                cursor.execute(
+                    "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT slowly(n) FROM a) SELECT max(n) FROM a"
+                )
+
+
+    class HangsBetweenRows(SmokeTest):
+        timeout = 0.4
+
+        def test_rows(self):
+            def rows():
+                yield ["escaped"]
+                time.sleep(1)
+                yield ["escaped"]
+                effects.note("attempted", "a late row")
+
+            with connections["default"].cursor() as cursor:
+                cursor.cursor.executemany("INSERT INTO shop_row (name) VALUES (?)", rows())
+
+
+    class IsFree(SmokeTest):
+        """While those still hang."""
+
+        def sessions(self):
+            with connections["other"].cursor() as cursor:
+                cursor.execute("SELECT pg_stat_clear_snapshot()")
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND pid <> pg_backend_pid()"
+                )
+                return cursor.fetchone()[0]
+
+        def test_free(self):
+            insert("default")
+            until = time.monotonic() + 5
+            while self.sessions() and time.monotonic() < until:  # the server takes a moment
+                time.sleep(0.02)
+            self.assertEqual(self.sessions(), 0)
+            time.sleep(1.2)  # until the late rows have been tried
+
+
     class Awaited(SmokeTest):
         async def setUp(self):
             pass

@@ -154,6 +154,15 @@ def test_what_hangs_does_not_keep_the_command(run: ProbeRun) -> None:
     assert run.seconds < 30
 
 
+def test_what_hangs_holds_no_database(run: ProbeRun) -> None:
+    """While its thread still hangs others can write, and the server has no session of it."""
+    assert run.message("HangsHolding.test_hold") == "it took longer than its timeout of 0.4 s"
+    assert run.outcome("HangsInSQLite.test_query") == "errored"
+    assert run.outcome("HangsInPython.test_function") == "errored"
+    assert run.outcome("HangsBetweenRows.test_rows") == "errored"
+    assert run.message("IsFree.test_free") == ""
+
+
 def test_nothing_asynchronous_passes_unseen(run: ProbeRun) -> None:
     """`unittest` would let it pass without having run it."""
     assert "setUp of Awaited is async, and nobody would await it" in run.message("Awaited.test_never")

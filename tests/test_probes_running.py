@@ -309,6 +309,100 @@ def test_probes_that_wait_run_together(project: ProbeProject) -> None:
     assert project.probe("--tag", "waits", "--parallel", "1")["time"] >= 2000
 
 
+PROGRAM = """
+    import threading
+    import time
+
+    import django
+
+    django.setup()
+    from sideeffects import probes
+    from sideeffects._state import state
+    from sideeffects.probes.case import specs_of
+    from sideeffects.probes.specs import Found
+
+    MAY_END = threading.Event()
+
+
+    class Hangs(probes.SmokeTest):
+        timeout = 0.2
+
+        def test_it(self):
+            MAY_END.wait(30)
+
+
+    def run():
+        [result] = probes.ProbeRunner().run(Found(tuple(specs_of(Hangs, "", "")))).probes
+        print(f"{result.outcome}: {result.message}")
+
+
+    run()
+    run()
+    MAY_END.set()
+    while any(thread.name == "probe" for thread in threading.enumerate()):
+        time.sleep(0.01)
+    run()
+    print(state.in_test_run())
+"""
+
+
+@pytest.mark.processes
+def test_a_probe_that_still_hangs_is_not_started_again(project: ProbeProject) -> None:
+    """Threads do not pile up when somebody asks every minute. Once it has ended, it is run as any other."""
+    assert project.program(PROGRAM, environment={"DJANGO_SETTINGS_MODULE": "config"}).splitlines() == [
+        "errored: it took longer than its timeout of 0.2 s",
+        "errored: it still hangs since an earlier run, and was not started again",
+        "passed: ",
+        "False",
+    ]
+
+
+POOLED = """
+    import time
+
+    from shop.models import Row
+    from sideeffects.probes import SmokeTest
+
+
+    class Pooled(SmokeTest):
+        def setUp(self):
+            Row.objects.using("other").count()
+            time.sleep(0.1)
+
+
+    for number in range(8):
+        setattr(Pooled, f"test_{number}", lambda self: None)
+"""
+
+
+@pytest.mark.processes
+def test_a_pool_of_connections_is_not_used_up(tmp_path: Path, postgres: dict[str, Any]) -> None:
+    """Each probe gives its connection back, without what it did to it; more workers than connections get along."""
+    pytest.importorskip("psycopg_pool")
+    made = ProbeProject(tmp_path, {**postgres, "OPTIONS": {"pool": {"min_size": 0, "max_size": 2, "timeout": 3}}})
+    made.write("shop/probes.py", POOLED)
+    made.manage("migrate", "--verbosity=0", "--database=other")
+    assert made.probe("--parallel", "6")["tests_passed"] == 8
+
+
+@pytest.mark.processes
+def test_databases_are_not_needed(tmp_path: Path) -> None:
+    """A project without any has probes too."""
+    made = ProbeProject(tmp_path)
+    made.write(
+        "shop/probes.py",
+        """
+        from sideeffects.probes import SmokeTest
+
+
+        class Nothing(SmokeTest):
+            def test_nothing(self):
+                pass
+    """,
+    )
+    assert made.probe(MORE_SETTINGS=json.dumps({"DATABASES": {}}))["tests_passed"] == 1
+
+
 @pytest.mark.processes
 def test_inside_a_test_case_probes_run_in_savepoints(project: ProbeProject) -> None:
     """They see the rows of the test, on both databases, and leave it as it was."""

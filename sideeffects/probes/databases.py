@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from sideeffects.probes.drivers import Driver, Terms, driver_of
+from sideeffects.probes.drivers import Driver, Terms, driver_of, factory_for
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
 from sideeffects.statements import ends_transaction, text_of, writes
 
@@ -33,6 +34,8 @@ class HeldDatabase:
     def __init__(self, connection: Any, *, is_borrowed: bool) -> None:
         self.connection = connection
         self._is_borrowed = is_borrowed
+        #: Others wait for a connection of a pool: it goes back after each probe.
+        self._is_pooled = bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
         self.attempts: list[str] = []
         self.is_ours = True
         self.is_read_only = False
@@ -126,7 +129,9 @@ class HeldDatabase:
                 self.attempts.append(f"end it past Django, on the database {self._alias!r}")
             try:
                 driver.end(connection)
-                if self._is_borrowed:
+                if self._is_pooled:
+                    self.discard()
+                elif self._is_borrowed:
                     self._release_driver()
                     with self._unhooked():
                         connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
@@ -138,8 +143,8 @@ class HeldDatabase:
         self._is_over = True
 
     def cut(self) -> None:
-        """From another thread, after `abandon`: nothing that it has written stays."""
-        driver = self._driver
+        """From another thread, after `abandon`: nothing that it has written stays, and no session."""
+        driver = self._driver or self._known
         if driver is not None:
             with contextlib.suppress(Exception):
                 driver.cut()
@@ -169,7 +174,7 @@ class HeldDatabase:
         kept = {name: getattr(connection, name) for name in _STATE}
         try:
             self.discard()
-            with self._unhooked():
+            with self._unhooked(), self._made_for_probes():
                 self._originals["connect"]()
             self._begin()
         except BaseException:
@@ -177,6 +182,21 @@ class HeldDatabase:
             raise
         finally:
             vars(connection).update(kept)
+
+    @contextlib.contextmanager
+    def _made_for_probes(self) -> Generator[None]:
+        """A connection of SQLite made inside is one that can be rolled back from another thread."""
+        connection = self.connection
+        if connection.vendor != "sqlite" or self._is_borrowed or connection.is_in_memory_db():
+            yield
+            return
+        parameters = connection.get_connection_params()
+        parameters["factory"] = factory_for(parameters.get("factory", sqlite3.Connection))
+        vars(connection)["get_connection_params"] = lambda: parameters
+        try:
+            yield
+        finally:
+            del vars(connection)["get_connection_params"]
 
     def _begin(self) -> None:
         self._check()

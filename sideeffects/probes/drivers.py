@@ -10,13 +10,14 @@ import contextlib
 import functools
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
-from sideeffects.statements import ends_transaction, irrevocable, text_of
+from sideeffects.statements import ends_transaction, irrevocable, text_of, writes
 
 #: SQLite's numbers for what its authorizer is asked, and its two answers.
 _TRANSACTION: Final = 22
@@ -30,6 +31,9 @@ _ACTIVE: Final = 1
 #: And the results of statements that gave nothing, and of those that gave rows.
 _FINE: Final = frozenset((1, 2))
 _CANCEL_SECONDS: Final = 2.0
+_CUT_SECONDS: Final = 2.0
+_INTERRUPT_SECONDS: Final = 0.005
+_ATTEMPTS: Final = 100
 
 
 class Terms:
@@ -132,21 +136,57 @@ def _set_autocommit(connection: Any, *, autocommit: bool) -> None:
     connection.autocommit = autocommit
 
 
-class Psycopg(Driver):
-    """A connection of psycopg 3."""
+class Looking(Driver):
+    """A connection whose cursors are of a class that looks at each statement."""
 
     sees_all = True
+    #: Whether the database itself refuses what writes, where the probe may only read.
+    is_told_by_server = False
+
+    def __init__(self, raw: Any, watch: Watch) -> None:
+        super().__init__(raw, watch)
+        self._classes: dict[Any, Any] = {}
+
+    def looking(self, factory: Any) -> Any:
+        """That class, for cursors of a class."""
+        if factory not in self._classes:
+            self._classes[factory] = _looking(factory, self)
+        return self._classes[factory]
+
+    def look_at(self, name: str, query: Any) -> None:
+        """Refuse a statement that ends the transaction, or that no transaction takes back.
+
+        Raises:
+            CommitRefused: it is one of the former.
+            WriteRefused: it is one of the latter, or writes although the probe may only read.
+        """
+        if not self.watch.is_ours:
+            text = text_of(query, self.raw)
+            if ends_transaction(text):
+                self.refuse(text.strip())
+            if name == "executescript":
+                self.refuse("executescript(), which commits first")
+            why = irrevocable(text)
+            if why:
+                raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
+            if self.watch.is_read_only and not self.is_told_by_server and writes(text):
+                raise WriteRefused(f"this probe is read-only, and would have written to the database: {text[:200]}")
+
+
+class Psycopg(Looking):
+    """A connection of psycopg 3."""
+
+    is_told_by_server = True
     refused: tuple[str, ...] = ("commit", "rollback", "set_autocommit")
 
     def __init__(self, raw: Any, watch: Watch) -> None:
         super().__init__(raw, watch)
         self._factory = raw.cursor_factory
-        self._looking = _looking(self._factory, self)
 
     def hold(self) -> None:
         """Look at each statement."""
         super().hold()
-        self.raw.cursor_factory = self._looking
+        self.raw.cursor_factory = self.looking(self._factory)
 
     def release(self) -> None:
         """Look no more."""
@@ -186,23 +226,8 @@ class Psycopg(Driver):
                 self.raw.cancel_safe(timeout=_CANCEL_SECONDS)
         super().cut()
 
-    def look_at(self, query: Any) -> None:
-        """Refuse a statement that ends the transaction, or that no transaction takes back.
 
-        Raises:
-            CommitRefused: it is one of the former.
-            WriteRefused: it is one of the latter.
-        """
-        if not self.watch.is_ours:
-            text = text_of(query, self.raw)
-            if ends_transaction(text):
-                self.refuse(text.strip())
-            why = irrevocable(text)
-            if why:
-                raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
-
-
-def _looking(factory: Any, driver: Psycopg) -> Any:
+def _looking(factory: Any, driver: Looking) -> Any:
     """A class of cursors that looks at what it executes."""
 
     def looking(name: str) -> Callable[..., Any]:
@@ -210,7 +235,7 @@ def _looking(factory: Any, driver: Psycopg) -> Any:
 
         @functools.wraps(original)
         def method(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-            driver.look_at(query)
+            driver.look_at(name, query)
             return original(self, query, *args, **kwargs)
 
         return method
@@ -218,26 +243,21 @@ def _looking(factory: Any, driver: Psycopg) -> Any:
     return type(factory.__name__, (factory,), {name: looking(name) for name in _EXECUTING if hasattr(factory, name)})
 
 
-_EXECUTING: Final = ("execute", "executemany", "stream", "copy")
+_EXECUTING: Final = ("execute", "executemany", "executescript", "stream", "copy")
 
 
-class SQLite(Driver):
-    """A connection of `sqlite3`."""
+class BorrowedSQLite(Driver):
+    """A connection of `sqlite3` that others use after the probe: its authorizer is asked what may be done."""
 
     sees_all = True
-    _was_read_only = False
 
     def hold(self) -> None:
         """Be asked."""
         self.raw.set_authorizer(self._authorize)
 
-    def begin(self, connection: Any, terms: Terms) -> None:
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - SQLite knows no such terms
         """As Django begins it, without its cursors."""
-        if terms.read_only != self._was_read_only:
-            self._was_read_only = terms.read_only
-            self.raw.set_authorizer(self._authorize)  # which has all statements looked at again
-        mode = getattr(connection, "transaction_mode", None)
-        self.raw.execute(f"BEGIN {mode}" if mode else "BEGIN")
+        _begin_sqlite(connection)
 
     def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
         """Roll it back."""
@@ -245,22 +265,11 @@ class SQLite(Driver):
 
     def release(self) -> None:
         """Be asked no more."""
-        with contextlib.suppress(Exception):  # it has been closed
-            self.raw.set_authorizer(None)
+        self.raw.set_authorizer(None)
 
     def is_in_transaction(self) -> bool:
         """Some errors end a transaction without being asked."""
-        try:
-            return bool(self.raw.in_transaction)
-        except Exception:  # noqa: BLE001 - it has been closed, which rolls back
-            return True
-
-    def cut(self) -> None:
-        """Roll back, and let nobody else use it. It is not closed: its thread may be inside it."""
-        us = threading.get_ident()
-        self.raw.set_authorizer(lambda *_: _ALLOW if threading.get_ident() == us else _DENY)
-        self.raw.interrupt()
-        self.raw.rollback()
+        return bool(self.raw.in_transaction)
 
     def _authorize(self, action: int, what: str | None, *_: object) -> int:
         if self.watch.is_ours:
@@ -271,9 +280,114 @@ class SQLite(Driver):
         return _DENY if action in _WRITES and self.watch.is_read_only else _ALLOW
 
 
+class OwnSQLite(Looking):
+    """A connection of `sqlite3` that was made for probes (`factory_for`).
+
+    It has no authorizer. SQLite keeps a lock while it asks one, and Python keeps its own while it waits for SQLite's in
+    many places: two threads at one connection, as when a probe hangs, might then wait for each other for ever.
+    """
+
+    def __init__(self, raw: Any, watch: Watch) -> None:
+        super().__init__(raw, watch)
+        self._lock = threading.Lock()
+        self._settling: threading.Thread | None = None
+        self._is_released = False
+
+    def hold(self) -> None:
+        """Look at each statement."""
+        self.raw.driver = self
+
+    def release(self) -> None:
+        """Look no more. It may be closed when this returns: nobody else uses it any more."""
+        with self._lock:
+            self._is_released = True
+            settling = self._settling
+        if settling is not None:
+            settling.join()
+        self.raw.driver = None
+
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - SQLite knows no such terms
+        """As Django begins it, without its cursors."""
+        _begin_sqlite(connection)
+
+    def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
+        """Roll it back."""
+        sqlite3.Connection.rollback(self.raw)
+
+    def is_in_transaction(self) -> bool:
+        """Some errors end a transaction by themselves."""
+        return bool(self.raw.in_transaction)
+
+    def cut(self) -> None:
+        """Roll back, and let nothing more be written. It is not closed: its thread may be inside it."""
+        with self._lock:
+            if self._is_released:
+                return
+            settling = self._settling = threading.Thread(target=self._settle, name="probe rollback", daemon=True)
+            settling.start()
+        until = time.monotonic() + _CUT_SECONDS
+        while settling.is_alive() and time.monotonic() < until:
+            self.raw.interrupt()  # what the other thread runs, or begins in the meantime
+            settling.join(_INTERRUPT_SECONDS)
+
+    def _settle(self) -> None:
+        for _ in range(_ATTEMPTS):  # an interruption may be meant for the other thread, and hit this one
+            with contextlib.suppress(Exception):
+                sqlite3.Connection.execute(self.raw, "PRAGMA query_only = ON")
+                sqlite3.Connection.rollback(self.raw)
+                return
+
+
+def _begin_sqlite(connection: Any) -> None:
+    mode = getattr(connection, "transaction_mode", None)
+    sqlite3.Connection.execute(connection.connection, f"BEGIN {mode}" if mode else "BEGIN")
+
+
+def factory_for(factory: Any) -> Any:
+    """A class of SQLite's connections whose every way to a statement or a commit can be looked at."""
+
+    class Held(factory):  # type: ignore[misc]
+        driver: OwnSQLite | None = None
+
+        def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+            return super().cursor(factory if self.driver is None else self.driver.looking(factory))
+
+        def execute(self, *arguments: Any) -> Any:
+            return self.cursor().execute(*arguments)
+
+        def executemany(self, *arguments: Any) -> Any:
+            return self.cursor().executemany(*arguments)
+
+        def executescript(self, *arguments: Any) -> Any:
+            return self.cursor().executescript(*arguments)
+
+        def commit(self) -> None:
+            self._ask("commit() of the driver's connection")
+            super().commit()
+
+        def rollback(self) -> None:
+            self._ask("rollback() of the driver's connection")
+            super().rollback()
+
+        def __exit__(self, *arguments: object) -> Any:
+            self._ask("leave a block of the driver's connection")
+            return super().__exit__(*arguments)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in ("isolation_level", "autocommit"):
+                self._ask(f"set {name} of the driver's connection")
+            super().__setattr__(name, value)
+
+        def _ask(self, what: str) -> None:
+            if self.driver is not None and not self.driver.watch.is_ours:
+                self.driver.refuse(what)
+
+    return Held
+
+
 def driver_of(connection: Any, watch: Watch) -> Driver:
     """How the driver's connection inside Django's is held."""
     raw = connection.connection
     if connection.vendor == "sqlite":
-        return SQLite(raw, watch)
+        return (OwnSQLite if hasattr(type(raw), "driver") else BorrowedSQLite)(raw, watch)
     return Psycopg(raw, watch) if hasattr(raw, "pgconn") else Driver(raw, watch)

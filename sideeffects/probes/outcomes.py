@@ -33,6 +33,9 @@ class Collector:
     def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802
         """It is over."""
 
+    def addDuration(self, test: unittest.TestCase, elapsed: float) -> None:  # noqa: N802
+        """How long it took, since Python 3.12; the runner's own clock counts its fixtures too."""
+
     def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         """It passed."""
 
