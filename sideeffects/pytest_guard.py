@@ -46,7 +46,8 @@ class GuardPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Before pytest-xdist starts its workers: they are told where to write what they find."""
-        if hasattr(self._config, "workerinput"):  # whoever started this process has told it all else
+        if hasattr(self._config, "workerinput"):  # it was told where to write, and has the same settings
+            levels.in_force.inherited = None
             accepted = self._accepted
             if accepted is not None:
                 hook.listeners.is_accepted = lambda finding: finding.key in accepted

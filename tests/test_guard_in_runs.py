@@ -225,7 +225,18 @@ def test_workers_find_and_the_first_process_reports(folder: Folder) -> None:
     assert TITLE not in folder.pytest(*workers, option)
     folder.settings("raise")
     folder.pytest(*workers, option)
-    folder.pytest(*workers, code=1)
+    folder.write(
+        "test_it.py",
+        """
+        from django.test import override_settings
+        from reaching import look_up
+        def test_refused(): look_up()
+        def test_off():
+            with override_settings(SIDE_EFFECTS={"GUARD": "off"}):
+                look_up()
+        """,
+    )
+    assert "1 failed, 1 passed" in folder.pytest(*workers, code=1)
 
 
 CHILDREN = {
