@@ -168,6 +168,7 @@ def main():
         os.chdir(folder)
         sys.path.insert(0, folder)
         os.environ.update(DATABASE=json.dumps(database), DJANGO_SETTINGS_MODULE="config", PYTHONPATH=folder)
+        os.environ["DJANGO_CONCURRENT_TESTS_TIMEOUT"] = "120"  # the peer's 30 s are too few where others work as well
         import django
 
         django.setup()
