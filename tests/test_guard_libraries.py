@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import django
 import pytest
 from django.core import mail
 from django.test import override_settings
@@ -47,6 +48,14 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with isolated_registry():
         yield
     lineage.set(own)
+
+
+def mail_settings(backend: str, **options: str) -> dict[str, Any]:
+    """Django 6.1 has other settings for mail than those before it."""
+    path = f"django.core.mail.backends.{backend}.EmailBackend"
+    if django.VERSION >= (6, 1):
+        return {"MAILERS": {"default": {"BACKEND": path, "OPTIONS": options}}}
+    return {"EMAIL_BACKEND": path, **{f"EMAIL_{name.upper()}": value for name, value in options.items()}}
 
 
 def by_requests() -> None:
@@ -105,9 +114,8 @@ def by_smtplib() -> None:
 
 
 def by_django_mail() -> None:
-    from django.core.mail.backends.smtp import EmailBackend
-
-    EmailBackend(host=NAME).open()
+    with override_settings(**mail_settings("smtp", host=NAME)):
+        mail.send_mail("subject", "text", "a@example.com", ["b@example.com"])
 
 
 def by_ftplib() -> None:
@@ -164,16 +172,9 @@ def test_the_same_call_beneath_an_effect_is_none(reach: Callable[[], None], monk
 
 def test_mail_in_memory_is_inside() -> None:
     """It looks up the own host, as Django's test runner has it."""
-    with guard("raise") as found, override_settings(**in_memory()):
+    with guard("raise") as found, override_settings(**mail_settings("locmem")):
         mail.send_mail("subject", "text", "a@example.com", ["b@example.com"])
     assert found == []
-
-
-def in_memory() -> dict[str, Any]:
-    import django
-
-    backend = "django.core.mail.backends.locmem.EmailBackend"
-    return {"MAILERS": {"default": {"BACKEND": backend}}} if django.VERSION >= (6, 1) else {"EMAIL_BACKEND": backend}
 
 
 def test_a_connection_that_is_kept_open_is_seen_where_the_standard_library_sends(
