@@ -320,8 +320,7 @@ class Call:
     def site(self) -> tuple[str, str, tuple[Any, ...]]:
         """The file and the function that called it, and what is the same for all calls from there."""
         code = self._code
-        if isinstance(code, str):
-            return code, "", (code, self._instruction)
+        assert not isinstance(code, str)  # noqa: S101 - calls that were read from elsewhere are asked nothing
         return code.co_filename, code.co_qualname, (code, self._instruction)
 
     @property

@@ -566,3 +566,81 @@ def test_connections_past_django_are_refused(database: Database) -> None:
     with pytest.raises(DryRunRefused, match="past Django"), dry_run():
         database.connect()
     database.connect().close()
+
+
+def test_rows_that_are_copied(database: Database) -> None:
+    """Psycopg's own ways of writing and reading go through the same gate."""
+    if not database.is_postgres:
+        pytest.skip("about psycopg")
+    import psycopg
+
+    with dry_run() as plan, connections["dry"].cursor() as cursor:
+        with cursor.copy("COPY rows (name) FROM STDIN") as copy:
+            copy.write_row(["copied"])
+        with pytest.raises(psycopg.errors.UniqueViolation), cursor.copy("COPY rows (name) FROM STDIN") as copy:
+            copy.write_row(["copied"])
+        assert [name for (name,) in cursor.stream("SELECT name FROM rows ORDER BY id")] == ["kept", "copied"]
+        with pytest.raises(IntegrityError):
+            cursor.executemany("INSERT INTO rows (name) VALUES (%s)", [("new",), ("copied",)])
+        database.insert("after all")
+        assert database.names() == ["kept", "copied", "after all"]
+    assert plan.writes[0].table == "rows"
+    program = "COPY rows TO PROGRAM 'cat'"
+    refused = pytest.raises(DryRunRefused, match="runs a program")
+    with refused, dry_run(), connections["dry"].cursor() as cursor, cursor.copy(program):
+        pass
+
+
+def test_a_role_that_may_not_write(database: Database) -> None:
+    """Where the server lets it only read, there is nothing to refuse, and nothing is made in the database."""
+    if not database.is_postgres:
+        pytest.skip("about PostgreSQL")
+    database.execute("SET default_transaction_read_only = on")
+    with dry_run() as plan:
+        assert database.names() == ["kept"]
+        with pytest.raises(DatabaseError, match="read-only"):
+            database.insert("one")
+        assert database.names() == ["kept"]
+    assert not plan.writes
+    database.execute("SET default_transaction_read_only = off")
+
+
+def test_a_role_without_temporary_tables_is_refused(database: Database) -> None:
+    """The server could not be made to refuse a commit."""
+    if not database.is_postgres:
+        pytest.skip("about PostgreSQL")
+    database.execute("DROP ROLE IF EXISTS modest")
+    database.execute("CREATE ROLE modest")
+    name = database.given["NAME"]
+    database.execute(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC')
+    database.execute("SET ROLE modest")
+    try:
+        with pytest.raises(DryRunRefused, match="may make temporary tables"), dry_run():
+            pytest.fail("it has begun")
+    finally:
+        database.execute("RESET ROLE")
+        database.execute(f'GRANT TEMPORARY ON DATABASE "{name}" TO PUBLIC')
+        database.execute("DROP ROLE modest")
+
+
+def test_where_the_server_does_not_count_the_statements_do(database: Database) -> None:
+    """With `track_counts` off, by table as far as statements tell."""
+    if not database.is_postgres:
+        pytest.skip("about PostgreSQL")
+    database.execute("SET track_counts = off")
+    with dry_run() as plan:
+        database.insert("one")
+        database.execute("UPDATE rows SET name = name || '!'")
+    database.execute("RESET track_counts")
+    assert plan.writes == (Writes("dry", "rows", inserted=1, updated=2),)
+
+
+def test_what_triggers_write_on_sqlite_is_unattributed(database: Database) -> None:
+    """It is counted by the driver, and no statement says where it went."""
+    if database.is_postgres:
+        pytest.skip("PostgreSQL counts by table")
+    database.execute("CREATE TRIGGER t AFTER INSERT ON rows BEGIN INSERT INTO parts (row_id) VALUES (new.id); END")
+    with dry_run() as plan:
+        database.insert("one")
+    assert plan.writes == (Writes("dry", "rows", inserted=1), Writes("dry", "", unattributed=1))
+    assert "(table not known)  1 unattributed" in str(plan)

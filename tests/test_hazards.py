@@ -15,6 +15,8 @@ from django.test import TestCase, override_settings
 
 from sideeffects import Calls, dry_run, forbid, force_run, hazards, side_effect
 from sideeffects._open_transactions import open_transactions
+from sideeffects._plugs import Plugs
+from sideeffects._policy import Rules
 from sideeffects.errors import EffectInTransaction
 from sideeffects.guard.book import Book, Finding, books
 from sideeffects.testing import isolated_registry
@@ -357,3 +359,11 @@ def test_a_run_ends_with_a_summary_and_shares_the_guards_baseline(tmp_path: Path
     assert "1 accepted" in project.run(*pytest_, baseline, "--side-effects-update-baseline").stdout
     assert "open transactions" not in project.run(*pytest_, baseline, environment=refusing).stdout
     assert not project.executed
+
+
+def test_without_wiring_nothing_is_placed(database: Database, side_effects: Calls) -> None:
+    """The core knows no database: what looks at transactions is plugged in."""
+    send = declared()
+    with database.atomic():
+        send()
+    assert Plugs().place(side_effects[0], Rules(), True) is None

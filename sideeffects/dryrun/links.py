@@ -121,8 +121,8 @@ class Link(ABC):
             self.terms.refusals.refuse(
                 f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
             )
-        text = statements.text_of(query, self.raw)
-        reason = _reason(text) if len(text) < _LONG else reason_against(text)
+        text = query if type(query) is str else statements.text_of(query, self.raw)
+        reason = _reason(text) if len(text) < LONG else reason_against(text)
         if reason:
             self.terms.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {reason} (database {self._alias!r})")
         if self.is_wanted and not self.has_base:
@@ -152,6 +152,12 @@ def reason_against(text: str) -> str:
 
 
 #: Texts up to this length are looked at once: a command repeats itself.
-_LONG: Final = 4096
+LONG: Final = 4096
 _SHOWN: Final = 200
 _reason: Final = functools.lru_cache(512)(reason_against)
+_target: Final = functools.lru_cache(512)(statements.target_of)
+
+
+def target_of(text: str) -> tuple[str, str] | None:
+    """What a statement does to which table; see `statements.target_of`."""
+    return _target(text) if len(text) < LONG else statements.target_of(text)

@@ -17,8 +17,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects import statements
-from sideeffects.dryrun.links import BASE, MARK, Link, Terms
+from sideeffects.dryrun.links import BASE, MARK, Link, Terms, target_of
 from sideeffects.dryrun.refusals import DryRunRefused
 
 _COUNTS: Final = """
@@ -32,6 +31,11 @@ _IMMEDIATE: Final = """
     FROM pg_constraint JOIN pg_namespace ON pg_namespace.oid = connamespace
     WHERE condeferrable AND NOT condeferred AND conparentid = 0
 """
+#: What libpq says of a transaction, and of a command that went well.
+_IDLE: Final = 0
+_INTRANS: Final = 2
+_INERROR: Final = 3
+_COMMAND_OK: Final = 1
 #: PostgreSQL's code of what cannot run inside a transaction.
 _NEEDS_NONE: Final = "25001"
 
@@ -91,7 +95,7 @@ class PostgresLink(Link):
     @classmethod
     def is_inside(cls, raw: Any) -> bool:
         """Whether the driver's connection is in a transaction."""
-        return hasattr(raw, "pgconn") and raw.info.transaction_status != 0
+        return hasattr(raw, "pgconn") and raw.pgconn.transaction_status != _IDLE
 
     def _begin_outermost(self) -> None:
         raw = self.raw
@@ -146,8 +150,8 @@ class PostgresLink(Link):
 
     def count(self) -> None:
         """What the server has counted since the beginning, of all that was attempted."""
-        status = self.raw.info.transaction_status
-        if status == type(status).INERROR:
+        status = self.raw.pgconn.transaction_status
+        if status == _INERROR:
             with contextlib.suppress(self._errors()):
                 self.run(f"ROLLBACK TO SAVEPOINT {BASE if self.has_base else MARK}")
         if not self._is_still_ours():
@@ -160,8 +164,8 @@ class PostgresLink(Link):
 
     def _is_still_ours(self) -> bool:
         """Whether the transaction is the one that we began: our table is in it, and in no other."""
-        status = self.raw.info.transaction_status
-        if self.raw.closed or status != type(status).INTRANS:
+        status = self.raw.pgconn.transaction_status
+        if self.raw.closed or status != _INTRANS:
             return False
         if not self._is_writable:
             return True
@@ -231,8 +235,7 @@ class PostgresLink(Link):
 
     def before(self, query: Any) -> str:
         """As for all; outside a transaction of the command's own, there is a savepoint to go back to."""
-        status = self.raw.info.transaction_status
-        if status == type(status).IDLE:
+        if self.raw.pgconn.transaction_status == _IDLE:
             self.lost()
         text = super().before(query)
         if not self.has_base:
@@ -246,10 +249,10 @@ class PostgresLink(Link):
                 f"{text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it back "
                 f"(database {self._alias!r})"
             )
-        status = self.raw.info.transaction_status
-        if status == type(status).IDLE:
+        status = self.raw.pgconn.transaction_status
+        if status == _IDLE:
             self.lost()
-        elif status == type(status).INERROR and not self.has_base:
+        elif status == _INERROR and not self.has_base:
             self.run(f"ROLLBACK TO SAVEPOINT {MARK}")
             self._is_marked = True
 
@@ -259,7 +262,7 @@ class PostgresLink(Link):
             self._is_marked = False
         if self._counts_itself and text[:40].lstrip()[:8].upper() != "TRUNCATE":
             return
-        target = statements.target_of(text)
+        target = target_of(text)
         if target is not None:
             self.terms.tally.add(target[1], target[0], 1 if target[0] == "truncated" else count)
 
@@ -267,7 +270,10 @@ class PostgresLink(Link):
         """A savepoint before a statement outside a transaction. After one that only reads, the last is still good."""
         if not self._is_marked:
             forget = f"RELEASE SAVEPOINT {MARK}; " if self._has_mark else ""
-            self.run(f"{forget}SAVEPOINT {MARK}")
+            # Past cursors, which would take as long as the server does.
+            if self.raw.pgconn.exec_(f"{forget}SAVEPOINT {MARK}".encode()).status != _COMMAND_OK:
+                self.lost()
+                self.terms.refusals.refuse(f"the database {self._alias!r} can no longer be used")
             self._has_mark = True
         self._is_marked = text.lstrip(" (\n")[:6].upper() == "SELECT"
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sideeffects import statements
-from sideeffects.dryrun.links import Link
+from sideeffects.dryrun.links import Link, target_of
 
 #: SQLite's number for BEGIN, COMMIT and ROLLBACK, and its two answers.
 _TRANSACTION: Final = 22
@@ -65,7 +64,8 @@ class SqliteLink(Link):
     def guarded(self, cursor: Any, *, is_named: bool) -> Any:  # noqa: ARG002 - SQLite has no named cursors
         """A cursor of the same class, whose statements are looked at."""
         kind = type(cursor)
-        cursor.__class__ = _guarded(getattr(kind, "unguarded", kind))
+        guarded = _classes.get(kind)
+        cursor.__class__ = guarded or _guarded(getattr(kind, "unguarded", kind))
         cursor.link = self
         return cursor
 
@@ -77,7 +77,7 @@ class SqliteLink(Link):
 
     def after(self, text: str, count: int) -> None:
         """Count what a statement has written."""
-        target = statements.target_of(text)
+        target = target_of(text)
         if target is not None:
             self.terms.tally.add(target[1], target[0], count)
 
