@@ -62,8 +62,8 @@ def main():
             rows = [Row(name=f"row {number}", number=number) for number in range(ROWS)]
             Row.objects.using(alias).bulk_create(rows, batch_size=500)
 
-        costs = {}
-        for alias in ("sqlite", "postgresql"):
+        costs = {"sqlite": {}, "postgresql": {}}
+        for alias in costs:
             with connections[alias].schema_editor() as editor:
                 editor.create_model(Row)
             for way in (at_once, in_one_transaction, one_by_one):
@@ -73,7 +73,7 @@ def main():
                     Row.objects.using(alias).all().delete()
                     dry.append(seconds(way, alias, dry_run()))
                     assert not Row.objects.using(alias).exists()
-                costs[f"{alias}, {way.__name__.replace('_', ' ')}"] = min(real), min(dry)
+                costs[alias][way.__name__.replace("_", " ")] = min(real), min(dry)
         connections.close_all()
     print(json.dumps(costs))
 

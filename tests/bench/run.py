@@ -4,7 +4,7 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about seven minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults, dry_runs,
                                          probes, imports, plugin, guard
 """
 
@@ -35,6 +35,7 @@ PARTS = (
     "ledgers",
     "races",
     "faults",
+    "dry_runs",
     "probes",
     "imports",
     "plugin",
@@ -230,6 +231,13 @@ def faults():
     heading(f"A fault sweep of {found['cells']} cells, of a scenario of 5 ms with 10 calls")
     line("runs of the scenario above one for each cell", found["runs"] - found["cells"], 1)
     line("the sweep, of as many bare runs", found["ratio"], 1.05)
+
+
+def dry_runs():
+    for database, ways in child("dry_runs.py").items():
+        heading(f"A command that writes 10,000 rows to {database}, dry, of the same for real")
+        for way, (real, dry) in ways.items():
+            line(way, dry / real, 1.1, f"{real:.2f} s for real")
 
 
 def probes():
