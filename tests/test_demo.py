@@ -54,7 +54,7 @@ def run(tmp_path: Path, **environment: str) -> Any:
 def section(transcript: str, title: str) -> str:
     """What the transcript says between one title and the next."""
     titles = "|".join(map(re.escape, [*STEPS, "Summary"]))
-    return re.split(rf"^(?:\d\. )?(?:{titles})$", transcript, flags=re.MULTILINE)[[*STEPS, "Summary"].index(title) + 1]
+    return re.split(rf"^(?:\d+\. )?(?:{titles})$", transcript, flags=re.MULTILINE)[[*STEPS, "Summary"].index(title) + 1]
 
 
 def received(text: str) -> list[str]:
