@@ -63,7 +63,7 @@ def main():
             Row.objects.using(alias).bulk_create(rows, batch_size=500)
 
         costs = {"sqlite": {}, "postgresql": {}}
-        for alias in costs:
+        for alias, cost in costs.items():
             with connections[alias].schema_editor() as editor:
                 editor.create_model(Row)
             for way in (at_once, in_one_transaction, one_by_one):
@@ -73,7 +73,7 @@ def main():
                     Row.objects.using(alias).all().delete()
                     dry.append(seconds(way, alias, dry_run()))
                     assert not Row.objects.using(alias).exists()
-                costs[alias][way.__name__.replace("_", " ")] = min(real), min(dry)
+                cost[way.__name__.replace("_", " ")] = min(real), min(dry)
         connections.close_all()
     print(json.dumps(costs))
 

@@ -4,8 +4,8 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about seven minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults, dry_runs,
-                                         probes, imports, plugin, guard
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
+                                         dry_runs, probes, imports, plugin, guard
 """
 
 import importlib.util
