@@ -136,13 +136,13 @@ def _is_allowed(reach: Reach, entries: list[levels.Entry], frame: FrameType, eve
             return True  # so has this
         patterns = [*rules.processes, *(pattern for entry in entries for pattern in entry.processes)]
         return programs.is_for_itself(frame) or programs.is_allowed(reach.what, patterns)
-    address = hosts.address_of(reach.what)
     texts = (*rules.hosts, *(text for entry in entries for text in entry.hosts), *hosts.hosts_of_django())
     allowed = _allowed.get(texts)
     if allowed is None:
         allowed = _allowed[texts] = hosts.Allowed(texts)
     if (reach.what, reach.port) in allowed.known:
         return True
+    address = hosts.address_of(reach.what)
     if not hosts.is_own(reach.what, address):
         ports = allowed.ports_of(reach.what, address)
         if ports is not None and (not ports if reach.is_lookup else reach.port not in ports):
