@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from sideeffects.probes.drivers import Driver, Terms, driver_of, factory_for
+from sideeffects.probes.drivers import Driver, Terms
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
+from sideeffects.probes.sqlite import driver_of, factory_for
 from sideeffects.statements import ends_transaction, text_of, writes
 
 #: What Django keeps of a transaction on a connection, and forgets when it connects.

@@ -1,0 +1,167 @@
+"""SQLite's connections below Django: one that is borrowed has an authorizer, one that is made for probes a class."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from typing import Any, Final
+
+from sideeffects.probes.drivers import Driver, Looking, Psycopg, Terms, Watch
+
+#: SQLite's numbers for what its authorizer is asked, and its two answers.
+_TRANSACTION: Final = 22
+_WRITES: Final = frozenset((*range(1, 19), 23, 24, *range(26, 31)))
+_ALLOW: Final = 0
+_DENY: Final = 1
+_CUT_SECONDS: Final = 2.0
+_INTERRUPT_SECONDS: Final = 0.005
+_ATTEMPTS: Final = 100
+
+
+class BorrowedSQLite(Driver):
+    """A connection of `sqlite3` that others use after the probe: its authorizer is asked what may be done."""
+
+    sees_all = True
+
+    def hold(self) -> None:
+        """Be asked."""
+        self.raw.set_authorizer(self._authorize)
+
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - SQLite knows no such terms
+        """As Django begins it, without its cursors."""
+        _begin_sqlite(connection)
+
+    def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
+        """Roll it back."""
+        self.raw.rollback()
+
+    def release(self) -> None:
+        """Be asked no more."""
+        self.raw.set_authorizer(None)
+
+    def is_in_transaction(self) -> bool:
+        """Some errors end a transaction without being asked."""
+        return bool(self.raw.in_transaction)
+
+    def _authorize(self, action: int, what: str | None, *_: object) -> int:
+        if self.watch.is_ours:
+            return _ALLOW
+        if action == _TRANSACTION:
+            self.watch.note(f"{what}")
+            return _DENY
+        return _DENY if action in _WRITES and self.watch.is_read_only else _ALLOW
+
+
+class OwnSQLite(Looking):
+    """A connection of `sqlite3` that was made for probes (`factory_for`).
+
+    It has no authorizer. SQLite keeps a lock while it asks one, and Python keeps its own while it waits for SQLite's in
+    many places: two threads at one connection, as when a probe hangs, might then wait for each other for ever.
+    """
+
+    def __init__(self, raw: Any, watch: Watch) -> None:
+        super().__init__(raw, watch)
+        self._lock = threading.Lock()
+        self._settling: threading.Thread | None = None
+        self._is_released = False
+
+    def hold(self) -> None:
+        """Look at each statement."""
+        self.raw.driver = self
+
+    def release(self) -> None:
+        """Look no more. It may be closed when this returns: nobody else uses it any more."""
+        with self._lock:
+            self._is_released = True
+            settling = self._settling
+        if settling is not None:
+            settling.join()
+        self.raw.driver = None
+
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - SQLite knows no such terms
+        """As Django begins it, without its cursors."""
+        _begin_sqlite(connection)
+
+    def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
+        """Roll it back."""
+        sqlite3.Connection.rollback(self.raw)
+
+    def is_in_transaction(self) -> bool:
+        """Some errors end a transaction by themselves."""
+        return bool(self.raw.in_transaction)
+
+    def cut(self) -> None:
+        """Roll back, and let nothing more be written. It is not closed: its thread may be inside it."""
+        with self._lock:
+            if self._is_released:
+                return
+            settling = self._settling = threading.Thread(target=self._settle, name="probe rollback", daemon=True)
+            settling.start()
+        until = time.monotonic() + _CUT_SECONDS
+        while settling.is_alive() and time.monotonic() < until:
+            self.raw.interrupt()  # what the other thread runs, or begins in the meantime
+            settling.join(_INTERRUPT_SECONDS)
+
+    def _settle(self) -> None:
+        for _ in range(_ATTEMPTS):  # an interruption may be meant for the other thread, and hit this one
+            with contextlib.suppress(Exception):
+                sqlite3.Connection.execute(self.raw, "PRAGMA query_only = ON")
+                sqlite3.Connection.rollback(self.raw)
+                return
+
+
+def _begin_sqlite(connection: Any) -> None:
+    mode = getattr(connection, "transaction_mode", None)
+    sqlite3.Connection.execute(connection.connection, f"BEGIN {mode}" if mode else "BEGIN")
+
+
+def factory_for(factory: Any) -> Any:
+    """A class of SQLite's connections whose every way to a statement or a commit can be looked at."""
+
+    class Held(factory):  # type: ignore[misc]
+        driver: OwnSQLite | None = None
+
+        def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+            return super().cursor(factory if self.driver is None else self.driver.looking(factory))
+
+        def execute(self, *arguments: Any) -> Any:
+            return self.cursor().execute(*arguments)
+
+        def executemany(self, *arguments: Any) -> Any:
+            return self.cursor().executemany(*arguments)
+
+        def executescript(self, *arguments: Any) -> Any:
+            return self.cursor().executescript(*arguments)
+
+        def commit(self) -> None:
+            self._ask("commit() of the driver's connection")
+            super().commit()
+
+        def rollback(self) -> None:
+            self._ask("rollback() of the driver's connection")
+            super().rollback()
+
+        def __exit__(self, *arguments: object) -> Any:
+            self._ask("leave a block of the driver's connection")
+            return super().__exit__(*arguments)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in ("isolation_level", "autocommit"):
+                self._ask(f"set {name} of the driver's connection")
+            super().__setattr__(name, value)
+
+        def _ask(self, what: str) -> None:
+            if self.driver is not None and not self.driver.watch.is_ours:
+                self.driver.refuse(what)
+
+    return Held
+
+
+def driver_of(connection: Any, watch: Watch) -> Driver:
+    """How the driver's connection inside Django's is held."""
+    raw = connection.connection
+    if connection.vendor == "sqlite":
+        return (OwnSQLite if hasattr(type(raw), "driver") else BorrowedSQLite)(raw, watch)
+    return Psycopg(raw, watch) if hasattr(raw, "pgconn") else Driver(raw, watch)
