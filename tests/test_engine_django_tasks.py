@@ -139,6 +139,7 @@ def test_what_a_method_is_bound_to_must_be_found_by_a_worker(production: None) -
     with override_settings(SIDE_EFFECTS={"ENGINE": "threads"}):
         assert Gateway().send.enqueue("ben").result(60) == "ben"
         assert Backup.ping.enqueue("kim").result(60) == "Backup kim"
+        assert Gateway.send.enqueue(Backup(), "lea").result(60) == "lea"
 
 
 def test_an_engine_for_another_backend_is_named_by_its_path(package: str) -> None:
