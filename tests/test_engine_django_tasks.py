@@ -122,6 +122,14 @@ class Gateway:
         return f"{cls.__name__} {to}"
 
 
+    @staticmethod
+    @side_effect(name="gateway.log", async_ok=True)
+    def log(to: str) -> str:
+        """Note that it ran."""
+        ran.append(to)
+        return to
+
+
 class Backup(Gateway):
     """Inherits them."""
 
@@ -140,6 +148,7 @@ def test_what_a_method_is_bound_to_must_be_found_by_a_worker(production: None) -
         assert Gateway().send.enqueue("ben").result(60) == "ben"
         assert Backup.ping.enqueue("kim").result(60) == "Backup kim"
         assert Gateway.send.enqueue(Backup(), "lea").result(60) == "lea"
+        assert Backup.log.enqueue("zoe").result(60) == "zoe"
 
 
 def test_an_engine_for_another_backend_is_named_by_its_path(package: str) -> None:
