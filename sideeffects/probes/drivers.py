@@ -155,7 +155,7 @@ class Looking(Driver):
                 self.refuse(text.strip())
             if name == "executescript":
                 self.refuse("executescript(), which commits first")
-            why = irrevocable(text)
+            why = irrevocable(text) if self.is_told_by_server else ""
             if why:
                 raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
             if self.watch.is_read_only and not self.is_told_by_server and writes(text):

@@ -107,14 +107,19 @@ class OwnSQLite(Looking):
     def _settle(self) -> None:
         for _ in range(_ATTEMPTS):  # an interruption may be meant for the other thread, and hit this one
             with contextlib.suppress(Exception):
-                sqlite3.Connection.execute(self.raw, "PRAGMA query_only = ON")
+                _plainly(self.raw, "PRAGMA query_only = ON")
                 sqlite3.Connection.rollback(self.raw)
                 return
 
 
+def _plainly(raw: Any, sql: str) -> None:
+    """Execute by a cursor that nobody looks at."""
+    sqlite3.Connection.cursor(raw).execute(sql)
+
+
 def _begin_sqlite(connection: Any) -> None:
     mode = getattr(connection, "transaction_mode", None)
-    sqlite3.Connection.execute(connection.connection, f"BEGIN {mode}" if mode else "BEGIN")
+    _plainly(connection.connection, f"BEGIN {mode}" if mode else "BEGIN")
 
 
 def factory_for(factory: Any) -> Any:
