@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +28,10 @@ IS_CI = "TESTS_IN_CI" in os.environ
 # Runs of pytest inside the tests word their summaries otherwise where these are set.
 for variable in ("CI", "BUILD_NUMBER"):
     os.environ.pop(variable, None)
+
+# What a shell starts in the background ignores Ctrl-C, and so do its children; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if not settings.configured:
     settings.configure(

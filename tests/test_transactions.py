@@ -23,7 +23,7 @@ from sideeffects.transactions import pending
 
 
 class Database:
-    """A database with one table, `rows`, known to Django as `shop`."""
+    """A database with one table, `events`, known to Django as `shop`."""
 
     alias = "shop"
 
@@ -31,15 +31,15 @@ class Database:
         self.given = given
         defaults = dict(connections["default"].settings_dict)
         connections.settings[self.alias] = {**defaults, **given}
-        self.execute("DROP TABLE IF EXISTS rows")
-        self.execute("CREATE TABLE rows (name varchar(10))")
+        self.execute("DROP TABLE IF EXISTS events")
+        self.execute("CREATE TABLE events (name varchar(10))")
 
     def execute(self, statement: str) -> None:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(statement)
 
     def insert(self, name: str) -> None:
-        self.execute(f"INSERT INTO rows VALUES ('{name}')")
+        self.execute(f"INSERT INTO events VALUES ('{name}')")
 
     def committed(self) -> list[str]:
         """The rows that somebody else sees: by a connection of its own, past Django."""
@@ -48,10 +48,10 @@ class Database:
 
             names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
             with psycopg.connect(**{key: self.given[name] for key, name in names.items()}) as connection:
-                rows = connection.execute("SELECT name FROM rows").fetchall()
+                rows = connection.execute("SELECT name FROM events").fetchall()
         else:
             connection = sqlite3.connect(self.given["NAME"])
-            rows = connection.execute("SELECT name FROM rows").fetchall()
+            rows = connection.execute("SELECT name FROM events").fetchall()
             connection.close()
         return [row[0] for row in rows]
 
