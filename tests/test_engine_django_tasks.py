@@ -121,7 +121,6 @@ class Gateway:
         ran.append(to)
         return f"{cls.__name__} {to}"
 
-
     @staticmethod
     @side_effect(name="gateway.log", async_ok=True)
     def log(to: str) -> str:
