@@ -22,6 +22,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
 from sideeffects import _propagation, capture, forbid, force_run, record, side_effect
+from sideeffects._lineage import watching
 from sideeffects._state import EMPTY, scope, state
 from sideeffects.testing import isolated_registry
 
@@ -302,6 +303,18 @@ def test_a_finished_thread_does_not_keep_the_scope(send: Effect) -> None:
         assert watched() is None
     finally:
         gc.enable()
+
+
+def test_work_handed_on_while_nothing_is_in_force_is_handed_on_as_it_is(
+    send: Effect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Executors stay patched for good: then they submit the very function that they were given."""
+    monkeypatch.setattr(watching, "is_on", False)
+    with record("sms.send"), ThreadPoolExecutor(1) as pool:
+        inside = pool.submit(sys._getframe).result()
+        outside = contextvars.Context().run(pool.submit, sys._getframe).result()
+    assert inside.f_code.co_filename == _propagation.__file__  # who has called the function that was handed on
+    assert outside.f_code.co_filename != _propagation.__file__
 
 
 def test_patching_happens_once(send: Effect) -> None:
