@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sideeffects import _import_hooks, _plugs, _reading, conf, hazards
+from sideeffects import _import_hooks, _plugs, _reading, conf
 from sideeffects._calls import Call
+from sideeffects._policy import Rules
 from sideeffects.contrib import celery, django_tasks
 from sideeffects.engines import choice
+from sideeffects.errors import SideEffectError
 from sideeffects.transactions import DjangoTransactions
 
 
@@ -26,6 +28,12 @@ def _report_error(error: BaseException, call: Call) -> None:
         sentry.report(error, call)
 
 
+def _place(call: Call, rules: Rules, is_test_run: bool) -> SideEffectError | None:
+    from sideeffects import hazards  # when a transaction is open
+
+    return hazards.place(call, rules, is_test_run)
+
+
 def _hook_sentry(sentry_sdk: Any) -> None:
     from sideeffects.contrib import sentry  # when it is there
 
@@ -35,7 +43,7 @@ def _hook_sentry(sentry_sdk: Any) -> None:
 _plugs.plugs.deferral = DjangoTransactions()
 _plugs.plugs.engine = choice.engine
 _plugs.plugs.report_error = _report_error
-_plugs.plugs.place = hazards.place
+_plugs.plugs.place = _place
 _reading.set_discovery(_discover)
 celery.install()
 django_tasks.install()

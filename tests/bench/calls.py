@@ -1,7 +1,7 @@
-"""One process that times calls and prints what it found as JSON: `calls.py executing|test|production [django]`.
+"""One process that times calls and prints what it found as JSON: `calls.py executing|test|production [django] [off]`.
 
 `executing`: production, nothing captured, nobody observing; and what it costs when there is. `test`: recording in a
-test run. `production`: recording by `record()` under a `capture()`.
+test run. `production`: recording by `record()` under a `capture()`. `off`: without the guard, by Django's settings.
 """
 
 import contextvars
@@ -22,6 +22,7 @@ if WITH_DJANGO:
         CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
         INSTALLED_APPS=["side_effects", "sideeffects"],
+        SIDE_EFFECTS={"GUARD": "off"} if "off" in sys.argv else {},
     )
     django.setup()
 

@@ -133,11 +133,11 @@ def executing():
 
 def recording():
     kinds = {
-        "in a test run": ("test", {"SIDE_EFFECTS_TEST_RUN": "1"}),
-        "with record() in production": ("production", {}),
+        "in a test run": ("test", {"SIDE_EFFECTS_TEST_RUN": "1"}, SETTINGS | {"with GUARD off": ["django", "off"]}),
+        "with record() in production": ("production", {}, SETTINGS),
     }
-    for kind, (argument, environment) in kinds.items():
-        for where, arguments in SETTINGS.items():
+    for kind, (argument, environment, wheres) in kinds.items():
+        for where, arguments in wheres.items():
             found = Comparison(argument, *arguments, **environment)
             heading(f"Recording {kind}, {where}; validated and kept")
             line("scalar arguments, of a Mock", found.ratio("effect", "Mock"), 0.5)
