@@ -419,6 +419,21 @@ def test_lines_are_json_in_ascii(tmp_path: Path) -> None:
     assert twin.arguments["values"][:2] == ["a\nb\u2028c", "\ud800"]
 
 
+def in_a_test_run_of_its_own(script: str) -> str:
+    """What a script prints that is run in a test run that nobody else collects."""
+    environment = {name: value for name, value in os.environ.items() if name != JOURNAL_VARIABLE}
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**environment, "SIDE_EFFECTS_TEST_RUN": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
 JOURNAL_OF_ITS_OWN = """
     import os
     from sideeffects import capture, side_effect
@@ -440,18 +455,9 @@ JOURNAL_OF_ITS_OWN = """
 
 def test_the_journal_is_removed_at_exit_by_the_process_that_collects() -> None:
     """Not by its children, although they leave by the same door."""
-    environment = {name: value for name, value in os.environ.items() if name != JOURNAL_VARIABLE}
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(JOURNAL_OF_ITS_OWN)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**environment, "SIDE_EFFECTS_TEST_RUN": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert not os.path.exists(ran.stdout.strip())
-    assert ran.stdout.strip() != os.environ[JOURNAL_VARIABLE]
+    printed = in_a_test_run_of_its_own(JOURNAL_OF_ITS_OWN)
+    assert not os.path.exists(printed)
+    assert printed != os.environ[JOURNAL_VARIABLE]
 
 
 JOURNAL_OF_A_RUNNER = """
@@ -490,16 +496,7 @@ JOURNAL_OF_A_RUNNER = """
 
 def test_a_child_that_runs_tests_keeps_what_its_own_children_call() -> None:
     """It does not tell its parent, and removes its journal at its end, at which multiprocessing skips `atexit`."""
-    environment = {name: value for name, value in os.environ.items() if name != JOURNAL_VARIABLE}
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(JOURNAL_OF_A_RUNNER)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**environment, "SIDE_EFFECTS_TEST_RUN": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
+    assert not in_a_test_run_of_its_own(JOURNAL_OF_A_RUNNER)
 
 
 JOURNAL_FOR_NOW = """
@@ -537,16 +534,7 @@ JOURNAL_FOR_NOW = """
 
 def test_a_child_that_collects_for_a_while_hands_on_what_it_got() -> None:
     """Each call once, and its own as ever."""
-    environment = {name: value for name, value in os.environ.items() if name != JOURNAL_VARIABLE}
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(JOURNAL_FOR_NOW)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**environment, "SIDE_EFFECTS_TEST_RUN": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
+    assert not in_a_test_run_of_its_own(JOURNAL_FOR_NOW)
 
 
 NOBODY_REPORTS = """
