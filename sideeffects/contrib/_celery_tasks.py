@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects import _registry
 from sideeffects._declared import Declared
-from sideeffects._decorator import EffectFunction, declared_of, wrap
+from sideeffects._decorator import EffectFunction, wrap
 from sideeffects._description import describe_function
+from sideeffects.contrib._task_effects import below
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}
@@ -41,25 +42,8 @@ def effect_below(task: Any) -> Found | None:
     raw = inspect.getattr_static(type(task), "run", None)
     is_bound = not isinstance(raw, staticmethod)
     run = raw.__func__ if isinstance(raw, staticmethod) else raw
-    is_direct = True
-    seen: set[int] = set()
-    while run is not None and id(run) not in seen:
-        if issubclass(type(run), EffectFunction):
-            return Found(declared_of(run), is_bound, is_direct)
-        seen.add(id(run))
-        is_direct = False
-        run = getattr(run, "__dict__", {}).get("__wrapped__")
-    return None
-
-
-class EffectOfTask:
-    """`task.effect`, for tasks that are effects. No data descriptor: task classes may have an `effect` themselves."""
-
-    def __get__(self, task: Any, owner: type[Any]) -> Any:
-        found = None if task is None else effect_below(task)
-        if found is None:
-            raise AttributeError(f"{owner.__name__!r} object has no attribute 'effect'")
-        return found.declared.effect
+    found = below(run)
+    return None if found is None else Found(found.declared, is_bound, found.is_direct)
 
 
 def stand_in(function: Any) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sideeffects import _registry
-from sideeffects._declared import Declared
-from sideeffects._decorator import EffectFunction, declared_of, wrap
+from sideeffects._decorator import wrap
 from sideeffects._description import describe_function
+from sideeffects.contrib._task_effects import Below, below
 
 #: The packages that have tasks.
 PACKAGES: Final = ("django.tasks", "django_tasks")
@@ -16,40 +16,9 @@ PACKAGES: Final = ("django.tasks", "django_tasks")
 _effects: Final[dict[Any, Any]] = {}
 
 
-class Found(NamedTuple):
-    """The effect below a task.
-
-    Attributes:
-        declared: the effect.
-        is_direct: whether nothing stands between the two, so that the task's arguments are the effect's.
-    """
-
-    declared: Declared
-    is_direct: bool
-
-
-def effect_below(task: Any) -> Found | None:
+def effect_below(task: Any) -> Below | None:
     """The effect that a task runs, if that is what it runs."""
-    function = task.func
-    is_direct = True
-    seen: set[int] = set()
-    while function is not None and id(function) not in seen:
-        if issubclass(type(function), EffectFunction):
-            return Found(declared_of(function), is_direct)
-        seen.add(id(function))
-        is_direct = False
-        function = getattr(function, "__dict__", {}).get("__wrapped__")
-    return None
-
-
-class EffectOfTask:
-    """`task.effect`, for tasks that are effects. No data descriptor: task classes may have an `effect` themselves."""
-
-    def __get__(self, task: Any, owner: type[Any]) -> Any:
-        found = None if task is None else effect_below(task)
-        if found is None:
-            raise AttributeError(f"{owner.__name__!r} object has no attribute 'effect'")
-        return found.declared.effect
+    return below(task.func)
 
 
 def base_of(task: Any) -> Any:

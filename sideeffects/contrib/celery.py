@@ -29,7 +29,6 @@ from sideeffects._state import state
 from sideeffects.contrib._carried import test_run_part
 from sideeffects.contrib._celery_messages import HEADER, arrive, depart, header_in, is_same_call
 from sideeffects.contrib._celery_tasks import (
-    EffectOfTask,
     Found,
     apps,
     declare_task,
@@ -37,6 +36,7 @@ from sideeffects.contrib._celery_tasks import (
     keep_around,
     stand_in,
 )
+from sideeffects.contrib._task_effects import EffectOfTask
 
 #: What Celery's decorators make, by the names of its types.
 _TYPES: Final = ("celery.app.task.Task", "celery.local.Proxy")
@@ -54,7 +54,7 @@ def install() -> None:
 
 def _hook_task(module: Any) -> None:
     if not _is_hooked(module.Task):
-        module.Task.effect = EffectOfTask()
+        module.Task.effect = EffectOfTask(effect_below)
         module.Task.add_around = classmethod(keep_around(module.Task.add_around.__func__))
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from sideeffects import _import_hooks
 from sideeffects._decorator import adapt
-from sideeffects.contrib._django_task_functions import PACKAGES, EffectOfTask, declare_task
+from sideeffects.contrib._django_task_functions import PACKAGES, declare_task, effect_below
+from sideeffects.contrib._task_effects import EffectOfTask
 
 
 def install() -> None:
@@ -31,7 +32,7 @@ def install() -> None:
 def _hook_task(module: Any) -> None:
     from sideeffects.contrib import _django_task_messages as messages
 
-    module.Task.effect = EffectOfTask()
+    module.Task.effect = EffectOfTask(effect_below)
     _hook(module.Task, {"call": messages.obeying, "acall": messages.obeying_async})
 
 
