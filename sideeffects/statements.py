@@ -124,3 +124,27 @@ def target_of(sql: str) -> tuple[str, str] | None:
         return None
     table = ".".join(part.strip('"`[]').replace('""', '"') for part in re.findall(r'"(?:[^"]|"")+"|[^."]+', found[2]))
     return _KINDS.get(found[1].lower(), "truncated"), table
+
+
+_SINGLE_WRITE: Final = re.compile(r"\s*(?:insert|update|delete)\b[^;]*\Z", re.IGNORECASE)
+
+
+def is_single_write(sql: str) -> bool:
+    """Whether it is one INSERT, UPDATE or DELETE, and certainly nothing behind it."""
+    return _SINGLE_WRITE.match(sql) is not None
+
+
+_SELECTS: Final = re.compile(r"[\s(]*select\b(?!.*\binto\b)[^;]*\Z", re.IGNORECASE | re.DOTALL)
+_CALLED: Final = re.compile(r"([\w\"]+)\s*\(")
+#: What stands before a parenthesis and writes nothing: words of the language, and what Django's queries call most.
+_HARMLESS: Final = frozenset(
+    "abs all and any array as avg between by cast coalesce concat count date_trunc distinct else exists extract filter "
+    "from greatest having in is join least left length like lower max min not now nullif numeric on or over replace "
+    "right round row_number select some string_agg substring sum then trim union upper values varchar when "
+    "where".split()
+)
+
+
+def only_reads(sql: str) -> bool:
+    """Whether it is one SELECT that certainly leaves nothing behind. Functions that are not known may."""
+    return _SELECTS.match(sql) is not None and all(name.lower() in _HARMLESS for name in _CALLED.findall(sql))

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from django.db import DatabaseError, IntegrityError, close_old_connections, connections, transaction
 from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
 
 from sideeffects import capture, dry_run, explain, force_run, side_effect
 from sideeffects.dryrun import DryRunRefused, Writes
@@ -191,6 +192,39 @@ def test_a_failed_statement_undoes_itself_alone(database: Database) -> None:
         with pytest.raises(IntegrityError):
             database.insert("three")
         assert database.names() == ["kept", "one", "two", "three"]
+
+
+def test_what_a_failed_statement_leaves_alone(database: Database) -> None:
+    """All that went well before it: rows, several at once, and what a function wrote."""
+    if database.is_postgres:
+        body = "INSERT INTO rows (name) VALUES (name) RETURNING id"
+        database.execute(f"CREATE OR REPLACE FUNCTION add(name text) RETURNS int LANGUAGE sql AS '{body}'")
+    with dry_run():
+        for statement in ("SELEC 1", "UPDATE rows SET nonsense", "INSERT INTO rows VALUES (1, 'y')"):
+            database.execute("INSERT INTO rows (name) VALUES (%s) -- and nothing more", [statement])
+            with pytest.raises(DatabaseError):
+                database.execute(statement)
+        written = ["kept", "SELEC 1", "UPDATE rows SET nonsense", "INSERT INTO rows VALUES (1, 'y')"]
+        if database.is_postgres:
+            database.execute("SELECT add('by a function')")
+            with pytest.raises(DatabaseError):
+                database.execute("SELECT 1 / 0")
+            written.append("by a function")
+        assert database.names() == written
+
+
+def test_a_cursor_shows_what_was_executed_and_no_more(database: Database) -> None:
+    """What the dry run sends along is nobody else's: not the last query, no further result, no place in an error."""
+    wrong = "INSERT INTO rows (name) VALUES (nothing)"
+    with dry_run(), CaptureQueriesContext(connections["dry"]) as queries, connections["dry"].cursor() as cursor:
+        cursor.execute("INSERT INTO rows (name) VALUES (%s), ('b;') RETURNING id", ["a;"])
+        assert len(cursor.fetchall()) == 2
+        assert not database.is_postgres or cursor.nextset() is None
+        with pytest.raises(DatabaseError) as caught:
+            cursor.execute(wrong)
+    assert [query["sql"] for query in queries][1:] == [wrong]
+    assert queries[0]["sql"].endswith("('b;') RETURNING id")
+    assert not database.is_postgres or f"LINE 1: {wrong}\n" in str(caught.value)
 
 
 def test_transactions_by_hand(database: Database) -> None:

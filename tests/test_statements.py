@@ -2,7 +2,7 @@
 
 import pytest
 
-from sideeffects.statements import ends_transaction, text_of, writes
+from sideeffects.statements import ends_transaction, is_single_write, only_reads, text_of, writes
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,39 @@ def test_statements_in_other_spellings() -> None:
     assert text_of(b"a", None) == "a"
     assert text_of(Spelled(), 7) == "SELECT 7"
     assert text_of(7, None) == "7"
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_harmless"),
+    [
+        ('SELECT COUNT(*) FROM "rows" WHERE ("rows"."id" IN (1, 2) AND UPPER("name") LIKE UPPER(%s))', True),
+        ("(SELECT 1) UNION (SELECT 2)", True),
+        ("SELECT 1 FOR UPDATE", True),
+        ("SELECT add_row(1)", False),
+        ('SELECT "add"(1)', False),
+        ("SELECT 1; SELECT 2", False),
+        ("SELECT *\nINTO copies FROM rows", False),
+        ("WITH a AS (DELETE FROM rows) SELECT 1", False),
+        ("INSERT INTO rows SELECT 1", False),
+        ("SELECTED", False),
+    ],
+)
+def test_what_certainly_leaves_nothing(sql: str, is_harmless: bool) -> None:
+    """One SELECT without functions that may do anything."""
+    assert only_reads(sql) is is_harmless
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_single"),
+    [
+        ("INSERT INTO rows VALUES (1)", True),
+        ("\n update rows\nSET a = 1 -- all", True),
+        ("DELETE FROM rows;", False),
+        ("DELETE FROM rows; SELECT 1", False),
+        ("SELECT 1", False),
+        ("INSERTED", False),
+    ],
+)
+def test_what_is_one_write(sql: str, is_single: bool) -> None:
+    """Behind which something can be put."""
+    assert is_single_write(sql) is is_single

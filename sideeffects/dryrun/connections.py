@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects.dryrun import threads
 from sideeffects.dryrun.links import Link, Terms
 from sideeffects.dryrun.outside import connecting
 from sideeffects.dryrun.postgresql import PostgresLink
@@ -131,6 +132,9 @@ class HeldConnection:
         }
         if hasattr(connection, "_start_transaction_under_autocommit"):
             hooks["_start_transaction_under_autocommit"] = self._begin
+        unasked = threads.unasked(connection)
+        if unasked is not None:
+            hooks["_cursor"] = unasked
         if connection.vendor not in _LINKS:
             hooks = {
                 "_cursor": self._refuse_database,

@@ -108,11 +108,8 @@ class Link(ABC):
 
     # -- statements
 
-    def before(self, query: Any) -> str:
+    def before(self, query: Any) -> Look:
         """Look at a statement before it is sent.
-
-        Returns:
-            its text.
 
         Raises:
             DryRunRefused: it would end the transaction, or could not be taken back.
@@ -122,12 +119,12 @@ class Link(ABC):
                 f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
             )
         text = query if type(query) is str else statements.text_of(query, self.raw)
-        reason = _reason(text) if len(text) < LONG else reason_against(text)
-        if reason:
-            self.terms.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {reason} (database {self._alias!r})")
+        seen = _look(text) if len(text) < _LONG else look(text)
+        if seen.reason:
+            self.terms.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {seen.reason} (database {self._alias!r})")
         if self.is_wanted and not self.has_base:
             self.begin_own()
-        return text
+        return seen
 
     @property
     def _alias(self) -> str:
@@ -144,20 +141,42 @@ class Link(ABC):
             )
 
 
-def reason_against(text: str) -> str:
-    """Why a statement is refused; empty when it is not."""
+class Look(NamedTuple):
+    """What is seen of a statement.
+
+    Attributes:
+        text: itself.
+        reason: why it is refused; empty when it is not.
+        target: what it does to which table, where its first words tell.
+        only_reads: whether it certainly leaves nothing behind.
+        is_single: whether it is one INSERT, UPDATE or DELETE, and nothing else.
+    """
+
+    text: str
+    reason: str
+    target: tuple[str, str] | None
+    only_reads: bool
+    is_single: bool
+
+
+def look(text: str) -> Look:
+    """Look at a statement."""
+    return Look(
+        text,
+        _reason_against(text),
+        statements.target_of(text),
+        statements.only_reads(text),
+        statements.is_single_write(text),
+    )
+
+
+def _reason_against(text: str) -> str:
     if statements.ends_transaction(text):
         return "begins or ends a transaction, and a dry run keeps all in one: use transaction.atomic()"
     return statements.irrevocable(text)
 
 
 #: Texts up to this length are looked at once: a command repeats itself.
-LONG: Final = 4096
+_LONG: Final = 32768
 _SHOWN: Final = 200
-_reason: Final = functools.lru_cache(512)(reason_against)
-_target: Final = functools.lru_cache(512)(statements.target_of)
-
-
-def target_of(text: str) -> tuple[str, str] | None:
-    """What a statement does to which table; see `statements.target_of`."""
-    return _target(text) if len(text) < LONG else statements.target_of(text)
+_look: Final = functools.lru_cache(256)(look)

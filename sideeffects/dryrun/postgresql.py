@@ -9,6 +9,7 @@ Three things keep the transaction from being kept, besides looking at statements
 
 Outside a transaction of the command's own, each statement is one: it must not see a failed one before it, and
 constraints that wait for the commit are checked with it. Hence a savepoint that is renewed, and `SET CONSTRAINTS`.
+Where it can, the statement takes the renewal along: a round trip to the server takes longer than what it does there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects.dryrun.links import BASE, MARK, Link, Terms, target_of
+from sideeffects.dryrun.links import BASE, MARK, Link, Look, Terms
 from sideeffects.dryrun.refusals import DryRunRefused
 
 _COUNTS: Final = """
@@ -233,20 +234,30 @@ class PostgresLink(Link):
             known = self._classes[factory] = _guarded(factory, self)
         return known
 
-    def before(self, query: Any) -> str:
+    def before(self, query: Any) -> Look:
         """As for all; outside a transaction of the command's own, there is a savepoint to go back to."""
         if self.raw.pgconn.transaction_status == _IDLE:
             self.lost()
-        text = super().before(query)
+        seen = super().before(query)
         if not self.has_base:
-            self._mark(text)
-        return text
+            self._mark()
+            self._is_marked = seen.only_reads  # the savepoint is still good after it
+        return seen
 
-    def failed(self, text: str, error: Exception) -> None:
+    def tail_of(self, seen: Look, query: Any) -> str:
+        """What a statement takes along, so that there is a savepoint behind it; empty where it cannot.
+
+        If it fails, the server executes nothing of this, and the savepoint before it is there to go back to.
+        """
+        if self.has_base or not seen.is_single or type(query) is not str or self.raw.pgconn.pipeline_status:
+            return ""
+        return _TAIL
+
+    def failed(self, seen: Look, error: Exception) -> None:
         """Go on as after a failed statement outside a transaction: without it, the server would take no other one."""
         if getattr(error, "sqlstate", None) == _NEEDS_NONE:
             self.terms.refusals.note(
-                f"{text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it back "
+                f"{seen.text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it back "
                 f"(database {self._alias!r})"
             )
         status = self.raw.pgconn.transaction_status
@@ -256,77 +267,98 @@ class PostgresLink(Link):
             self.run(f"ROLLBACK TO SAVEPOINT {MARK}")
             self._is_marked = True
 
-    def after(self, text: str, count: int, *, is_open: bool = False) -> None:
-        """Note what the server does not count, and that a query which is still read from must not be gone back over."""
+    def after(self, seen: Look, count: int, *, is_open: bool = False, is_marked: bool = False) -> None:
+        """Note what the server does not count, and whether there is a savepoint to go back to behind the statement.
+
+        Args:
+            seen: the statement.
+            count: of rows, as the driver tells it.
+            is_open: whether it is a query that is still read from, and would be gone if one went back over it.
+            is_marked: whether it took a savepoint along.
+        """
         if is_open:
             self._is_marked = False
-        if self._counts_itself and text[:40].lstrip()[:8].upper() != "TRUNCATE":
-            return
-        target = target_of(text)
-        if target is not None:
+        elif is_marked:
+            self._is_marked = True
+        target = seen.target
+        if target is not None and (target[0] == "truncated" or not self._counts_itself):
             self.terms.tally.add(target[1], target[0], 1 if target[0] == "truncated" else count)
 
-    def _mark(self, text: str) -> None:
-        """A savepoint before a statement outside a transaction. After one that only reads, the last is still good."""
+    def _mark(self) -> None:
+        """A savepoint before a statement outside a transaction, unless there is one."""
         if not self._is_marked:
-            forget = f"RELEASE SAVEPOINT {MARK}; " if self._has_mark else ""
             # Past cursors, which would take as long as the server does.
-            if self.raw.pgconn.exec_(f"{forget}SAVEPOINT {MARK}".encode()).status != _COMMAND_OK:
+            if self.raw.pgconn.exec_(_RENEW if self._has_mark else _FIRST).status != _COMMAND_OK:
                 self.lost()
                 self.terms.refusals.refuse(f"the database {self._alias!r} can no longer be used")
             self._has_mark = True
-        self._is_marked = text.lstrip(" (\n")[:6].upper() == "SELECT"
 
 
+_FIRST: Final = f"SAVEPOINT {MARK}".encode()
+_RENEW: Final = f"RELEASE SAVEPOINT {MARK}; SAVEPOINT {MARK}".encode()
+#: On a line of its own: the statement may end with a comment.
+_TAIL: Final = f"\n;RELEASE SAVEPOINT {MARK}; SAVEPOINT {MARK}"
 _FACTORIES: Final = ("cursor_factory", "server_cursor_factory")
 _REFUSED: Final = ("commit", "rollback")
 
 
 def _guarded(factory: Any, link: PostgresLink) -> type:
     """A class of cursors whose statements the link sees."""
-    from psycopg import ServerCursor
+    from psycopg import ClientCursor, ServerCursor
 
     is_open = issubclass(factory, ServerCursor)
+    takes_more = issubclass(factory, ClientCursor)  # several statements at once
 
     class Guarded(factory):  # type: ignore[misc]
         unguarded = factory
 
         def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            text = link.before(query)
+            seen = link.before(query)
+            tail = link.tail_of(seen, query) if takes_more and not kwargs else ""
             try:
-                result = super().execute(query, *args, **kwargs)
+                result = super().execute(query + tail if tail else query, *args, **kwargs)
             except Exception as error:
-                link.failed(text, error)
+                if tail:
+                    self._forget(tail)
+                link.failed(seen, error)
                 raise
-            link.after(text, self.rowcount, is_open=is_open)
+            if tail:
+                del self._results[1:]
+                self._forget(tail)
+            link.after(seen, self.rowcount, is_open=is_open, is_marked=bool(tail))
             return result
 
+        def _forget(self, tail: str) -> None:
+            # Django shows it as the last query.
+            if self._query is not None:
+                self._query.query = self._query.query.removesuffix(tail.encode())
+
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            text = link.before(query)
+            seen = link.before(query)
             try:
                 result = super().executemany(query, *args, **kwargs)
             except Exception as error:
-                link.failed(text, error)
+                link.failed(seen, error)
                 raise
-            link.after(text, self.rowcount)
+            link.after(seen, self.rowcount)
             return result
 
         def stream(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            text = link.before(query)
+            seen = link.before(query)
             try:
                 yield from super().stream(query, *args, **kwargs)
             except Exception as error:
-                link.failed(text, error)
+                link.failed(seen, error)
                 raise
 
         @contextlib.contextmanager
         def copy(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            text = link.before(query)
+            seen = link.before(query)
             try:
                 with super().copy(query, *args, **kwargs) as copy:
                     yield copy
             except Exception as error:
-                link.failed(text, error)
+                link.failed(seen, error)
                 raise
 
     Guarded.__name__ = factory.__name__

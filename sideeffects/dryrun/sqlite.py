@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sideeffects.dryrun.links import Link, target_of
+from sideeffects.dryrun.links import Link, Look
 
 #: SQLite's number for BEGIN, COMMIT and ROLLBACK, and its two answers.
 _TRANSACTION: Final = 22
@@ -64,20 +64,19 @@ class SqliteLink(Link):
     def guarded(self, cursor: Any, *, is_named: bool) -> Any:  # noqa: ARG002 - SQLite has no named cursors
         """A cursor of the same class, whose statements are looked at."""
         kind = type(cursor)
-        guarded = _classes.get(kind)
-        cursor.__class__ = guarded or _guarded(getattr(kind, "unguarded", kind))
+        cursor.__class__ = _classes.get(kind) or _guarded(getattr(kind, "unguarded", kind))
         cursor.link = self
         return cursor
 
-    def before(self, query: Any) -> str:
+    def before(self, query: Any) -> Look:
         """As for all, and the transaction is still there."""
         if not self.raw.in_transaction:
             self.lost()
         return super().before(query)
 
-    def after(self, text: str, count: int) -> None:
+    def after(self, seen: Look, count: int) -> None:
         """Count what a statement has written."""
-        target = target_of(text)
+        target = seen.target
         if target is not None:
             self.terms.tally.add(target[1], target[0], count)
 
@@ -95,15 +94,15 @@ def _guarded(factory: Any) -> type:
         link: SqliteLink
 
         def execute(self, query: Any, params: Any = None) -> Any:
-            text = self.link.before(query)
+            seen = self.link.before(query)
             result = super().execute(query, params)
-            self.link.after(text, self.rowcount)
+            self.link.after(seen, self.rowcount)
             return result
 
         def executemany(self, query: Any, param_list: Any) -> Any:
-            text = self.link.before(query)
+            seen = self.link.before(query)
             result = super().executemany(query, param_list)
-            self.link.after(text, self.rowcount)
+            self.link.after(seen, self.rowcount)
             return result
 
     Guarded.__name__ = factory.__name__

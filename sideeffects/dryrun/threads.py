@@ -22,6 +22,8 @@ class Holder:
 
 
 _installed: Final[list[bool]] = []
+#: What was patched, by what stands there now.
+_originals: Final[dict[Any, Callable[..., Any]]] = {}
 
 
 def install() -> None:
@@ -38,6 +40,12 @@ def install() -> None:
             kind._cursor = _cursor(kind._cursor)  # noqa: SLF001 - each way to a statement goes through it
 
 
+def unasked(connection: Any) -> Callable[..., Any] | None:
+    """How a connection that is held makes cursors without asking at each; `None` if its class has a way of its own."""
+    original = _originals.get(type(connection)._cursor)  # noqa: SLF001 - as above
+    return None if original is None else functools.partial(original, connection)
+
+
 def _cursor(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def cursor(self: Any, name: str | None = None) -> Any:
@@ -51,6 +59,7 @@ def _cursor(original: Callable[..., Any]) -> Callable[..., Any]:
                     )
         return original(self, name)
 
+    _originals[cursor] = original
     return cursor
 
 
