@@ -16,7 +16,8 @@ from concurrent.futures import Future
 from types import CodeType, MappingProxyType, MethodType
 from typing import Any, Final
 
-from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
+from sideeffects import _identity
+from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome, serials
 from sideeffects._declared import Declared
 from sideeffects._handles import Handle
 from sideeffects._plugs import Parcel, plugs
@@ -167,19 +168,23 @@ def unwritten(
         bound, args = kwargs, ()
     names = state.rules_source().sensitive
     return Call(
-        declared.effect,
-        decision,
-        bound,
-        args,
-        kwargs,
-        instance,
-        (),
-        code,
-        instruction,
-        time.time(),
-        names,
-        is_async,
-        run_id,
+        (
+            declared.effect,
+            decision,
+            bound,
+            args,
+            kwargs,
+            instance,
+            (),
+            code,
+            instruction,
+            time.time(),
+            names,
+            is_async,
+            run_id,
+            next(serials),
+            _identity.current,
+        )
     )
 
 
@@ -306,19 +311,23 @@ def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[De
         overrides = state.visible(scope.get(), is_test_run)
         decision, stub = decide(declared.effect, MappingProxyType(bound), overrides, ruled)
     call = Call(
-        declared.effect,
-        decision,
-        bound,
-        parcel.args,
-        parcel.kwargs,
-        instance,
-        (),
-        "a background worker",
-        0,
-        time.time(),
-        rules.sensitive,
-        True,
-        parcel.run_id,
+        (
+            declared.effect,
+            decision,
+            bound,
+            parcel.args,
+            parcel.kwargs,
+            instance,
+            (),
+            "a background worker",
+            0,
+            time.time(),
+            rules.sensitive,
+            True,
+            parcel.run_id,
+            next(serials),
+            _identity.current,
+        )
     )
     call.take_id(parcel.id)
     return decision, stub, call

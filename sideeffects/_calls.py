@@ -6,13 +6,13 @@ import datetime
 import enum
 import inspect
 import itertools
-import os
 from collections.abc import Callable, Mapping
 from types import CodeType, MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
-from sideeffects import _kinds, _redaction, _showing
+from sideeffects import _identity, _kinds, _redaction, _showing
 from sideeffects._frozen import Frozen
+from sideeffects._identity import Identity
 
 
 class Mode(enum.Enum):
@@ -126,35 +126,8 @@ class Outcome(NamedTuple):
 
 NO_RESULT = Outcome(None, None, 0.0)
 
-_serials = itertools.count(1)
-_process = (os.getpid(), os.urandom(4).hex())
-
-
-def _after_fork_in_child() -> None:
-    global _process  # noqa: PLW0603 - a child of a fork is another process
-    _process = (os.getpid(), os.urandom(4).hex())
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def process_id() -> int:
-    """`os.getpid()` without the system call."""
-    return _process[0]
-
-
-RACER_VARIABLE: Final = "SIDE_EFFECTS_RACER"
-
-#: Which racer of a race this process is, or which one has started it (see `sideeffects.testing.races`).
-_racer: int | None = int(text) if (text := os.environ.get(RACER_VARIABLE, "")).isdecimal() else None
-
-
-def set_racer(index: int) -> None:
-    """Let this process, and its children, be a racer of a race: their calls say so."""
-    global _racer  # noqa: PLW0603 - a racer is a process
-    _racer = index
-    os.environ[RACER_VARIABLE] = str(index)
+#: Numbers the calls of this process.
+serials: Final = itertools.count(1)
 
 
 class HasFate(Protocol):
@@ -164,6 +137,35 @@ class HasFate(Protocol):
     def fate(self) -> str:
         """What became of them."""
         ...
+
+
+class Binds(Protocol):
+    """What knows how the arguments of an effect's calls are bound."""
+
+    def bind(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Them by name, defaults applied."""
+        ...
+
+
+#: What is written down of a call at the moment of its decision, as `Call` unpacks it. A plain tuple: most recorded
+#: calls are never looked at, and making a `Call` would cost as much as half of recording one.
+Row: TypeAlias = tuple[
+    "SideEffect",
+    "Decision",
+    "dict[str, Any] | Binds",  # the arguments, by parameter
+    tuple[Any, ...],  # as given: positional ones
+    dict[str, Any],  # and keywords
+    Any,  # the instance
+    tuple[str, ...],  # what could not be copied
+    "CodeType | str",  # who called, or the path of its file
+    int,  # the offset in that code, or the line in that file
+    float,  # when: seconds since the epoch
+    frozenset[str],  # further sensitive names, normalised
+    bool,  # whether it was handed to the background
+    "str | None",  # the run list
+    int,  # its number
+    Identity,  # the process
+]
 
 
 class Call:
@@ -192,45 +194,33 @@ class Call:
         "_names",
         "_outcome",
         "_process",
-        "_racer",
         "_run_id",
         "_serial",
         "_transaction",
     )
 
-    def __init__(
-        self,
-        effect: SideEffect,
-        decision: Decision,
-        bound: dict[str, Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        instance: Any,
-        by_reference: tuple[str, ...],
-        code: CodeType | str,
-        instruction: int,
-        at: float,
-        names: frozenset[str],
-        is_async: bool = False,
-        run_id: str | None = None,
-    ) -> None:
-        self._effect = effect
-        self._decision = decision
+    def __init__(self, row: Row, outcome: Outcome | None = None) -> None:
+        (
+            self._effect,
+            self._decision,
+            bound,
+            self._args,
+            self._kwargs,
+            self._instance,
+            self._by_reference,
+            self._code,
+            self._instruction,
+            self._at,
+            self._names,
+            self._is_async,
+            self._run_id,
+            self._serial,
+            self._process,
+        ) = row
+        if not isinstance(bound, dict):
+            bound = bound.bind(self._instance, self._args, self._kwargs)
         self._bound = bound
-        self._args = args
-        self._kwargs = kwargs
-        self._instance = instance
-        self._by_reference = by_reference
-        self._code = code
-        self._instruction = instruction
-        self._at = at
-        self._names = names
-        self._is_async = is_async
-        self._run_id = run_id
-        self._serial = next(_serials)
-        self._process = _process
-        self._racer = _racer
-        self._outcome: Outcome | None = None
+        self._outcome = outcome
         self._transaction: HasFate | None = None
         self._is_read = False
         self._is_foreign = False
@@ -331,30 +321,31 @@ class Call:
     @property
     def pid(self) -> int:
         """The process in which it was decided."""
-        return self._process[0]
+        return self._process.pid
 
     @property
     def racer(self) -> int | None:
         """The index of the racer that made it, from 0 on; `None` outside races."""
-        return self._racer
+        return self._process.racer
 
     def handed_on(self) -> Call:
         """The same call, for who reads what this process reports: where races are nested, the outer racer made it."""
-        return Call.from_record({**self.to_record(), "racer": _racer if _racer is not None else self._racer})
+        outer = _identity.current.racer
+        return Call.from_record({**self.to_record(), "racer": self.racer if outer is None else outer})
 
     def mark_racer(self, index: int) -> None:
         """Note which racer made it: those of threads are told from each other when the race is over."""
-        self._racer = index
+        self._process = Identity(self._process.pid, self._process.token, index)
 
     @property
     def id(self) -> str:
         """Unique among all processes of a test run."""
-        return f"{self._process[0]}-{self._process[1]}-{self._serial}"
+        return f"{self._process.pid}-{self._process.token}-{self._serial}"
 
     def take_id(self, number: str) -> None:
         """Be the call that another process wrote down under this id, so that the outcome given here is added there."""
         pid, token, serial = number.split("-")
-        self._process = int(pid), token
+        self._process = Identity(int(pid), token, self._process.racer)
         self._serial = int(serial)
 
     @property
@@ -470,8 +461,8 @@ class Call:
             "run_id": self._run_id,
             "at": self._at,
             "serial": self._serial,
-            "process": list(self._process),
-            "racer": self._racer,
+            "process": [self._process.pid, self._process.token],
+            "racer": self._process.racer,
             "sensitive": [name for name in (*self._bound, *self._extras()) if self._hides(name)],
             "names": sorted(self._names),
             "extra_keywords": self._extra_keywords(),
@@ -482,7 +473,7 @@ class Call:
         """What tells of the outcome, for those who have read the call's record before it had one."""
         outcome = self.outcome
         return {
-            "process": list(self._process),
+            "process": [self._process.pid, self._process.token],
             "serial": self._serial,
             "outcome": None if outcome is None else outcome_to_record(outcome, self.scrubbed),
         }
@@ -502,27 +493,28 @@ class Call:
             sensitive=tuple(record["sensitive"]),
         )
         path, _, line = record["caller"].rpartition(":")
+        outcome = record["outcome"]
         call = cls(
-            effect,
-            Decision(Mode(record["mode"]), record["reason"], record["origin"]),
-            dict(record["arguments"]),
-            tuple(record["args"]),
-            dict(record["kwargs"]),
-            record["instance"],
-            tuple(record["by_reference"]),
-            path,
-            int(line or 0),
-            record["at"],
-            frozenset(record["names"]),
-            record["is_async"],
-            record["run_id"],
+            (
+                effect,
+                Decision(Mode(record["mode"]), record["reason"], record["origin"]),
+                dict(record["arguments"]),
+                tuple(record["args"]),
+                dict(record["kwargs"]),
+                record["instance"],
+                tuple(record["by_reference"]),
+                path,
+                int(line or 0),
+                record["at"],
+                frozenset(record["names"]),
+                record["is_async"],
+                record["run_id"],
+                record["serial"],
+                Identity(record["process"][0], record["process"][1], record["racer"]),
+            ),
+            None if outcome is None else outcome_from_record(outcome),
         )
-        call._serial = record["serial"]
-        call._process = record["process"][0], record["process"][1]
-        call._racer = record["racer"]
         call._is_foreign = True
-        if record["outcome"] is not None:
-            call.finish(outcome_from_record(record["outcome"]))
         return call
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sideeffects._calls import Mode, SideEffect
 from sideeffects._policy import EXECUTED, Rules, Standing, standing
-from sideeffects._signatures import Binder, compile_binder
+from sideeffects._signatures import Binder, arity, compile_binder
 from sideeffects._state import state
 
 #: Kinds whose calls can be decided once and then executed directly.
@@ -27,12 +27,14 @@ class Declared:
     __slots__ = (
         "__weakref__",
         "_binder_without_first",
-        "_standing",
         "binder",
         "effect",
+        "fewest",
         "is_bound",
         "is_direct",
+        "known",
         "may_take_class",
+        "most",
         "qualname",
         "returns",
         "shape",
@@ -56,8 +58,12 @@ class Declared:
         #: Binds the arguments of calls without an instance; compiled when first needed.
         self.binder: Binder | None = None
         self._binder_without_first: Binder | None = None
-        # One value: threads that change it one after the other never leave an answer with the question of another.
-        self._standing: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
+        #: How many positional arguments, `self` among them, are surely right, when there are no others; known once the
+        #: first call has been bound.
+        self.fewest, self.most = 1, 0
+        #: What the rules said last, and which they were. One value: threads that change it one after the other never
+        #: leave an answer with the question of another.
+        self.known: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
 
     def bind(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """A call's arguments by name, defaults applied, without `self` or `cls`.
@@ -77,13 +83,14 @@ class Declared:
 
     def _compile(self, *, without_first: bool) -> Binder:
         effect = self.effect
+        if not self.is_bound:
+            self.fewest, self.most = arity(effect.signature)
         return compile_binder(effect.signature, effect.short_name, self.qualname, without_first=without_first)
 
     def standing(self, rules: Rules, is_test_run: bool) -> Standing:
         """What the rules say of this effect, worked out once for as long as they stay the same."""
-        known_rules, known_test_run, known_option, known = self._standing
         option = state.option
-        if known_rules is not rules or known_test_run is not is_test_run or known_option is not option:
-            known = standing(rules, self.effect, is_test_run, option)
-            self._standing = (rules, is_test_run, option, known)
-        return known
+        known = self.known
+        if known[0] is not rules or known[1] is not is_test_run or known[2] is not option:
+            known = self.known = (rules, is_test_run, option, standing(rules, self.effect, is_test_run, option))
+        return known[3]

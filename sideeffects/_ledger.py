@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Generator, Mapping
 from typing import Any, Final, Protocol
 
-from sideeffects._calls import Call, Outcome, outcome_from_record
+from sideeffects._calls import NO_RESULT, Call, Outcome, Row, outcome_from_record
 
 DEFAULT_BOUND: Final = 10_000
 
@@ -21,8 +21,8 @@ class Ledger:
     """
 
     def __init__(self, bound: int = DEFAULT_BOUND) -> None:
-        #: `None` stands for a call of which nothing is known.
-        self._calls: list[Call | None] = []
+        #: A row becomes a call when it is first read; `None` stands for a call of which nothing is known.
+        self._calls: list[Call | Row | None] = []
         self._trimmed = 0
         self._is_closed = False
         #: Run lists of which calls were dropped, with the position of the last of these.
@@ -52,8 +52,8 @@ class Ledger:
         """How many of them are no longer kept."""
         return max(self._trimmed, self.end - self.bound)
 
-    def append(self, call: Call) -> None:
-        """Write a call down.
+    def append(self, call: Call | Row) -> None:
+        """Write a call down, or the row of one that was answered with nothing and is of no run list.
 
         Without the lock, which would cost more than the rest: `list.append` is one step for all threads, on
         free-threaded builds too. The lock is for what shifts positions, and for those who read them.
@@ -70,7 +70,7 @@ class Ledger:
             surplus = len(self._calls) - self._bound
             if surplus > self._limit - self._bound:  # otherwise another thread was here first
                 for position, call in enumerate(self._calls[:surplus], self._trimmed):
-                    if call is not None and call.run_id is not None:
+                    if isinstance(call, Call) and call.run_id is not None:
                         self._dropped_runs[call.run_id] = position
                 del self._calls[:surplus]
                 self._trimmed += surplus
@@ -81,17 +81,24 @@ class Ledger:
             now = self.end  # read once: others may be appending
             end = now if stop is None else min(stop, now)
             first = max(start, self._trimmed, now - self._bound)
-            stretch = self._calls[first - self._trimmed : end - self._trimmed] if end > first else []
-            kept = [call for call in stretch if call is not None]
-            return kept, max(0, min(first, end) - start) + len(stretch) - len(kept)
+            places = range(first - self._trimmed, end - self._trimmed)
+            kept = [call for call in map(self._at, places) if call is not None]
+            return kept, max(0, min(first, end) - start) + len(places) - len(kept)
 
     def of_run(self, run_id: str, start: int = 0) -> tuple[list[Call], bool]:
         """The calls of one run list from position `start` on, and whether these are all that were written of it."""
         with self._lock:
             stretch = self._calls[max(0, start - self._trimmed) :]
-            calls = [call for call in stretch if call is not None and call.run_id == run_id]
+            calls = [call for call in stretch if isinstance(call, Call) and call.run_id == run_id]
             is_dropped = self._dropped_runs.get(run_id, -1) >= start
             return calls, not is_dropped and None not in stretch
+
+    def _at(self, place: int) -> Call | None:
+        """The call at a place in the list, made of its row once: whoever reads it gets the same one."""
+        call = self._calls[place]
+        if isinstance(call, tuple):
+            call = self._calls[place] = Call(call, NO_RESULT)
+        return call
 
     def lose(self, count: int) -> None:
         """Note that here so many calls were made of which nothing is known."""

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from types import CodeType, MappingProxyType
 from typing import Any, Final
 
-from sideeffects import _copying, _kinds
+from sideeffects import _copying, _identity, _kinds
 from sideeffects._arrivals import arriving
-from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome
+from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome, serials
 from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
 from sideeffects._lineage import Beneath, lineage
@@ -56,17 +56,13 @@ def perform(
     shape = declared.shape
     if shape is not None:
         return shape(declared, wrapped, instance, args, kwargs, code, instruction)
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
-    if declared.effect.on_commit is not False:
+    may_end = declared.effect.on_commit is False
+    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, False, None, may_end)
+    if not may_end:
         return _wait_for_commit(declared, call, mode, stub, wrapped, args, kwargs)
-    if call is None:
-        return wrapped(*args, **kwargs)
     if mode is _EXECUTE:
-        return execute(call, wrapped, args, kwargs)
-    if stub is None and declared.returns is None:  # as `answer` does, one step sooner: most recorded calls end here
-        finish(call, NO_RESULT)
-        return None
-    return answer(declared, call, stub, args, kwargs)
+        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
+    return None if call is None else answer(declared, call, stub, args, kwargs)
 
 
 def _caller_depth() -> int:
@@ -88,17 +84,36 @@ def begin(
     instruction: int,
     is_async: bool = False,
     run_id: str | None = None,
+    may_end: bool = False,
 ) -> tuple[Call | None, Mode, Stub | None]:
-    """Decide a call and write it down, if anybody wants it written. A refusal is raised from here."""
+    """Decide a call and write it down. A refusal is raised from here.
+
+    Args:
+        declared: the effect.
+        instance: as `perform` has it.
+        args: as `perform` has them.
+        kwargs: as `perform` has them.
+        code: the code that called.
+        instruction: the offset in it.
+        is_async: whether it is handed to the background.
+        run_id: the run list that it belongs to.
+        may_end: whether a recorded call that is answered with nothing may end here: most of them do.
+
+    Returns:
+        the call, its mode, and what answers it. The call is `None` where nobody wants an executing one written, and
+        where a recorded one has ended.
+    """
     __tracebackhide__ = True
     generation = state.generation
     effect = declared.effect
     rules = state.rules_source()
-    is_test_run = state.in_test_run(rules)
+    is_test_run = state.latched or state.in_test_run(rules)
     own = scope.get()
     if instance is None and args and declared.may_take_class:
         instance, args = _as_class_method(declared, args)
-    ruled = declared.standing(rules, is_test_run)
+    known, known_test_run, known_option, ruled = declared.known
+    if known is not rules or known_test_run is not is_test_run or known_option is not state.option:
+        ruled = declared.standing(rules, is_test_run)
     stub: Stub | None = None
     bound: dict[str, Any] | None = None
     first = own.first
@@ -124,17 +139,22 @@ def begin(
         if declared.is_direct and own is EMPTY and not ruled.conditions and not rules.watches_transactions:
             state.settle(declared, generation, rules)
         return None, mode, None
-    if bound is None:
-        binder = declared.binder
-        if binder is None or instance is not None or kwargs:
-            bound = declared.bind(instance, args, kwargs)
-        else:
-            bound = binder(*args)  # as `bind` does
     by_reference: tuple[str, ...] = ()
-    for value in bound.values():
-        if type(value) not in _SCALARS:
-            bound, args, kwargs, by_reference = _snapshot(bound, args, kwargs)
-            break
+    is_bound_later = False
+    if bound is None and not kwargs and declared.fewest <= len(args) + (instance is not None) <= declared.most:
+        # These fit, and are bound when somebody reads them, unless they may have changed by then.
+        for value in args:
+            if type(value) not in _SCALARS:
+                break
+        else:
+            is_bound_later = True
+    if not is_bound_later:
+        if bound is None:
+            bound = declared.bind(instance, args, kwargs)
+        for value in bound.values():
+            if type(value) not in _SCALARS:
+                bound, args, kwargs, by_reference = _snapshot(bound, args, kwargs)
+                break
     arrival = arriving.get()
     if arrival is not None:
         arrival, is_async, run_id = arrival.claim(effect.name, is_async, run_id)
@@ -142,10 +162,10 @@ def begin(
     if faults is not None and arrival is None:  # what arrives was met where it was enqueued
         decision, stub, fault = faults.meet(effect, decision, stub, declared.returns)
         mode = decision.mode
-    call = Call(
+    row = (
         effect,
         decision,
-        bound,
+        declared if bound is None else bound,
         args,
         kwargs or _NO_KEYWORDS,
         instance,
@@ -156,7 +176,29 @@ def begin(
         rules.sensitive,
         is_async,
         run_id,
+        next(serials),
+        _identity.current,
     )
+    if (
+        may_end
+        and mode is _RECORD
+        and stub is None
+        and declared.returns is None
+        and arrival is None
+        and faults is None
+        and shared is None
+        and not state.observers
+        and not open_transactions.get()
+    ):
+        # Nobody need hear of it now: who reads it makes the call of it.
+        if is_test_run:
+            if state.journal is None and not own.captures:
+                state.ledger.append(row)
+                return None, mode, None
+        elif len(own.captures) == 1 and not logger.isEnabledFor(_INFO):
+            own.captures[0].append(row)
+            return None, mode, None
+    call = Call(row)
     if arrival is not None:
         # It has been written down where it was enqueued. Only its outcome is added.
         call = arrival.known(call)
@@ -199,6 +241,7 @@ _SCALARS: Final = _kinds.SCALARS
 _now: Final = time.time
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
+_RECORD: Final = Mode.RECORD
 _RAISE: Final = Mode.RAISE
 _INFO: Final = logging.INFO
 #: One for all calls without keywords: each keeps what it was given, and most are given none.

@@ -7,8 +7,11 @@ same parameters binds them as fast as any call, and raises the very `TypeError` 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
+
+from sideeffects._kinds import SCALARS
 
 Binder = Callable[..., dict[str, Any]]
 
@@ -45,6 +48,27 @@ def compile_binder(
     binder.__name__ = name
     binder.__qualname__ = qualname
     return binder
+
+
+def arity(signature: inspect.Signature | None) -> tuple[int, int]:
+    """The fewest and the most positional arguments that make a complete call and need no look at what they become.
+
+    `1, 0`, which nothing fits, where keywords are needed, or a default could be changed between two calls.
+    """
+    fewest = most = 0
+    for parameter in () if signature is None else signature.parameters.values():
+        if parameter.default is not parameter.empty:
+            if type(parameter.default) not in SCALARS:
+                return 1, 0
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            return 1, 0
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            fewest += 1
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            most = sys.maxsize
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            most += 1
+    return (1, 0) if signature is None else (fewest, most)
 
 
 def _source(parameters: list[inspect.Parameter], without_first: bool) -> tuple[str, dict[str, Any]]:

@@ -23,7 +23,8 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from sideeffects._calls import Call, Decision, Mode, SideEffect, process_id
+from sideeffects import _identity
+from sideeffects._calls import Call, Decision, Mode, SideEffect
 from sideeffects._frozen import Frozen
 from sideeffects._ledger import Journal, Ledger, SharedLedger
 from sideeffects._policy import Entry, Rules, Stub
@@ -101,7 +102,6 @@ class State:
     """The process's state. There is one, `state`."""
 
     __slots__ = (
-        "_is_test_run",
         "_journal",
         "_journal_owner",
         "_live",
@@ -112,6 +112,7 @@ class State:
         "faults",
         "generation",
         "journal",
+        "latched",
         "ledger",
         "lock",
         "observers",
@@ -140,7 +141,8 @@ class State:
         self.when_latched: Callable[[], object] = bool
         #: Reasons for which the fast switch stays on for good (pytest is imported, say).
         self.doubts: set[str] = set()
-        self._is_test_run = False
+        #: Whether this is known to be a test run; see `in_test_run`.
+        self.latched = False
         #: The generation in which the signs of a test run were last looked for, in vain.
         self._looked_at = -1
         #: Grows with every change that may change a decision.
@@ -156,7 +158,7 @@ class State:
 
     def in_test_run(self, rules: Rules | None = None) -> bool:
         """Whether this process is in a test run. Once it is, it stays so until it exits."""
-        if self._is_test_run:
+        if self.latched:
             return True
         generation = self.generation
         why = ""
@@ -179,10 +181,10 @@ class State:
     def latch(self, why: str) -> None:
         """Note that this is a test run, for this process and for the children that it starts."""
         with self.lock:
-            is_new = not self._is_test_run
+            is_new = not self.latched
             if is_new:
                 self.why_test_run = why
-                self._is_test_run = True
+                self.latched = True
                 self.disturb()
             os.environ[TEST_RUN_VARIABLE] = "1"
             self._open_journal()
@@ -319,7 +321,7 @@ class State:
         with self.lock:
             if (
                 self.generation == generation
-                and not self._is_test_run
+                and not self.latched
                 and not self.doubts
                 and not self.observers
                 and not self.entries
@@ -349,7 +351,7 @@ class State:
             path = os.path.join(temporary_folder(), f"sideeffects-{os.getpid()}-{os.urandom(12).hex()}.jsonl")
             os.environ[JOURNAL_VARIABLE] = path
             self._journal = Journal(path)
-            self._journal_owner = process_id()
+            self._journal_owner = _identity.current.pid
             self.journal = None
             atexit.register(_remove_own, self._journal, os.getpid())
             return self._journal
@@ -395,7 +397,7 @@ class State:
 
     def expect(self, call: Call) -> None:
         """Take over what another process writes of a call that this one has enqueued."""
-        if self._journal is not None and self._journal_owner == process_id():
+        if self._journal is not None and self._journal_owner == _identity.current.pid:
             self._journal.expect(call)
         if self.shared is not None:
             self.shared.expect(call)
@@ -407,16 +409,16 @@ class State:
     def sync(self) -> None:
         """Take over what children, and in a test run all who share the ledger, have written since the last time."""
         journal = self._journal
-        if self._is_test_run:
+        if self.latched:
             with contextlib.suppress(Exception):  # while the settings are wrong no call gets far enough to be written
                 self.rules_source()
         shared = self.shared
-        if shared is not None and self._is_test_run:
+        if shared is not None and self.latched:
             calls, lost = shared.new_calls("" if journal is None else journal.path)
             for call in calls:
                 self.ledger.append(call)
             self.ledger.lose(lost)
-        if journal is not None and self._journal_owner == process_id():
+        if journal is not None and self._journal_owner == _identity.current.pid:
             known = journal.torn
             for call in journal.read_new():
                 self.ledger.append(call)

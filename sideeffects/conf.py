@@ -32,9 +32,15 @@ class SettingsNotReady(SideEffectError):
 
 
 class _Known(Frozen):
-    """Rules, with what they were made from: the holder of the settings, and our settings as they were."""
+    """Rules, with what they were made from: the holder of the settings, and our settings as they were.
 
+    Django's own dicts are kept: a look into them is all that a decision costs as long as nothing has changed, while
+    the lazy settings' way to an attribute is written in Python.
+    """
+
+    settings: Mapping[str, object]
     wrapped: object
+    values: Mapping[str, object]
     own: object
     legacy: object
     given: tuple[object, object]
@@ -42,8 +48,13 @@ class _Known(Frozen):
     rules: Rules
 
 
-_plain_attribute: Final = object.__getattribute__
-_NOTHING_KNOWN: Final = _Known(None, _MISSING, _MISSING, (None, None), (None, None), _NO_SETTINGS)
+_NOTHING_KNOWN: Final = _Known({}, _MISSING, {}, _MISSING, _MISSING, (None, None), (None, None), _NO_SETTINGS)
+
+
+def _dict_of(settings: Any) -> Mapping[str, object]:
+    """The dict of the lazy settings themselves, past the attributes of what they wrap."""
+    found: Mapping[str, object] = object.__getattribute__(settings, "__dict__")
+    return found
 
 
 class _Cache:
@@ -63,7 +74,7 @@ _cache: Final = _Cache()
 def install() -> None:
     """Let decisions read the settings, and notice when Django comes."""
     state.rules_source = current_rules
-    _import_hooks.after_import("django.conf", lambda _: state.disturb())
+    _import_hooks.after_import("django.conf", _forget)
     _import_hooks.after_import("django.apps.registry", _hook_apps)
     read_at_start()
 
@@ -106,31 +117,26 @@ def current_rules() -> Rules:
         ImproperlyConfigured: the settings are invalid.
         SettingsNotReady: they are being imported at this moment.
     """
+    known = _cache.known
+    if (
+        # The holder itself: Django has no public way to tell one from the next.
+        known.settings.get("_wrapped") is known.wrapped
+        and known.values.get("SIDE_EFFECTS", _MISSING) is known.own
+        and known.values.get("FORCE_RUN_SIDE_EFFECTS", _MISSING) is known.legacy
+        # What they hold may have been changed in its place.
+        and (known.given is known.copied or known.given == known.copied)
+    ):
+        return known.rules
     conf = sys.modules.get("django.conf")
     if conf is None:
         if not _settings_module() or find_spec("django") is None:
             return _NO_SETTINGS
         conf = importlib.import_module("django.conf")
-    settings = conf.settings
-    # The holder itself: Django has no public way to tell one from the next. Taken past the `__getattribute__` of lazy
-    # objects, which is written in Python and would be the dearest step of a decision.
-    wrapped = _plain_attribute(settings, "_wrapped")
-    known = _cache.known
-    if wrapped is known.wrapped:
-        own = wrapped.__dict__
-        if (
-            own.get("SIDE_EFFECTS", _MISSING) is known.own
-            and own.get("FORCE_RUN_SIDE_EFFECTS", _MISSING) is known.legacy
-            # What they hold may have been changed in its place.
-            and (known.given is known.copied or known.given == known.copied)
-        ):
-            return known.rules
-    return _load(settings)
+    return _load(conf.settings)
 
 
-def _held(wrapped: Any) -> tuple[object, object]:
+def _held(own: Mapping[str, object]) -> tuple[object, object]:
     """Our settings as they stand in the innermost holder: `override_settings` puts a new holder on top."""
-    own = wrapped.__dict__
     return own.get("SIDE_EFFECTS", _MISSING), own.get("FORCE_RUN_SIDE_EFFECTS", _MISSING)
 
 
@@ -149,7 +155,8 @@ def _load(settings: Any) -> Rules:
 
     # All of it from one holder: settings that change meanwhile have another, and are then read again.
     wrapped = settings._wrapped  # noqa: SLF001 - the holder itself: Django has no public way to tell one from the next
-    held = _held(wrapped)
+    values = vars(wrapped)
+    held = _held(values)
     given = raw, legacy = getattr(wrapped, "SIDE_EFFECTS", None), getattr(wrapped, "FORCE_RUN_SIDE_EFFECTS", None)
     copied = given if raw is legacy is None else (snapshot(raw, "", {}, []), snapshot(legacy, "", {}, []))
     with state.lock:
@@ -160,7 +167,7 @@ def _load(settings: Any) -> Rules:
         raise undeclared[0]
     with state.lock:
         _follow_changes()
-        _cache.known = _Known(wrapped, *held, given, copied, rules)
+        _cache.known = _Known(_dict_of(settings), wrapped, values, *held, given, copied, rules)
         _watch_with_sentry(rules.use_sentry)
         state.ledger.bound = rules.max_calls
         state.shared = rules.shared
@@ -184,6 +191,11 @@ def _follow_changes() -> None:
 
         setting_changed.connect(_changed, dispatch_uid="sideeffects")
         abandoned.install()
+
+
+def _forget(_: object = None) -> None:
+    _cache.known = _NOTHING_KNOWN
+    state.disturb()
 
 
 def _changed(**_: Any) -> None:

@@ -57,7 +57,7 @@ def pytest_sessionfinish() -> None:
 VARIABLES = ("PYTEST_VERSION", TEST_RUN_VARIABLE, JOURNAL_VARIABLE)
 #: What of the state a test run fills, and what the fixture takes away for the length of a test.
 TAKEN_AWAY = {
-    "_is_test_run": False,
+    "latched": False,
     "why_test_run": "",
     "test_run_signs": str,
     "option": None,

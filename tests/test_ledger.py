@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,21 @@ def test_it_keeps_the_newest_and_counts_the_others(bound: int) -> None:
         assert len(kept) + dropped == written == ledger.end
         assert dropped == ledger.dropped
     assert numbers(ledger.read(0)[0]) == list(range(200))[-bound:]
+
+
+def test_whoever_reads_a_call_gets_the_same_one() -> None:
+    """It is made of what was written when it is first read, also by two threads at once, and its id stays its own."""
+    with isolated_registry():
+        send = side_effect(name="send")(lambda number: None)
+        start = state.ledger.end
+        for number in range(300):
+            send(number)
+        with ThreadPoolExecutor(4) as pool:
+            readings = list(pool.map(lambda _: state.ledger.read(start)[0], range(8)))
+        assert [call.arguments["number"] for call in readings[0]] == list(range(300))
+        assert all(one is other for reading in readings for one, other in zip(readings[0], reading, strict=True))
+        assert len({call.id for call in readings[0]}) == 300
+        assert {(call.outcome, call.pid) for call in readings[0]} == {((None, None, 0.0), os.getpid())}
 
 
 def test_views_keep_their_place_when_calls_are_dropped() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 from sideeffects import capture, side_effect
 from sideeffects._signatures import compile_binder, signature_of
+from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 
 NAMES = ["a", "b", "c", "d", "e", "args", "kwargs"]
@@ -77,21 +78,29 @@ def tried(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def test_recording_binds_as_the_real_function_does(
     kind: str, parameters: str, arguments: tuple[tuple[int, ...], dict[str, int]]
 ) -> None:
-    """Either both bind, with the same values by name, or both raise `TypeError` in the same words."""
+    """Either both bind, with the same values by name, or both raise `TypeError` in the same words: at once, when the
+    signature has not been looked at before, later on, and when the call is bound by who reads it.
+    """
     args, kwargs = arguments
     with isolated_registry():
         real, declared = made(kind, parameters)
         expected = tried(real, args, kwargs)
+        start = state.ledger.end
         with capture() as calls:
-            got = tried(declared, args, kwargs)
+            got = [tried(declared, args, kwargs), tried(declared, args, kwargs)]
+        got.append(tried(declared, args, kwargs))
+        written = state.ledger.read(start)[0]
         if isinstance(expected, str):
-            assert got == expected
-            assert len(calls) == 0
+            assert got == [expected] * 3
+            assert (len(calls), written) == (0, [])
             return
         expected.pop("self", None)
-        assert dict(calls[0].arguments) == expected
-        assert list(calls[0].arguments) == [name for name in expected_order(declared) if name in expected]
-        assert (calls[0].args, dict(calls[0].kwargs)) == (args, kwargs)
+        assert list(calls) == written[:2]
+        assert len(written) == 3
+        for call in written:
+            assert dict(call.arguments) == expected
+            assert list(call.arguments) == [name for name in expected_order(declared) if name in expected]
+            assert (call.args, dict(call.kwargs)) == (args, kwargs)
 
 
 def expected_order(declared: Any) -> Iterator[str]:
@@ -119,6 +128,22 @@ def test_mistakes_are_told_in_pythons_words(
         with pytest.raises(TypeError) as raised:
             declared(*args, **kwargs)
     assert str(raised.value) == message
+
+
+def test_a_default_that_changes_is_kept_as_it_was() -> None:
+    """The arguments of a call are those of its moment, whoever changes the function's default afterwards."""
+    with isolated_registry():
+
+        @side_effect(name="send")
+        def send(to: str, tags: list[str] = []) -> None:  # noqa: B006 - what this is about
+            """Fill its own default, when it runs."""
+
+        start = state.ledger.end
+        for _ in range(2):
+            send("a")
+        assert send.__defaults__ is not None
+        send.__defaults__[0].append("later")
+        assert [call.arguments["tags"] for call in state.ledger.read(start)[0]] == [[], []]
 
 
 def test_a_method_is_named_with_its_class() -> None:

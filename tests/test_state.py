@@ -496,7 +496,7 @@ class ProductionPrograms(Programs):
         self.watched = [watched for watched in self.watched if watched.is_open]
         super().teardown()
         state.doubts.clear()
-        state._is_test_run = False
+        state.latched = False
         os.environ.pop("SIDE_EFFECTS_TEST_RUN", None)
 
 

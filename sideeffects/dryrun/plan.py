@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from sideeffects._calls import Call
+from sideeffects._calls import Call, Row
 from sideeffects._ledger import Ledger
 from sideeffects._reading import Calls
 from sideeffects.dryrun.formats import as_text, never_happens
@@ -21,11 +21,12 @@ class PlanLedger(Ledger):
         super().__init__(bound)
         self.counts: Counter[str] = Counter()
 
-    def append(self, call: Call) -> None:
+    def append(self, call: Call | Row) -> None:
         """Write a call down, and count it."""
         if not self._is_closed:
+            effect = call[0] if isinstance(call, tuple) else call.effect
             with self._lock:
-                self.counts[call.name] += 1
+                self.counts[effect.name] += 1
         super().append(call)
 
 

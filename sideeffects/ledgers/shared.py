@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
-from sideeffects import _calls
+from sideeffects import _identity
 from sideeffects._calls import Call, Mode, Outcome, outcome_to_record
 from sideeffects._ledger import Pairing
 from sideeffects._state import state
@@ -79,13 +79,13 @@ class Reader:
         self.pairing = Pairing()
         self.lost = 0
         self._lock = threading.Lock()
-        self._owner = _calls._process  # noqa: SLF001 - a child of a fork has another one
+        self._owner = _identity.current  # a child of a fork has another one
 
     @property
     def lock(self) -> threading.Lock:
         """One reads at a time."""
-        if self._owner is not _calls._process:  # noqa: SLF001 - a thread of the parent may have held it
-            self._lock, self._owner = threading.Lock(), _calls._process  # noqa: SLF001
+        if self._owner is not _identity.current:  # a thread of the parent may have held it
+            self._lock, self._owner = threading.Lock(), _identity.current
         return self._lock
 
 
@@ -270,4 +270,5 @@ def _decoded(lines: Iterable[str]) -> Generator[Mapping[str, Any] | None]:
 
 
 def _is_own(told: Mapping[str, Any]) -> bool:
-    return tuple(told["process"]) == _calls._process  # noqa: SLF001 - the one place that knows this process's token
+    pid, token = told["process"]
+    return bool(pid == _identity.current.pid and token == _identity.current.token)
