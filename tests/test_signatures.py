@@ -78,8 +78,9 @@ def tried(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def test_recording_binds_as_the_real_function_does(
     kind: str, parameters: str, arguments: tuple[tuple[int, ...], dict[str, int]]
 ) -> None:
-    """Either both bind, with the same values by name, or both raise `TypeError` in the same words: at once, when the
-    signature has not been looked at before, later on, and when the call is bound by who reads it.
+    """Either both bind, with the same values by name, or both raise `TypeError` in the same words.
+
+    At once, when nobody has looked at the signature before; later on; and when who reads the call binds it.
     """
     args, kwargs = arguments
     with isolated_registry():
