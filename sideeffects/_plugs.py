@@ -143,6 +143,8 @@ class Plugs:
         self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
         #: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
         self.place: Callable[[Call, Rules, bool], SideEffectError | None] = _nowhere
+        #: Told when the settings have been read, or have changed.
+        self.rules_changed: Callable[[], object] = _tell_nobody
 
 
 #: Told of an error of what waits for a commit, in place of whoever commits: set while a run list that swallows errors

@@ -35,12 +35,14 @@ class GuardRules(Frozen):
         hosts: names, addresses and networks that may be reached.
         processes: programs that may be started.
         ignore: call sites that are not looked at.
+        baseline: the file of the findings that are accepted.
     """
 
     level: str = ""
     hosts: tuple[str, ...] = ()
     processes: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    baseline: str = ""
 
 
 NO_GUARD_RULES: Final = GuardRules()

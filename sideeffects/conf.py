@@ -16,6 +16,7 @@ from typing import Any, Final
 from sideeffects import _environment, _import_hooks, atomic_blocks
 from sideeffects._copying import snapshot
 from sideeffects._frozen import Frozen
+from sideeffects._plugs import plugs
 from sideeffects._policy import Rules
 from sideeffects._state import Restorer, state
 from sideeffects.errors import SideEffectError
@@ -175,6 +176,7 @@ def _load(settings: Any) -> Rules:
         if rules.watches_transactions:
             atomic_blocks.install()
         state.in_test_run(rules)  # now, so that children which are started before the first call know it too
+    plugs.rules_changed()
     return rules
 
 
@@ -198,12 +200,14 @@ def _forget(_: object = None) -> None:
     state.disturb()
 
 
-def _changed(**_: Any) -> None:
+def _changed(setting: str = "", **_: Any) -> None:
     _cache.known = _NOTHING_KNOWN
     state.shared = None  # until they are read again: what it names may be gone
     with state.lock:
         _watch_with_sentry(False)
     state.disturb()
+    if setting == "SIDE_EFFECTS":
+        plugs.rules_changed()
 
 
 def _watch_with_sentry(is_wanted: bool) -> None:

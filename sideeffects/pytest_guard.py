@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sideeffects.guard import baseline as baselines, hook, levels, report
-from sideeffects.guard.running import Run
+from sideeffects.guard.running import Run, listen_when_on
 
 
 class GuardPlugin:
@@ -25,22 +25,25 @@ class GuardPlugin:
     def __init__(self, config: pytest.Config, watch: Callable[[], object]) -> None:
         self._config = config
         self._watch = watch
-        self._file: str | None = config.getoption("--side-effects-baseline")
+        self._file: str = config.getoption("--side-effects-baseline") or levels.rules().baseline
         self._is_updating = bool(config.getoption("--side-effects-update-baseline"))
         if self._is_updating and not self._file:
-            raise pytest.UsageError("--side-effects-update-baseline needs --side-effects-baseline FILE to write to")
+            raise pytest.UsageError(
+                "--side-effects-update-baseline needs --side-effects-baseline FILE to write to, or "
+                'SIDE_EFFECTS["GUARD"]["BASELINE"]'
+            )
         self._accepted = self._baseline()
         self._run: Run | None = None
         self._deselected = 0
 
-    def _baseline(self) -> frozenset[baselines.Key] | None:
-        if self._file is None:
+    def _baseline(self) -> baselines.Baseline | None:
+        if not self._file:
             return None
         try:
             return baselines.load(self._file)
         except baselines.BaselineError as error:
             if self._is_updating:
-                return frozenset()
+                return baselines.Baseline(self._file, frozenset())
             raise pytest.UsageError(str(error)) from None
 
     @pytest.hookimpl(tryfirst=True)
@@ -50,16 +53,17 @@ class GuardPlugin:
             levels.in_force.inherited = None
             accepted = self._accepted
             if accepted is not None:
-                hook.listeners.is_accepted = lambda finding: finding.key in accepted
+                levels.in_force.baseline = accepted
+                hook.listeners.is_accepted = lambda finding: finding.key in accepted.entries
         else:
-            self._run = Run(str(self._config.rootpath), is_watching=False, accepted=self._accepted)
+            self._run = Run(str(self._config.rootpath), self._accepted)
         hook.listeners.refused = self._watch
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """From here on modules of the tests are imported, in this process or in its workers."""
-        if not self._config.pluginmanager.hasplugin("dsession") and levels.level_of([]) != levels.OFF:
-            hook.install()
+        if not self._config.pluginmanager.hasplugin("dsession"):
+            listen_when_on()
 
     @pytest.hookimpl
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
@@ -83,23 +87,17 @@ class GuardPlugin:
         run = self._run
         if run is None:
             return
-        if self._is_updating and self._file is not None:
-            sections = [(report.TITLE, [self._update(run, self._file)])]
+        if self._is_updating:
+            sections = [(report.TITLE, [run.update(is_whole=self._is_whole())])]
         else:
             sections = report.sections(run.new(), is_new=self._accepted is not None)
             stale = run.stale() if self._is_whole() else ()
             if stale:
-                sections.append((report.STALE_TITLE, report.stale_words(str(self._file), stale)))
+                sections.append((report.STALE_TITLE, report.stale_words(self._file, stale)))
         for title, lines in sections:
             terminalreporter.section(title)
             for line in lines:
                 terminalreporter.write_line(line)
-
-    def _update(self, run: Run, file: str) -> str:
-        seen = [noted.finding.key for noted in run.findings()]
-        kept = () if self._is_whole() else self._accepted or ()
-        baselines.save(file, [*seen, *kept])
-        return f"{file}: {len({*seen, *kept})} accepted"
 
     def _is_whole(self) -> bool:
         """Whether all tests of the project have run, as far as the command line tells."""

@@ -44,12 +44,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--side-effects-baseline",
         metavar="FILE",
         default=None,
-        help="Accept the undeclared calls to the outside that FILE lists, and fail the run on all others.",
+        help="Accept the undeclared calls to the outside that FILE lists, and fail the run on all others. "
+        'By default SIDE_EFFECTS["GUARD"]["BASELINE"].',
     )
     group.addoption(
         "--side-effects-update-baseline",
         action="store_true",
-        help="Write what this run finds into the file that --side-effects-baseline names, rather than failing on it.",
+        help="Write what this run finds into the baseline's file, rather than failing on it.",
     )
     group.addoption(
         "--fault-cell",

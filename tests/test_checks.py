@@ -62,6 +62,8 @@ WRONG = [
     ("E012", {"GUARD": 1}, "must be 'off', 'warn' or 'raise', or a dict"),
     ("E012", {"GUARD": {"LEVEL": True}}, "True is no level"),
     ("E012", {"GUARD": {"ALLOW": []}}, "has no key 'ALLOW'"),
+    ("E012", {"GUARD": {"BASELINE": True}}, "BASELINE must be the path of a file, not True"),
+    ("E012", {"GUARD": {"BASELINE": ""}}, "BASELINE must be the path of a file, not ''"),
     ("E012", {"GUARD": {"ALLOW_HOSTS": "db"}}, "ALLOW_HOSTS must be a list, not 'db'"),
     ("E012", {"GUARD": {"ALLOW_HOSTS": ["http://db/"]}}, "'http://db/' is a URL"),
     ("E012", {"GUARD": {"IGNORE": [1]}}, "IGNORE: 1 is no text"),

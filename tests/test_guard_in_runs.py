@@ -2,68 +2,18 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.projects import clean_environment
+from tests.guard_folder import REACHING, TITLE, Folder
 
 pytestmark = pytest.mark.processes
-
-REACHING = """
-    import contextlib
-    import socket
-
-    def look_up(name="nowhere.invalid"):
-        with contextlib.suppress(OSError):
-            socket.gethostbyname(name)
-"""
-
-
-class Folder:
-    """A folder of test modules, in which commands are run outside of this test run."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.write("reaching.py", REACHING)
-
-    def write(self, name: str, source: str) -> None:
-        import textwrap
-
-        (self.path / name).write_text(textwrap.dedent(source).lstrip("\n"), encoding="utf-8")
-
-    def run(self, *command: str, code: int = 0) -> str:
-        ran = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.path,
-            env=clean_environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        output = ran.stdout + ran.stderr
-        assert ran.returncode == code, output
-        return output
-
-    def pytest(self, *options: str, code: int = 0) -> str:
-        return self.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "sideeffects", *options, code=code)
-
-    def settings(self, value: object) -> None:
-        self.write(
-            "conftest.py",
-            f"from django.conf import settings\nsettings.configure(SIDE_EFFECTS={{'GUARD': {value!r}}})",
-        )
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
-
-
-TITLE = "undeclared side effects"
 
 
 def test_a_run_without_findings_prints_nothing(folder: Folder) -> None:
@@ -313,56 +263,6 @@ def test_a_child_is_refused_what_its_parent_would_be(folder: Folder) -> None:
         """,
     )
     folder.pytest()
-
-
-UNITTEST = """
-    import sideeffects
-    import unittest
-    from reaching import look_up
-
-    class Tests(unittest.TestCase):
-        def test_it(self):
-            look_up()
-
-    if __name__ == "__main__":
-        unittest.main()
-"""
-
-
-@pytest.mark.parametrize("command", [("test_it.py",), ("-m", "unittest")], ids=["a script", "python -m unittest"])
-def test_unittest_prints_the_summary_after_its_own(folder: Folder, command: tuple[str, ...]) -> None:
-    """Once, with the test's name."""
-    folder.write("test_it.py", UNITTEST)
-    output = folder.run(*command)
-    assert output.index("OK") < output.index("Undeclared side effects")
-    assert output.count("reaching.py:6 in look_up") == 1
-    assert "Tests.test_it" in output
-
-
-@pytest.mark.parametrize("parallel", [(), ("--parallel", "2")], ids=["one process", "parallel"])
-def test_djangos_runner_prints_it_too(folder: Folder, parallel: tuple[str, ...]) -> None:
-    """Its workers report to the first process."""
-    folder.write(
-        "settings.py",
-        """
-        SECRET_KEY = "x"
-        INSTALLED_APPS = ["sideeffects"]
-        DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
-        """,
-    )
-    for number in (1, 2):
-        folder.write(
-            f"test_{number}.py",
-            """
-            from django.test import TestCase
-            from reaching import look_up
-            class Tests(TestCase):
-                def test_it(self): look_up()
-            """,
-        )
-    output = folder.run("-m", "django", "test", "--settings=settings", "--pythonpath=.", *parallel)
-    assert "2 times, from one call site" in output
-    assert output.index("OK") < output.index("Undeclared side effects")
 
 
 def test_a_test_run_inside_a_test_reports_for_itself(folder: Folder) -> None:

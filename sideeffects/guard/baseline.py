@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects.errors import SideEffectError
 
 _VERSION: Final = 1
 _FIELDS: Final = ("kind", "site", "what")
+
+#: Without pytest: set, a run writes what it finds into the baseline that the settings name.
+UPDATE_VARIABLE: Final = "SIDE_EFFECTS_UPDATE_BASELINE"
+HOW_TO_UPDATE: Final = f"--side-effects-update-baseline (without pytest: {UPDATE_VARIABLE}=1)"
 
 Key = tuple[str, str, str]
 
@@ -36,13 +40,25 @@ class BaselineError(SideEffectError):
         return f"baseline {self.path}: {self.reason}"
 
 
-def load(path: str) -> frozenset[Key]:
-    """The entries of a baseline file.
+class Baseline(NamedTuple):
+    """A baseline file that is in use.
+
+    Attributes:
+        path: where it is.
+        entries: what it accepts.
+    """
+
+    path: str
+    entries: frozenset[Key]
+
+
+def load(path: str) -> Baseline:
+    """A baseline file.
 
     Raises:
         BaselineError: there is none, or it is none that this version reads.
     """
-    again = "write it anew with --side-effects-update-baseline"
+    again = f"write it anew with {HOW_TO_UPDATE}"
     try:
         with open(path, encoding="utf-8") as file:
             content: Any = json.load(file)
@@ -54,7 +70,7 @@ def load(path: str) -> frozenset[Key]:
     if version != _VERSION:
         raise BaselineError(path, f"its version is {version!r}, and this one reads {_VERSION}; {again}")
     try:
-        return frozenset(_entry(item) for item in content["findings"])
+        return Baseline(path, frozenset(_entry(item) for item in content["findings"]))
     except (KeyError, TypeError):
         raise BaselineError(path, f"it has an entry without {', '.join(_FIELDS)}; {again}") from None
 

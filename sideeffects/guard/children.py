@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sideeffects._ledger import locked, write_lines
 from sideeffects._state import temporary_folder
-from sideeffects.guard import hook, hosts, levels, sites
+from sideeffects.guard import baseline as baselines, hook, hosts, levels, sites
 from sideeffects.guard.book import Book, Finding
 
 VARIABLE: Final = "SIDE_EFFECTS_GUARD"
@@ -83,6 +83,7 @@ def use(channel: Channel) -> None:
     def publish() -> None:
         entries = levels.open_entries()
         rules = levels.rules()
+        accepted = levels.in_force.baseline
         value = json.dumps(
             {
                 "file": channel.path,
@@ -95,6 +96,7 @@ def use(channel: Channel) -> None:
                 ],
                 "processes": [*rules.processes, *(name for entry in entries for name in entry.processes)],
                 "ignore": rules.ignore,
+                "baseline": accepted and os.path.abspath(accepted.path),
             }
         )
         if os.environ.get(VARIABLE) != value:
@@ -115,12 +117,16 @@ def join() -> None:
     try:
         given = json.loads(os.environ[VARIABLE])
         entry = levels.Entry(given["level"], tuple(given["hosts"]), tuple(given["processes"]), tuple(given["ignore"]))
-        channel, folder = Channel(given["file"], 0), given["root"]
+        channel, folder, path = Channel(given["file"], 0), given["root"], given["baseline"]
     except (ValueError, KeyError, TypeError):  # set by somebody else: it says nothing
         return
     sites.root.folder = folder
     levels.in_force.inherited = entry
     levels.in_force.is_begun = True
+    if path:
+        with contextlib.suppress(baselines.BaselineError):  # it is being written for the first time
+            levels.in_force.baseline = accepted = baselines.load(path)
+            hook.listeners.is_accepted = lambda finding: finding.key in accepted.entries
     use(channel)
     if entry.level != levels.OFF:
         hook.install()

@@ -8,6 +8,7 @@ from typing import Final
 from sideeffects._lineage import Lineage, lineage
 from sideeffects._policy import NO_GUARD_RULES, GuardRules
 from sideeffects._state import Restorer, state
+from sideeffects.guard.baseline import Baseline
 from sideeffects.guard.book import Finding
 
 OFF: Final = "off"
@@ -58,7 +59,7 @@ class Entry:
 class InForce:
     """The guards of the process: in a test run, blocks hold for all its threads, and there is a level without any."""
 
-    __slots__ = ("entries", "inherited", "is_begun", "when_changed")
+    __slots__ = ("baseline", "entries", "inherited", "is_begun", "when_changed")
 
     def __init__(self) -> None:
         self.entries: tuple[Entry, ...] = ()
@@ -66,6 +67,8 @@ class InForce:
         self.inherited: Entry | None = None
         #: Whether a test run has begun in this process, so that the guard is on without being asked.
         self.is_begun = False
+        #: What is accepted, so that it is in children as well.
+        self.baseline: Baseline | None = None
         self.when_changed: Callable[[], object] = _nothing
 
 

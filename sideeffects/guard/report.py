@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from sideeffects.guard.baseline import HOW_TO_UPDATE
 from sideeffects.guard.book import HAZARD, Finding, Noted
 
 TITLE: Final = "undeclared side effects"
@@ -103,6 +104,6 @@ def stale_words(file: str, stale: Sequence[tuple[str, str, str]]) -> list[str]:
     """The entries of the baseline that nothing was found for."""
     what = "an entry" if len(stale) == 1 else f"{len(stale)} entries"
     return [
-        f"{file} has {what} that this run did not find. Where that is mended, --side-effects-update-baseline removes:",
+        f"{file} has {what} that this run did not find. Where that is mended, {HOW_TO_UPDATE} removes:",
         *(f"  {site}: {kind} {what}" for kind, site, what in stale),
     ]

@@ -1,16 +1,12 @@
-"""The guard of one run of tests: from when to when, with what baseline, and what to print at its end."""
+"""The guard of one run of tests: from when to when, with what baseline, and what it has found."""
 
 from __future__ import annotations
 
-import atexit
-import functools
 import os
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sideeffects import _import_hooks
-from sideeffects.guard import baseline as baselines, children, hook, levels, report, sites
+from sideeffects._plugs import plugs
+from sideeffects.guard import baseline as baselines, children, hook, levels, sites
 from sideeffects.guard.book import Book, Finding, Noted, books
 
 
@@ -19,20 +15,18 @@ class Run:
 
     Args:
         root: the folder to which call sites are shown relative.
-        is_watching: whether tests run in this process, rather than in workers that it starts.
-        accepted: the entries of the baseline; `None` without one.
+        accepted: the baseline; `None` without one.
     """
 
-    def __init__(
-        self, root: str, *, is_watching: bool = True, accepted: frozenset[baselines.Key] | None = None
-    ) -> None:
-        self.accepted = accepted
+    def __init__(self, root: str, accepted: baselines.Baseline | None = None) -> None:
         self._book = Book()
         self._before = (
             levels.in_force.is_begun,
             levels.in_force.inherited,
             levels.in_force.when_changed,
+            levels.in_force.baseline,
             dict(vars(hook.listeners)),
+            plugs.rules_changed,
             sites.root.folder,
             os.environ.get(children.VARIABLE),
         )
@@ -40,21 +34,25 @@ class Run:
         levels.in_force.inherited = None
         levels.in_force.is_begun = True
         books.open.append(self._book)
-        if accepted is not None:
-            hook.listeners.is_accepted = self._accepts
+        self.accept(accepted)
         self._channel = children.open_channel()
-        if is_watching and levels.level_of([]) != levels.OFF:
-            hook.install()
+
+    def accept(self, accepted: baselines.Baseline | None) -> None:
+        """Use this baseline from now on, here and in the children that are started."""
+        self.accepted = accepted
+        levels.in_force.baseline = accepted
+        hook.listeners.is_accepted = self._accepts
 
     def _accepts(self, finding: Finding) -> bool:
-        return finding.key in (self.accepted or ())
+        return self.accepted is not None and finding.key in self.accepted.entries
 
     def end(self) -> None:
         """Give back what held before: runs may be nested."""
-        begun, inherited, changed, listeners, folder, variable = self._before
+        begun, inherited, changed, baseline, listeners, rules_changed, folder, variable = self._before
         levels.in_force.is_begun, levels.in_force.inherited = begun, inherited
-        levels.in_force.when_changed = changed
+        levels.in_force.when_changed, levels.in_force.baseline = changed, baseline
         vars(hook.listeners).update(listeners)
+        plugs.rules_changed = rules_changed
         sites.root.folder = folder
         if self._book in books.open:
             books.open.remove(self._book)
@@ -75,59 +73,36 @@ class Run:
     def stale(self) -> Sequence[baselines.Key]:
         """The entries of the baseline that this run has not seen."""
         seen = {noted.finding.key for noted in self.findings()}
-        return sorted((self.accepted or frozenset()) - seen)
+        return sorted((self.accepted.entries if self.accepted is not None else frozenset()) - seen)
+
+    def update(self, *, is_whole: bool) -> str:
+        """Write what was found into the baseline, and accept it. Returns what to say of it.
+
+        Args:
+            is_whole: whether all tests have run, so that entries which were not found are left out.
+
+        Raises:
+            BaselineError: the file cannot be written.
+        """
+        assert self.accepted is not None  # noqa: S101 - whoever updates a baseline has one
+        entries = frozenset(noted.finding.key for noted in self.findings())
+        if not is_whole:
+            entries |= self.accepted.entries
+        self.accept(baselines.Baseline(self.accepted.path, entries))
+        baselines.save(self.accepted.path, entries)
+        return f"{self.accepted.path}: {len(entries)} accepted"
 
 
-_runs: list[Run] = []
+def listen_when_on() -> None:
+    """Install the hook as soon as the settings switch the guard on: now, when they are read, or when they change."""
+    plugs.rules_changed = look_at_level
+    look_at_level()
 
 
-def begin_without_pytest() -> None:
-    """Begin the run of `unittest`, of Django's runner, or of whatever else this process turned out to be."""
-    if _runs:
-        return
-    run = Run(sites.root.folder)
-    _runs.append(run)
-    reporter = _Reporter(run)
-    _import_hooks.after_import("unittest.runner", reporter.follow)
-    atexit.register(reporter.print_at_exit)
-
-
-class _Reporter:
-    """Prints the summary once: after the outermost run of `unittest`'s runner, or at the end of the process."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._pid = os.getpid()
-        self._depth = 0
-        self._printed: set[tuple[Any, ...]] = set()
-
-    def follow(self, module: Any) -> None:
-        """Print after each `TextTestRunner.run` that is not inside another."""
-        module.TextTestRunner.run = self._followed(module.TextTestRunner.run)
-
-    def _followed(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def run(runner: Any, *args: Any, **kwargs: Any) -> Any:
-            self._depth += 1
-            try:
-                return original(runner, *args, **kwargs)
-            finally:
-                self._depth -= 1
-                if not self._depth and getattr(runner, "side_effects_test_run", True):
-                    self._print(getattr(runner, "stream", sys.stderr))
-
-        return run
-
-    def print_at_exit(self) -> None:
-        """What has not been printed by then."""
-        if sys.stderr is not None:
-            self._print(sys.stderr)
-
-    def _print(self, stream: Any) -> None:
-        if os.getpid() != self._pid:
-            return
-        fresh = [noted for noted in self._run.findings() if noted.finding.key not in self._printed]
-        self._printed |= {noted.finding.key for noted in fresh}
-        for title, lines in report.sections(fresh):
-            stream.write("\n".join(["", title.capitalize(), "-" * 70, *lines, "", ""]))
-            stream.flush()
+def look_at_level() -> None:
+    """Install the hook if the guard is on. Children are told, too, what the settings say."""
+    if hook.is_installed():
+        return  # which tells them before each of them is started
+    if levels.level_of([]) != levels.OFF:
+        hook.install()
+    levels.in_force.when_changed()

@@ -168,20 +168,18 @@ def running_test() -> str:
     named = os.environ.get("PYTEST_CURRENT_TEST", "")
     if named:
         return named.rpartition(" (")[0]
+    case = running_case()
+    identify = getattr(case, "id", None)
+    return "" if identify is None else str(identify())
+
+
+def running_case() -> Any:
+    """The test case of unittest that stands on the stack of this thread or of the main one; `None` without any."""
     frames: dict[int, FrameType] = sys._current_frames()  # noqa: SLF001 - documented in spite of its name
     for thread in (threading.get_ident(), threading.main_thread().ident):
-        found = _unittest_on(frames.get(thread or 0))
-        if found:
-            return found
-    return ""
-
-
-def _unittest_on(frame: FrameType | None) -> str:
-    at = frame
-    while at is not None:
-        if at.f_code.co_name == "run" and at.f_globals.get("__name__") == "unittest.case":
-            case: Any = at.f_locals.get("self")
-            identify = getattr(case, "id", None)
-            return str(identify()) if identify is not None else ""
-        at = at.f_back
-    return ""
+        at = frames.get(thread or 0)
+        while at is not None:
+            if at.f_code.co_name == "run" and at.f_globals.get("__name__") == "unittest.case":
+                return at.f_locals.get("self")
+            at = at.f_back
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,9 +10,8 @@ from sideeffects._policy import GuardRules
 
 LEVELS: Final = ("off", "warn", "raise")
 _LISTS: Final = {"ALLOW_HOSTS": "hosts", "ALLOW_PROCESSES": "processes", "IGNORE": "ignore"}
-_SHAPE: Final = (
-    "must be 'off', 'warn' or 'raise', or a dict with LEVEL, ALLOW_HOSTS, ALLOW_PROCESSES and IGNORE, not {!r}"
-)
+_KEYS: Final = ("LEVEL", *_LISTS, "BASELINE")
+_SHAPE: Final = f"must be 'off', 'warn' or 'raise', or a dict with any of {', '.join(_KEYS)}, not {{!r}}"
 
 
 def problems(value: Any) -> list[str]:
@@ -25,8 +25,11 @@ def problems(value: Any) -> list[str]:
         if key == "LEVEL":
             if given is not None and given not in LEVELS:
                 found.append(_no_level(given))
+        elif key == "BASELINE":
+            if given is not None and not (isinstance(given, str | os.PathLike) and os.fspath(given)):
+                found.append(f"BASELINE must be the path of a file, not {given!r}")
         elif key not in _LISTS:
-            found.append(f"has no key {key!r}; its keys are LEVEL, {', '.join(_LISTS)}")
+            found.append(f"has no key {key!r}; its keys are {', '.join(_KEYS)}")
         elif isinstance(given, str) or not isinstance(given, list | tuple | set | frozenset):
             found.append(f"{key} must be a list, not {given!r}")
         else:
@@ -53,4 +56,4 @@ def read(value: Any) -> GuardRules:
     if isinstance(value, str):
         return GuardRules(level=value)
     lists = {field: tuple(value.get(key) or ()) for key, field in _LISTS.items()}
-    return GuardRules(level=value.get("LEVEL") or "", **lists)
+    return GuardRules(level=value.get("LEVEL") or "", baseline=os.fspath(value.get("BASELINE") or ""), **lists)
