@@ -78,7 +78,7 @@ def _split(sql: str) -> Iterator[str]:
 
 #: What of PostgreSQL no transaction takes back, with why. `nextval` is not among these: all that it leaves is a gap.
 _IRREVOCABLE: Final = (
-    (re.compile(r"\bsetval\s*\(", re.IGNORECASE), "sets a sequence, which no rollback takes back"),
+    (re.compile(r"\bsetval\"?\s*\(", re.IGNORECASE), "sets a sequence, which no rollback takes back"),
     (
         re.compile(r"\bcopy\b.*?\b(?:to|from)\s+program\b|\bcopy\b.*?\bto\s+''", re.IGNORECASE | re.DOTALL),
         "runs a program or writes a file on the server, which no rollback takes back",
@@ -90,6 +90,10 @@ _IRREVOCABLE: Final = (
         "acts outside the transaction, which no rollback takes back",
     ),
 )
+_STRINGS: Final = re.compile(
+    r"""'(?:[^']|'')*' | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*(?!!).*?\*/""", re.DOTALL | re.VERBOSE
+)
+_DO: Final = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*do\b", re.IGNORECASE | re.DOTALL)
 _MAY_BE_IRREVOCABLE: Final = re.compile(
     r"setval|copy|dblink|lo_export|pg_(?:terminate|cancel|reload|promote)", re.IGNORECASE
 )
@@ -98,7 +102,8 @@ _MAY_BE_IRREVOCABLE: Final = re.compile(
 def irrevocable(sql: str) -> str:
     """Why no rollback takes the statement back, as the end of a sentence about it; empty when one does."""
     if _MAY_BE_IRREVOCABLE.search(sql):
-        bare = _QUOTED.sub(" '' ", sql)
+        # The names of functions may be quoted, and what DO executes is.
+        bare = sql if _DO.match(sql) else _STRINGS.sub(" '' ", sql)
         for pattern, why in _IRREVOCABLE:
             if pattern.search(bare):
                 return why

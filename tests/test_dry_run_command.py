@@ -48,6 +48,8 @@ BILL = '''
             thread.join()
             if way == "queue":
                 workers.ask("a queue")
+            if way == "row":
+                workers.ask("a row")
             if way == "fail":
                 raise CommandError("no bills", returncode=7)
             if way == "exit":
@@ -69,6 +71,8 @@ WORKERS = '''
     import queue
     import threading
 
+    from django.db import connection
+
     from effects import send
 
     asked, answered = queue.Queue(), queue.Queue()
@@ -78,6 +82,12 @@ WORKERS = '''
         while True:
             place = asked.get()
             send(place)
+            if place == "a row":
+                try:
+                    with connection.cursor() as cursor:
+                        cursor.execute("INSERT INTO bills (cents) VALUES (3)")
+                except Exception:
+                    pass
             answered.put(place)
 
 
@@ -163,6 +173,7 @@ def test_markdown_into_a_file(project: Project, tmp_path: Path) -> None:
         (["bill", "--way", "crash"], 1, "stderr", "ZeroDivisionError"),
         (["bill", "--way", "commit"], 2, "stderr", "'COMMIT' begins or ends a transaction"),
         (["bill", "--way", "queue"], 0, "stdout", "written"),
+        (["bill", "--way", "row"], 2, "stderr", "was used in another thread"),
         (["bill", "--unknown"], 2, "stderr", "unrecognized arguments: --unknown"),
     ],
 )

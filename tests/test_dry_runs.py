@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import sqlite3
 import subprocess
 import threading
 import unittest
@@ -525,6 +526,8 @@ def test_what_no_rollback_takes_back_is_refused(database: Database) -> None:
         pytest.skip("about PostgreSQL")
     for statement, reason in (
         ("SELECT setval('rows_id_seq', 99)", "sets a sequence"),
+        ("""SELECT "setval"('rows_id_seq', 99)""", "sets a sequence"),
+        ("DO $$ BEGIN PERFORM setval('rows_id_seq', 99); END $$", "sets a sequence"),
         ("COPY rows TO PROGRAM 'cat'", "runs a program"),
         ("SELECT pg_reload_conf()", "acts outside"),
         ("VACUUM rows", "cannot run inside a transaction"),
@@ -600,6 +603,57 @@ def test_connections_past_django_are_refused(database: Database) -> None:
     with pytest.raises(DryRunRefused, match="past Django"), dry_run():
         database.connect()
     database.connect().close()
+
+
+def test_sqlite_files_of_django_are_not_opened_past_it(database: Database, tmp_path: Path) -> None:
+    """By their names or as URIs; other files are nobody's business, and neither is what happens outside."""
+    if database.is_postgres:
+        pytest.skip("about SQLite")
+    name = database.given["NAME"]
+    with dry_run():
+        sqlite3.connect(tmp_path / "other.sqlite3").close()
+        sqlite3.connect(":memory:").close()
+    for given in (name, f"file:{name}?mode=rwc"):
+        with pytest.raises(DryRunRefused, match="past Django"), dry_run():
+            sqlite3.connect(given, uri=True)
+    assert database.committed() == ["kept"]
+
+
+def test_what_sqlite_cannot_take_back_is_refused(database: Database, tmp_path: Path) -> None:
+    """Also where the block swallows SQLite's own error, and after a conflict that has ended the transaction."""
+    if database.is_postgres:
+        pytest.skip("about SQLite")
+    other = tmp_path / "other.sqlite3"
+    for statement, reason in ((f"ATTACH '{other}' AS o", "no rollback takes the file back"), ("VACUUM", "inside a tr")):
+        with pytest.raises(DryRunRefused, match=reason), dry_run(), contextlib.suppress(DatabaseError):
+            database.execute(statement)
+    assert not other.exists()
+    with pytest.raises(DryRunRefused, match="ended past Django"), dry_run():
+        raw = connections["dry"].connection
+        with pytest.raises(sqlite3.IntegrityError):
+            raw.execute("INSERT OR ROLLBACK INTO rows (name) VALUES ('kept')")
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            raw.execute("INSERT INTO rows (name) VALUES ('two')")
+    assert database.committed() == ["kept"]
+
+
+def test_advisory_locks_are_given_back(database: Database) -> None:
+    """They are no part of the transaction; those that were there before stay, and their loss is told."""
+    if not database.is_postgres:
+        pytest.skip("about PostgreSQL")
+    held = "SELECT COALESCE(SUM(objid::int), 0) FROM pg_locks WHERE locktype = 'advisory'"
+    database.execute("SELECT pg_advisory_lock(1)")
+    with dry_run():
+        for lock in ("pg_advisory_lock(2)", "pg_advisory_lock(2)", "pg_advisory_lock_shared(-4, 8)"):
+            database.execute(f"SELECT {lock}")
+        database.execute("SELECT pg_advisory_lock(-16)")
+    assert database.execute(held) == [(1,)]
+    with pytest.raises(DryRunRefused, match="advisory lock"), dry_run():
+        database.execute("SELECT pg_advisory_unlock_all()")
+    with database.atomic():
+        with dry_run():
+            database.execute("SELECT pg_advisory_lock(2)")
+        assert database.execute(held) == [(0,)]
 
 
 def test_rows_that_are_copied(database: Database) -> None:

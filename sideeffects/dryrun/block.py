@@ -104,6 +104,9 @@ class DryRun(Holder):
             for one in held.values():
                 self._connections = (*self._connections, one)
                 one.start()
+            if threads.is_whole:
+                threads.everywhere.append(self)
+                self._undo.append(lambda: threads.everywhere.remove(self))
         except BaseException:
             self.stop()
             raise

@@ -10,10 +10,11 @@ import functools
 import os
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import unquote
 
 from sideeffects import _import_hooks
-from sideeffects._state import EMPTY, scope, state
-from sideeffects.dryrun.threads import holders
+from sideeffects._state import state
+from sideeffects.dryrun.threads import belong
 
 _installed: Final[list[bool]] = []
 #: Whether Django itself is connecting, to a connection that is held.
@@ -33,6 +34,7 @@ def install() -> None:
             _import_hooks.after_import("multiprocessing.process", _in_multiprocessing)
             _import_hooks.after_import("concurrent.futures.process", _in_pools)
             _import_hooks.after_import("psycopg", _in_psycopg)
+            _import_hooks.after_import("sqlite3", _in_sqlite)
 
 
 _PROCESS: Final = (
@@ -45,9 +47,8 @@ _CONNECTION: Final = "psycopg was asked for a connection past Django, which noth
 def _refusing(original: Callable[..., Any], reason: str) -> Any:
     @functools.wraps(original)
     def refusing(*args: Any, **kwargs: Any) -> Any:
-        own = scope.get()
-        if own is not EMPTY and not connecting.get():
-            for holder in holders(own):
+        if not connecting.get():
+            for holder in belong():
                 holder.refusals.refuse(reason)
         return original(*args, **kwargs)
 
@@ -66,3 +67,33 @@ def _in_psycopg(module: Any) -> None:
     for kind in (module.Connection, module.AsyncConnection):
         kind.connect = classmethod(_refusing(kind.connect.__func__, _CONNECTION))
     module.connect = module.Connection.connect
+
+
+def _in_sqlite(module: Any) -> None:
+    original = module.connect
+
+    @functools.wraps(original)
+    def connect(database: Any, *args: Any, **kwargs: Any) -> Any:
+        if not connecting.get():
+            for holder in belong():
+                if _is_of_django(database):
+                    holder.refusals.refuse(
+                        f"sqlite3 was asked for a connection to {database!r} past Django, which nothing would roll "
+                        f"back: use Django's"
+                    )
+        return original(database, *args, **kwargs)
+
+    module.connect = module.dbapi2.connect = connect
+
+
+def _is_of_django(database: Any) -> bool:
+    """Whether a file is one of Django's databases."""
+    from django.db import connections
+
+    if isinstance(database, str) and database.startswith("file:"):
+        database = unquote(database.removeprefix("file:").partition("?")[0])
+    wanted = os.path.realpath(os.fsdecode(database))
+    names = (settings["NAME"] for settings in connections.settings.values())
+    return any(
+        os.path.realpath(os.fsdecode(name)) == wanted for name in names if name and os.fsdecode(name) != ":memory:"
+    )

@@ -32,6 +32,15 @@ _IMMEDIATE: Final = """
     FROM pg_constraint JOIN pg_namespace ON pg_namespace.oid = connamespace
     WHERE condeferrable AND NOT condeferred AND conparentid = 0
 """
+#: The locks that a session holds until it gives them back, whatever is rolled back, with how it does that.
+_LOCKS: Final = """
+    SELECT CASE mode WHEN 'ShareLock' THEN 'pg_advisory_unlock_shared' ELSE 'pg_advisory_unlock' END ||
+           CASE objsubid WHEN 1 THEN format('(%s)', (classid::int8 << 32) | objid::int8)
+                         ELSE format('(%s, %s)', classid::int8::bit(32)::int4, objid::int8::bit(32)::int4) END
+    FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 #: What libpq says of a transaction, and of a command that went well.
 _IDLE: Final = 0
 _INTRANS: Final = 2
@@ -54,6 +63,7 @@ class PostgresLink(Link):
         self._checks_constraints = True
         self._defer = ""
         self._counted: dict[str, tuple[int, ...]] = {}
+        self._locked: frozenset[str] = frozenset()
         self._kept: dict[str, Any] = {}
         self._refused: dict[str, Any] = {}
         self._classes: dict[type, type] = {}
@@ -85,6 +95,7 @@ class PostgresLink(Link):
             self._own.execute("SELECT current_setting('track_counts')")
             self._counts_itself = self._own.fetchone()[0] == "on"
             self._counted = self._counts()
+            self._locked = self._locks()
             for name in _FACTORIES:
                 factory = self._kept[name]
                 setattr(raw, name, self._guard(getattr(factory, "unguarded", factory)))
@@ -184,6 +195,7 @@ class PostgresLink(Link):
             vars(raw).pop(name, None)
         vars(raw).update(self._refused)
         self._let_go()
+        self._unlock()
 
     def _let_go(self) -> None:
         raw = self.raw
@@ -194,6 +206,26 @@ class PostgresLink(Link):
             raw.rollback()
         for name, value in self._kept.items():
             setattr(raw, name, value)
+
+    def _locks(self) -> frozenset[str]:
+        self._own.execute(_LOCKS)
+        return frozenset(unlock for (unlock,) in self._own.fetchall())
+
+    def _unlock(self) -> None:
+        """Give back the advisory locks that were taken, which are no part of a transaction."""
+        try:
+            held = self._locks()
+            for unlock in held - self._locked:
+                self._own.execute(f"SELECT {unlock}")
+                while self._own.fetchone()[0]:  # as often as it was taken
+                    self._own.execute(f"SELECT {unlock}")
+            if self._locked - held:
+                self.terms.refusals.note(
+                    f"an advisory lock of the database {self._alias!r} was released, which no rollback takes back"
+                )
+        finally:
+            if not self.terms.is_nested and self.raw.pgconn.transaction_status != _IDLE:
+                self.raw.rollback()
 
     def _refusal(self, what: str) -> Callable[..., None]:
         def refuse(*_: object, **__: object) -> None:

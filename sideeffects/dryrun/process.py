@@ -1,7 +1,7 @@
 """A process that runs nothing but a dry run: effects are held back everywhere in it.
 
 The dry run itself holds for its own context. Threads that were there before it, and get their work by queues of their
-own, are outside of that; in a process of which all is a dry run they execute nothing either.
+own, are outside of that; in a process of which all is a dry run they execute nothing either, and use no database.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from sideeffects._calls import Mode
 from sideeffects._policy import Rules
 from sideeffects._state import state
+from sideeffects.dryrun.threads import is_whole
 
 
 @contextmanager
 def whole_process() -> Generator[None]:
-    """Outside a test run no effect executes inside the block, in no context."""
+    """Inside the block no effect executes outside a test run, and dry runs hold for all contexts."""
     source = state.rules_source
     known: list[tuple[Rules, Rules]] = []
 
@@ -30,9 +31,11 @@ def whole_process() -> Generator[None]:
     with state.lock:
         state.disturb()
         state.rules_source = held_back
+    is_whole.append(True)
     try:
         yield
     finally:
+        is_whole.pop()
         with state.lock:
             state.rules_source = source
             state.disturb()

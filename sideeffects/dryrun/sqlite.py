@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from sideeffects.dryrun.links import Link, Look
 
-#: SQLite's number for BEGIN, COMMIT and ROLLBACK, and its two answers.
+#: SQLite's numbers for BEGIN, COMMIT and ROLLBACK, for ATTACH, for changing rows, and its two answers.
 _TRANSACTION: Final = 22
+_ATTACH: Final = 24
+_CHANGES: Final = frozenset((9, 18, 23))
 _ALLOW: Final = 0
 _DENY: Final = 1
 
@@ -59,6 +61,15 @@ class SqliteLink(Link):
         if action == _TRANSACTION:
             self.terms.refusals.note(f"{what} past Django was refused (database {self._alias!r})")
             return _DENY
+        if action == _ATTACH:
+            self.terms.refusals.note(
+                f"ATTACH {what!r} was refused: no rollback takes the file back, nor that it is attached (database "
+                f"{self._alias!r})"
+            )
+            return _DENY
+        if action in _CHANGES and not self.raw.in_transaction:  # a conflict has ended it: `INSERT OR ROLLBACK`
+            self.lost()
+            return _DENY
         return _ALLOW
 
     def guarded(self, cursor: Any, *, is_named: bool) -> Any:  # noqa: ARG002 - SQLite has no named cursors
@@ -73,6 +84,14 @@ class SqliteLink(Link):
         if not self.raw.in_transaction:
             self.lost()
         return super().before(query)
+
+    def failed(self, seen: Look, error: Exception) -> None:
+        """Note what cannot be done where it could be taken back, whoever swallows the error."""
+        if "within a transaction" in str(error):
+            self.terms.refusals.note(
+                f"{seen.text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it back "
+                f"(database {self._alias!r})"
+            )
 
     def after(self, seen: Look, count: int) -> None:
         """Count what a statement has written."""
@@ -95,13 +114,21 @@ def _guarded(factory: Any) -> type:
 
         def execute(self, query: Any, params: Any = None) -> Any:
             seen = self.link.before(query)
-            result = super().execute(query, params)
+            try:
+                result = super().execute(query, params)
+            except Exception as error:
+                self.link.failed(seen, error)
+                raise
             self.link.after(seen, self.rowcount)
             return result
 
         def executemany(self, query: Any, param_list: Any) -> Any:
             seen = self.link.before(query)
-            result = super().executemany(query, param_list)
+            try:
+                result = super().executemany(query, param_list)
+            except Exception as error:
+                self.link.failed(seen, error)
+                raise
             self.link.after(seen, self.rowcount)
             return result
 
