@@ -55,7 +55,8 @@ def words(noted: Sequence[Noted], *, is_new: bool = False) -> list[str]:
     if not noted:
         return []
     calls = sum(max(1, item.count) for item in noted)
-    sites = "one call site" if len(noted) == 1 else f"{len(noted)} call sites"
+    places = len({(item.finding.file, item.finding.line) for item in noted})
+    sites = "one call site" if places == 1 else f"{places} call sites"
     times = "Once" if calls == 1 else f"{calls} times"
     beyond = ", not in the baseline" if is_new else ""
     lines = [f"{times}, from {sites}{beyond}, this run reached outside with no side effect declared:", ""]
