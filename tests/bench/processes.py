@@ -67,6 +67,7 @@ def imported():
 def plugin(folder, turns=15):
     """Processor time of suites of trivial tests, in ms, by what is there beside pytest and by the number of tests.
 
+    Against pytest alone: other plugins make more of what an audit hook is told of (`guards.py` has pytest-django).
     "wrapt": not the plugin, but the largest of what it imports. A larger heap makes every garbage collection longer.
 
     The least of many turns, as for `imports`.
@@ -78,19 +79,21 @@ def plugin(folder, turns=15):
         source = "\n".join(f"def test_{number}():\n    assert {number} >= 0\n" for number in range(tests))
         (folder / f"test_{tests}.py").write_text(source, encoding="utf-8")
     options = {
-        "the plugin": (),
-        "nothing": ("-p", "no:sideeffects"),
-        "wrapt": ("-p", "no:sideeffects", "-p", "imports_wrapt"),
+        "the plugin": ("-p", "sideeffects"),
+        "nothing": (),
+        "wrapt": ("-p", "imports_wrapt"),
     }
     cases = {
         (beside, tests): ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{tests}.py", *more]
         for tests in (1, TESTS)
         for beside, more in options.items()
     }
+    # The order of sets is luck, and the same for all.
+    environment = clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONHASHSEED="0")
     taken = {case: [] for case in cases}
     for turn in range(turns + 1):
         for case, arguments in cases.items():
-            value = seconds(arguments, folder=folder) * 1000
+            value = seconds(arguments, environment, folder) * 1000
             if turn:  # the first one writes byte code
                 taken[case].append(value)
     return {case: min(values) for case, values in taken.items()}
