@@ -48,6 +48,11 @@ BILL = '''
             thread.join()
             if way == "queue":
                 workers.ask("a queue")
+            if way == "ask":
+                try:
+                    print("answered", input("Really? "))
+                except EOFError:
+                    print("not answered")
             if way == "row":
                 workers.ask("a row")
             if way == "fail":
@@ -173,6 +178,8 @@ def test_markdown_into_a_file(project: Project, tmp_path: Path) -> None:
         (["bill", "--way", "crash"], 1, "stderr", "ZeroDivisionError"),
         (["bill", "--way", "commit"], 2, "stderr", "'COMMIT' begins or ends a transaction"),
         (["bill", "--way", "queue"], 0, "stdout", "written"),
+        (["bill", "--way", "ask"], 0, "stderr", "Really? "),
+        (["bill", "--way", "ask"], 0, "stdout", "written\nnot answered"),
         (["bill", "--way", "row"], 2, "stderr", "was used in another thread"),
         (["bill", "--unknown"], 2, "stderr", "unrecognized arguments: --unknown"),
     ],

@@ -345,17 +345,65 @@ def test_after_a_lost_transaction_nothing_more_is_done(database: Database) -> No
 
 def test_constraints_are_checked_where_the_block_commits(database: Database) -> None:
     """Those that wait for the commit: with each statement outside a transaction, at its end inside."""
-    if not database.is_postgres:
-        pytest.skip("SQLite checks them at the real commit alone; see the page of limits")
-    with dry_run():
-        with pytest.raises(IntegrityError):
-            database.execute("INSERT INTO parts (row_id) VALUES (99)")
+    with dry_run() as plan:
+        database.execute("INSERT INTO rows (id, name) VALUES (98, 'before')")
+        for returning in ("", " RETURNING id"):
+            with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+                database.execute(f"INSERT INTO parts (row_id) VALUES (99){returning}")
+        assert database.execute("SELECT COUNT(*) FROM parts") == [(0,)]
         with database.atomic():
             database.execute("INSERT INTO parts (row_id) VALUES (99)")
             database.execute("INSERT INTO rows (id, name) VALUES (99, 'late')")
         with pytest.raises(IntegrityError), database.atomic():
             database.execute("INSERT INTO parts (row_id) VALUES (100)")
+        with pytest.raises(IntegrityError):
+            database.execute("DELETE FROM rows WHERE id = 99")
+        with pytest.raises(IntegrityError), database.atomic():
+            database.execute("CREATE TABLE more (id int, part_id int REFERENCES parts DEFERRABLE INITIALLY DEFERRED)")
+            with database.atomic():
+                database.execute("INSERT INTO more VALUES (1, 99)")
+        with pytest.raises(ZeroDivisionError), database.atomic():
+            database.execute("INSERT INTO parts (row_id) VALUES (100)")
+            raise ZeroDivisionError
+        with database.atomic():
+            database.execute("INSERT INTO rows (name) VALUES ('last')")
         assert database.execute("SELECT row_id FROM parts") == [(99,)]
+        assert set(database.names()) == {"kept", "before", "late", "last"}
+    assert {row.table: row.deleted for row in plan.writes if row.table in ("rows", "parts")} == {"rows": 1, "parts": 0}
+    assert database.committed() == ["kept"]
+
+
+def test_foreign_keys_are_checked_while_rows_are_read(database: Database) -> None:
+    """Also after tables have changed, and not for what pointed nowhere before."""
+    if database.is_postgres:
+        pytest.skip("about SQLite")
+    with sqlite3.connect(database.given["NAME"]) as connection:
+        connection.execute("INSERT INTO parts (row_id) VALUES (7)")
+    connection.close()
+    with dry_run(), connections["dry"].cursor() as cursor:
+        database.execute("CREATE TABLE more (id int)")
+        cursor.execute("SELECT name FROM rows UNION ALL SELECT 'another'")
+        assert cursor.fetchone() == ("kept",)
+        database.execute("INSERT INTO parts (row_id) SELECT id FROM rows")
+        with pytest.raises(IntegrityError):
+            database.execute("INSERT INTO parts (row_id) VALUES (99)")
+        assert cursor.fetchone() == ("another",)
+        database.insert("one")
+        assert database.execute("SELECT COUNT(*) FROM parts") == [(2,)]
+
+
+def test_rows_that_are_returned_are_counted(database: Database) -> None:
+    """As Django inserts them, one by one and many at once; what triggers add is not of the table."""
+    if not database.is_postgres:
+        database.execute("CREATE TRIGGER t AFTER INSERT ON rows BEGIN INSERT INTO parts (row_id) VALUES (new.id); END")
+    with dry_run() as plan:
+        database.execute("INSERT INTO rows (name) VALUES ('one') RETURNING id")
+        with database.atomic():
+            database.execute("INSERT INTO rows (name) VALUES ('two'), ('three') RETURNING id")
+        database.execute("UPDATE rows SET name = name || '!' RETURNING id")
+    counted = {row.table: row for row in plan.writes}
+    assert counted["rows"] == Writes("dry", "rows", inserted=3, updated=4)
+    assert database.is_postgres or counted[""] == Writes("dry", "", unattributed=3)
 
 
 def test_threads_are_part_of_it(database: Database, send: Any) -> None:

@@ -52,6 +52,7 @@ class HeldConnection:
         self._refusals = refusals
         self._serial = serial
         self._link: Link | None = None
+        self._make: Callable[[], Any] | None = None
         self._kept: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
         self._originals: dict[str, Callable[..., Any]] = {}
@@ -93,7 +94,7 @@ class HeldConnection:
     def stop(self) -> None:
         """Roll everything back, and give the connection back as it was."""
         connection = self.connection
-        link, self._link = self._link, None
+        link, self._link, self._make = self._link, None, None
         is_sound = True
         if link is not None:
             try:
@@ -162,6 +163,7 @@ class HeldConnection:
             link = kind(Terms(self.connection, self._refusals, self.tally, self._serial, self._is_nested, outer))
             link.begin()
             self._link = link
+            self._make = link.maker()
 
     def _refuse_database(self, *_: object, **__: object) -> None:
         self._refusals.refuse(
@@ -182,6 +184,8 @@ class HeldConnection:
         self._hold()
 
     def _create_cursor(self, name: str | None = None) -> Any:
+        if self._make is not None:
+            return self._make()
         create = self._originals["create_cursor"]
         cursor = create() if name is None else create(name)
         return cursor if self._link is None else self._link.guarded(cursor, is_named=name is not None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from sideeffects import statements
@@ -77,6 +78,10 @@ class Link(ABC):
     @abstractmethod
     def guarded(self, cursor: Any, *, is_named: bool) -> Any:
         """A cursor like this one, whose statements come to `before` first."""
+
+    def maker(self) -> Callable[[], Any] | None:
+        """What makes such cursors at once; `None` where Django's way to them has to be gone."""
+        return None
 
     @abstractmethod
     def run(self, sql: str) -> None:
@@ -149,6 +154,7 @@ class Look(NamedTuple):
         reason: why it is refused; empty when it is not.
         target: what it does to which table, where its first words tell.
         only_reads: whether it certainly leaves nothing behind.
+        writes: whether it is none of those whose words only read.
         is_single: whether it is one INSERT, UPDATE or DELETE, and nothing else.
     """
 
@@ -156,6 +162,7 @@ class Look(NamedTuple):
     reason: str
     target: tuple[str, str] | None
     only_reads: bool
+    writes: bool
     is_single: bool
 
 
@@ -166,6 +173,7 @@ def look(text: str) -> Look:
         _reason_against(text),
         statements.target_of(text),
         statements.only_reads(text),
+        statements.writes(text),
         statements.is_single_write(text),
     )
 

@@ -2,13 +2,20 @@
 
 SQLite asks an authorizer before it compiles a statement. This one refuses BEGIN, COMMIT and ROLLBACK, by whatever way
 they come: statements, `commit()` of the driver's connection, scripts.
+
+Outside a transaction of the command's own, each statement is one. SQLite undoes a statement that fails by itself; what
+fails at the commit alone, foreign keys that point nowhere, is asked for (`debts.py`) and undone here.
 """
 
 from __future__ import annotations
 
+import functools
+import sqlite3
+from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects.dryrun.links import Link, Look
+from sideeffects.dryrun.debts import Debts
+from sideeffects.dryrun.links import MARK, Link, Look, Terms
 
 #: SQLite's numbers for BEGIN, COMMIT and ROLLBACK, for ATTACH, for changing rows, and its two answers.
 _TRANSACTION: Final = 22
@@ -22,6 +29,16 @@ class SqliteLink(Link):
     """A connection of `sqlite3`."""
 
     _total = 0
+    #: In a transaction of somebody else's, what it owes is its own business.
+    _debts: Debts | None = None
+    _may_owe = False
+    _has_mark = False
+    #: A statement that returns rows is counted when they have been fetched: its target, and the count before it.
+    _returning: tuple[tuple[str, str], int] | None = None
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self._classes: dict[type, type] = {}
 
     def begin(self) -> None:
         """Begin it, or make a savepoint in the one that there is."""
@@ -29,6 +46,8 @@ class SqliteLink(Link):
             self.run("BEGIN")
         self.run(f"SAVEPOINT {self.hold}")
         self._total = self.raw.total_changes
+        if not self.terms.is_nested:
+            self._debts = Debts(self.raw)
         self.raw.set_authorizer(self.authorize)
 
     def run(self, sql: str) -> None:
@@ -39,7 +58,9 @@ class SqliteLink(Link):
         """What the statements did not account for is unattributed."""
         if not self.raw.in_transaction:
             self.lost()
-        self.terms.tally.set_total(self.raw.total_changes - self._total)
+        self._settle()
+        own = 0 if self._debts is None else self._debts.changes
+        self.terms.tally.set_total(self.raw.total_changes - self._total - own)
 
     def end(self) -> None:
         """Roll it back."""
@@ -75,15 +96,68 @@ class SqliteLink(Link):
     def guarded(self, cursor: Any, *, is_named: bool) -> Any:  # noqa: ARG002 - SQLite has no named cursors
         """A cursor of the same class, whose statements are looked at."""
         kind = type(cursor)
-        cursor.__class__ = _classes.get(kind) or _guarded(getattr(kind, "unguarded", kind))
-        cursor.link = self
+        cursor.__class__ = self._guard(getattr(kind, "unguarded", kind))
         return cursor
+
+    def maker(self) -> Callable[[], Any] | None:
+        """Such cursors at once, where it is known which Django makes."""
+        from django.db.backends.sqlite3 import base
+
+        kind = type(self.terms.connection)
+        if self.terms.outer is not None or kind.create_cursor is not base.DatabaseWrapper.create_cursor:
+            return None
+        return functools.partial(self.raw.cursor, self._guard(base.SQLiteCursorWrapper))
+
+    def _guard(self, factory: Any) -> type:
+        known = self._classes.get(factory)
+        if known is None:
+            known = self._classes[factory] = _guarded(factory, self)
+        return known
+
+    # -- the command's own transactions
+
+    def begin_own(self) -> None:
+        """Begin it."""
+        if self._has_mark:
+            self._has_mark = False
+            self.run(f"RELEASE SAVEPOINT {MARK}")
+        super().begin_own()
+
+    def commit(self) -> None:
+        """Check what a commit checks."""
+        self._settle()
+        if self._may_owe and self.has_base and self._debts is not None and self._debts.are_there():
+            raise _violated()
+        self._may_owe = False
+        super().commit()
+
+    def rollback(self) -> None:
+        """Nothing is owed any more."""
+        self._may_owe = False
+        super().rollback()
+
+    # -- statements
 
     def before(self, query: Any) -> Look:
         """As for all, and the transaction is still there."""
         if not self.raw.in_transaction:
             self.lost()
-        return super().before(query)
+        if self._returning is not None:
+            self._settle()
+        seen = super().before(query)
+        if self._debts is not None and not seen.only_reads and self._debts.may_arise(seen):
+            self._may_owe = True
+            if not self.has_base:
+                self._mark()
+        return seen
+
+    def _mark(self) -> None:
+        """A savepoint to go back to, should the statement fail where it would have been committed."""
+        if self._has_mark:
+            self._has_mark = False
+            self.run(f"RELEASE SAVEPOINT {MARK}")
+        self.run(f"SAVEPOINT {MARK}")
+        self._has_mark = True
 
     def failed(self, seen: Look, error: Exception) -> None:
         """Note what cannot be done where it could be taken back, whoever swallows the error."""
@@ -93,45 +167,62 @@ class SqliteLink(Link):
                 f"(database {self._alias!r})"
             )
 
-    def after(self, seen: Look, count: int) -> None:
-        """Count what a statement has written."""
+    def after(self, seen: Look, cursor: Any) -> None:
+        """Count what a statement has written, and check what its commit would, outside a transaction."""
         target = seen.target
-        if target is not None:
-            self.terms.tally.add(target[1], target[0], count)
+        returns = target is not None and cursor.description is not None
+        if target is not None and not returns:
+            self.terms.tally.add(target[1], target[0], cursor.rowcount)
+        if self._may_owe and not self.has_base and self._debts is not None:
+            self._may_owe = False
+            if self._debts.are_there():
+                self.run(f"ROLLBACK TO SAVEPOINT {MARK}")
+                raise _violated()
+        if target is not None and returns:
+            self._returning = target, self.raw.total_changes
+
+    def _settle(self) -> None:
+        """Count the rows of a statement that has returned them: SQLite does so when the last one is fetched."""
+        if self._returning is not None:
+            (kind, table), before = self._returning
+            self._returning = None
+            count = self.raw.total_changes - before
+            if count > 1:  # not all need be of this table: triggers count in that, and not in this
+                count = min(count, self.raw.execute("SELECT changes()").fetchone()[0])
+            self.terms.tally.add(table, kind, count)
 
 
-_classes: Final[dict[type, type]] = {}
+def _violated() -> sqlite3.IntegrityError:
+    """What SQLite says at such a commit."""
+    return sqlite3.IntegrityError("FOREIGN KEY constraint failed")
 
 
-def _guarded(factory: Any) -> type:
-    known = _classes.get(factory)
-    if known is not None:
-        return known
+def _guarded(factory: Any, link: SqliteLink) -> type:
+    """A class of cursors whose statements the link sees."""
 
     class Guarded(factory):  # type: ignore[misc]
         unguarded = factory
-        link: SqliteLink
 
         def execute(self, query: Any, params: Any = None) -> Any:
-            seen = self.link.before(query)
+            seen = link.before(query)
             try:
                 result = super().execute(query, params)
             except Exception as error:
-                self.link.failed(seen, error)
+                link.failed(seen, error)
                 raise
-            self.link.after(seen, self.rowcount)
+            link.after(seen, self)
             return result
 
         def executemany(self, query: Any, param_list: Any) -> Any:
-            seen = self.link.before(query)
+            seen = link.before(query)
             try:
                 result = super().executemany(query, param_list)
             except Exception as error:
-                self.link.failed(seen, error)
+                link.failed(seen, error)
                 raise
-            self.link.after(seen, self.rowcount)
+            link.after(seen, self)
             return result
 
     Guarded.__name__ = factory.__name__
     Guarded.__qualname__ = factory.__qualname__
-    return _classes.setdefault(factory, Guarded)
+    return Guarded

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import builtins
 import contextlib
 import difflib
 import io
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -93,7 +94,7 @@ class Command(BaseCommand):
         is_program = getattr(self, "_called_from_command_line", False)
         around = whole_process() if is_program else contextlib.nullcontext()
         with around:
-            ran = _run(command, command_line, stubs, keep_output=output is None)
+            ran = _run(command, command_line, stubs, keep_output=output is None, is_program=is_program)
         self._show(ran, options["format"], output)
         self._end(ran, fail_on)
 
@@ -140,7 +141,9 @@ class Ran(NamedTuple):
     error: BaseException | None
 
 
-def _run(command: BaseCommand, line: Sequence[str], stubs: dict[str, Any], *, keep_output: bool) -> Ran:
+def _run(
+    command: BaseCommand, line: Sequence[str], stubs: dict[str, Any], *, keep_output: bool, is_program: bool
+) -> Ran:
     said = io.StringIO()
     error: BaseException | None = None
     code = 0
@@ -151,6 +154,8 @@ def _run(command: BaseCommand, line: Sequence[str], stubs: dict[str, Any], *, ke
         if keep_output:
             stack.enter_context(contextlib.redirect_stdout(said))
             command.stdout = OutputWrapper(said)
+            if is_program:
+                stack.enter_context(_asking())
         try:
             command.run_from_argv([sys.argv[0], *line])
         except SystemExit as exit_:
@@ -158,6 +163,23 @@ def _run(command: BaseCommand, line: Sequence[str], stubs: dict[str, Any], *, ke
         except BaseException as raised:  # noqa: BLE001 - it is raised again, after the plan
             error, code = raised, 1
     return Ran(line, plan, said.getvalue(), code, error)
+
+
+@contextlib.contextmanager
+def _asking() -> Generator[None]:
+    """Questions show at once, by the error stream: somebody waits for them, while what is printed is held back."""
+    read = builtins.input
+
+    def ask(prompt: object = "", /) -> str:
+        sys.stderr.write(str(prompt))
+        sys.stderr.flush()
+        return read()
+
+    builtins.input = ask
+    try:
+        yield
+    finally:
+        builtins.input = read
 
 
 def _code_of(exit_: SystemExit) -> int:
