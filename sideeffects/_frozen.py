@@ -29,6 +29,14 @@ class Frozen(metaclass=_FrozenType):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         fields = self._fields
+        if kwargs or len(args) != len(fields):
+            args = self._all(args, kwargs)
+        for field, value in zip(fields, args, strict=True):
+            object.__setattr__(self, field, value)
+
+    def _all(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The values of all fields, in their order."""
+        fields = self._fields
         given = {**dict(zip(fields, args, strict=False)), **kwargs}
         if len(given) != len(args) + len(kwargs) or given.keys() - fields:
             raise TypeError(f"{type(self).__name__} takes the fields {', '.join(fields)}, each of them once")
@@ -36,8 +44,7 @@ class Frozen(metaclass=_FrozenType):
         if len(values) != len(fields):
             missing = ", ".join(field for field in fields if field not in values)
             raise TypeError(f"{type(self).__name__} needs {missing}")
-        for field, value in values.items():
-            object.__setattr__(self, field, value)
+        return tuple(values[field] for field in fields)
 
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed, as `dataclasses.replace` gives it."""

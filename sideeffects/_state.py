@@ -243,6 +243,7 @@ class State:
     def surround(self, entries: Sequence[Entry], ledger: Ledger) -> Restorer:
         """Put overrides that hold for their context only into force, and write its calls into `ledger`, at one stroke.
 
+        The overrides keep the fast switches on, for as long as something may see them, and so for the ledger as well.
         Returns its restorer, which leaves whatever was entered inside as well.
         """
         own = scope.get()
@@ -251,7 +252,6 @@ class State:
             for entry in entries:
                 self._live.add(entry)
                 placed = _placed(placed, entry)
-            self._live.add(ledger)
             self.disturb()
         token = scope.set(_scope(placed, (*own.captures, ledger)))
 
@@ -260,7 +260,6 @@ class State:
                 for entry in entries:
                     entry.closed = True
                 ledger.close()
-                self._live.discard(ledger)
             scope.reset(token)
 
         return leave

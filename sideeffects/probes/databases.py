@@ -37,11 +37,12 @@ class HeldDatabase:
         self._is_borrowed = is_borrowed
         #: Others wait for a connection of a pool: it goes back after each probe.
         self._is_pooled = bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
+        self.keeps_session = not is_borrowed and not self._is_pooled and _is_closed_for_good(connection)
         self.attempts: list[str] = []
         self.is_ours = True
         self.is_read_only = False
+        self.is_over = False
         self._terms = Terms(None, read_only=False, deadline=None)
-        self._is_over = False
         #: The driver's connection that waits for the probe's first use, and the one that is in use.
         self._waiting: Any = None
         self._driver: Driver | None = None
@@ -60,8 +61,11 @@ class HeldDatabase:
     def hold(self) -> None:
         """Stand before the connection from here on, whatever the probe before has done to it."""
         vars(self.connection).update(self._hooks)
+
+    def _look(self, driver: Driver) -> None:
+        """Look at statements by Django, where the driver's connection does not look at all their words."""
         wrappers = self.connection.execute_wrappers
-        if not wrappers or wrappers[0] is not self._wrapper:
+        if not driver.sees_all and (not wrappers or wrappers[0] is not self._wrapper):
             wrappers.insert(0, self._wrapper)
 
     def release(self) -> None:
@@ -123,14 +127,18 @@ class HeldDatabase:
             connection.closed_in_transaction = False
         elif connection.connection is None:
             connection.connection, self._waiting = self._waiting, None
-        elif self._is_over or driver is None or driver.raw is not connection.connection:
+        elif self.is_over or driver is None or driver.raw is not connection.connection:
             self.discard()
         else:
-            if not driver.is_in_transaction() and not self.attempts:
+            is_spoilt = not driver.is_in_transaction()
+            if is_spoilt and not self.attempts:
                 self.attempts.append(f"end it past Django, on the database {self._alias!r}")
             try:
                 driver.end(connection)
-                if self._is_pooled:
+                if is_spoilt and not self._is_borrowed:
+                    driver.raw.close()  # what it has set for the session would stay, also for others of a pool
+                    self.discard()
+                elif self._is_pooled:
                     self.discard()
                 elif self._is_borrowed:
                     self._release_driver()
@@ -141,7 +149,7 @@ class HeldDatabase:
 
     def abandon(self) -> None:
         """From another thread: the probe hangs. It can use the database no more."""
-        self._is_over = True
+        self.is_over = True
 
     def cut(self) -> None:
         """From another thread, after `abandon`: nothing that it has written stays, and no session."""
@@ -157,16 +165,17 @@ class HeldDatabase:
         self._check()
         connection = self.connection
         self.is_ours = True
-        waiting, self._waiting = self._waiting, None
-        has_begun = False
         try:
+            waiting, self._waiting = self._waiting, None
             if waiting is not None:
                 connection.connection = waiting
-                with contextlib.suppress(Exception):  # the server has closed it since the last probe
+                try:
                     self._begin()
-                    has_begun = True
-            if not has_begun:
-                self._connect_anew()
+                except Exception:  # noqa: BLE001, S110 - the server has closed it since the last probe
+                    pass
+                else:
+                    return
+            self._connect_anew()
         finally:
             self.is_ours = False
 
@@ -200,19 +209,19 @@ class HeldDatabase:
             del vars(connection)["get_connection_params"]
 
     def _begin(self) -> None:
-        self._check()
         connection = self.connection
         driver = self._known
         if driver is None or driver.raw is not connection.connection:
             driver = driver_of(connection, self)
-        with connection.wrap_database_errors:
-            driver.begin(connection, self._terms)
+        driver.begin(connection, self._terms)
         connection.autocommit = False
         if driver is not self._known:
             driver.hold()
             self._known = driver
+        self._look(driver)
         self._driver = driver
-        self._check()  # who cuts the connection of a probe that hangs has looked for the driver by now
+        if self.is_over:  # who cuts the connection of a probe that hangs has looked for the driver by now
+            self._check()
 
     @contextlib.contextmanager
     def _unhooked(self) -> Generator[None]:
@@ -226,16 +235,15 @@ class HeldDatabase:
             attributes.update(hooked)
 
     def _cursor(self, name: str | None = None) -> Any:
-        self._check()
-        if self.connection.connection is None:
-            self.connection.ensure_connection()
-        return self._originals["_cursor"](name) if name is not None else self._originals["_cursor"]()
+        if self.is_over:
+            self._check()
+        return self._originals["_cursor"](name)
 
     # -- what is refused
 
     def _check(self) -> None:
-        if self._is_over:
-            raise ProbeOver(f"this probe is past its timeout: it can use the database {self._alias!r} no more")
+        if self.is_over:
+            self.refuse_late()
         allowed = self._terms.allowed
         if allowed is not None and self._alias not in allowed:
             raise DatabaseRefused(
@@ -251,20 +259,24 @@ class HeldDatabase:
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         if self.is_ours:
             return execute(sql, params, many, context)
-        if self._is_over:
-            self._check()
-        connection, driver = self.connection, self._driver
-        looks = driver is None or not driver.sees_all
-        read_only = self.is_read_only and connection.vendor != "postgresql"
-        if looks or read_only:
-            text = text_of(sql, connection.connection)
-            if looks and ends_transaction(text, ddl_commits=not connection.features.can_rollback_ddl):
-                self._refuse(text.strip())
-            if read_only and writes(text):
-                raise WriteRefused(
-                    f"this probe is read-only, and would have written to the database {self._alias!r}: {text[:200]}"
-                )
+        self._check()
+        connection = self.connection
+        text = text_of(sql, connection.connection)
+        if ends_transaction(text, ddl_commits=not connection.features.can_rollback_ddl):
+            self._refuse(text.strip())
+        if self.is_read_only and writes(text):
+            raise WriteRefused(
+                f"this probe is read-only, and would have written to the database {self._alias!r}: {text[:200]}"
+            )
         return execute(sql, params, many, context)
+
+    def refuse_late(self) -> None:
+        """The probe is past its timeout.
+
+        Raises:
+            ProbeOver: always.
+        """
+        raise ProbeOver(f"this probe is past its timeout: it can use the database {self._alias!r} no more")
 
     def _refusal(self, what: str) -> Callable[..., None]:
         def refuse(*_: object, **__: object) -> None:
@@ -283,6 +295,11 @@ class HeldDatabase:
             frame = frame.f_back
         where = "" if frame is None else f" ({frame.f_code.co_filename}:{frame.f_lineno})"
         self.attempts.append(f"{what} on the database {self._alias!r}{where}")
+
+
+def _is_closed_for_good(connection: Any) -> bool:
+    """Whether closing the connection ends the session: packages that pool connections keep it."""
+    return all(getattr(type(connection), name).__module__.startswith("django.") for name in ("close", "_close"))
 
 
 def _set_state(connection: Any, *, in_atomic_block: bool) -> None:
@@ -311,6 +328,7 @@ class HeldSavepoint(HeldDatabase):
         connection.savepoint_ids.append(self._savepoint)
         self._driver = self._known = driver_of(connection, self)
         self._driver.hold()
+        self._look(self._driver)
         self.is_ours = False
 
     def stop(self) -> None:

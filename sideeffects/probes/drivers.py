@@ -1,7 +1,7 @@
 """Below Django: the driver's own connection, which can commit without asking Django.
 
-psycopg makes its cursors by a factory, so that each statement can be looked at. What drivers other than this and
-SQLite's (`sqlite.py`) are told past Django is not seen.
+psycopg (`postgresql.py`) and the connections of SQLite that are made for probes (`sqlite.py`) make their cursors by a
+factory, so that each statement can be looked at. What other drivers are told past Django is not seen.
 """
 
 from __future__ import annotations
@@ -10,19 +10,11 @@ import contextlib
 import functools
 import os
 import socket
-import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
 from sideeffects.statements import ends_transaction, irrevocable, text_of, writes
-
-#: libpq's numbers: no transaction, and a statement that runs.
-_IDLE: Final = 0
-_ACTIVE: Final = 1
-#: And the results of statements that gave nothing, and of those that gave rows.
-_FINE: Final = frozenset((1, 2))
-_CANCEL_SECONDS: Final = 2.0
 
 
 class Terms:
@@ -47,14 +39,21 @@ class Watch(Protocol):
 
     Attributes:
         is_ours: whether the statement is one of the protection itself.
+        is_over: whether the probe is past its timeout.
         is_read_only: whether writing is refused.
+        keeps_session: whether the session is the protection's alone, and ends with it.
     """
 
     is_ours: bool
+    is_over: bool
     is_read_only: bool
+    keeps_session: bool
 
     def note(self, what: str) -> None:
         """An attempt to commit was made."""
+
+    def refuse_late(self) -> None:
+        """A probe past its timeout wants to go on."""
 
 
 class Driver:
@@ -149,7 +148,10 @@ class Looking(Driver):
             CommitRefused: it is one of the former.
             WriteRefused: it is one of the latter, or writes although the probe may only read.
         """
-        if not self.watch.is_ours:
+        watch = self.watch
+        if not watch.is_ours:
+            if watch.is_over:
+                watch.refuse_late()
             text = text_of(query, self.raw)
             if ends_transaction(text):
                 self.refuse(text.strip())
@@ -158,62 +160,8 @@ class Looking(Driver):
             why = irrevocable(text) if self.is_told_by_server else ""
             if why:
                 raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
-            if self.watch.is_read_only and not self.is_told_by_server and writes(text):
+            if watch.is_read_only and not self.is_told_by_server and writes(text):
                 raise WriteRefused(f"this probe is read-only, and would have written to the database: {text[:200]}")
-
-
-class Psycopg(Looking):
-    """A connection of psycopg 3."""
-
-    is_told_by_server = True
-    refused: tuple[str, ...] = ("commit", "rollback", "set_autocommit")
-
-    def __init__(self, raw: Any, watch: Watch) -> None:
-        super().__init__(raw, watch)
-        self._factory = raw.cursor_factory
-
-    def hold(self) -> None:
-        """Look at each statement."""
-        super().hold()
-        self.raw.cursor_factory = self.looking(self._factory)
-
-    def release(self) -> None:
-        """Look no more."""
-        super().release()
-        self.raw.cursor_factory = self._factory
-
-    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - as others do
-        """Begin it at once, by one message, with what the server is asked to see to."""
-        raw = self.raw
-        if raw.autocommit:
-            raw.autocommit = False
-        statements = ["BEGIN"]
-        if terms.deadline is not None:
-            left = max(1, int((terms.deadline - time.monotonic()) * 1000))
-            statements.append(f"SET LOCAL statement_timeout = {left}")
-        if terms.read_only:
-            # Once a query has run, the transaction cannot be made to write again.
-            statements += ["SET TRANSACTION READ ONLY", "SELECT 1"]
-        # The driver's own way would begin with a message of its own.
-        if raw.pgconn.exec_("; ".join(statements).encode()).status not in _FINE:
-            raw.pgconn.exec_(b"ROLLBACK")
-            with raw.cursor() as cursor:  # which says what is wrong
-                cursor.execute("; ".join(statements[1:]) or "SELECT 1")
-
-    def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
-        """Roll it back. The next probe wants the connection as it is."""
-        type(self.raw).rollback(self.raw)
-
-    def is_in_transaction(self) -> bool:
-        """A transaction in which a statement has failed is one."""
-        return bool(self.raw.closed or self.raw.pgconn.transaction_status != _IDLE)
-
-    def cut(self) -> None:
-        """End the statement that runs as well: the server looks at its socket only afterwards."""
-        if self.raw.pgconn.transaction_status == _ACTIVE:
-            with contextlib.suppress(Exception):
-                self.raw.cancel_safe(timeout=_CANCEL_SECONDS)
-        super().cut()
 
 
 def _looking(factory: Any, driver: Looking) -> Any:

@@ -144,7 +144,7 @@ class Guard:
     @property
     def calls(self) -> Sequence[Call]:
         """The effects that the probe called."""
-        return self._ledger.read(0)[0]
+        return self._ledger.read(0)[0] if self._ledger.end else ()
 
     def _find_databases(self) -> None:
         if self._is_borrowed or not self._databases:

@@ -131,8 +131,9 @@ class ProbeRunner:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise
             collector.errors.append(("", error))
-        if guard.attempts and not any(isinstance(error, CommitRefused) for _, error in collector.errors):
-            tried = " and to: ".join(guard.attempts)
+        attempts = guard.attempts
+        if attempts and not any(isinstance(error, CommitRefused) for _, error in collector.errors):
+            tried = " and to: ".join(attempts)
             said = f"a probe can neither commit nor end its transaction, and this one tried to: {tried}"
             collector.errors.append(("", CommitRefused(said)))
         duration = time.perf_counter() - started
@@ -146,7 +147,8 @@ class ProbeRunner:
         """Write a result down; the lock is held."""
         if unit.spec is not None or result.outcome is not Outcome.PASSED or result.effects:
             self._results.append((unit.position, result))
-        self._results += [((*unit.position[:2], 1), skipped) for skipped in self._queue.done(unit, result)]
+        for skipped in self._queue.done(unit, result):
+            self._results.append(((*unit.position[:2], 1), skipped))
         if self.failfast and result.is_bad:
             self.stop()
 
@@ -236,11 +238,9 @@ class ProbeRunner:
                     unit = None if worker.is_abandoned else self._take()
                     if unit is None:
                         return
-                    hanging = _hanging.get(unit.known.id)
-                    if hanging is not None and hanging.is_alive():
+                    if _hanging and _hangs_still(unit):
                         self._note(unit, _still_hanging(unit))
                         continue
-                    _hanging.pop(unit.known.id, None)
                     worker.begin(unit, self.limit(unit))
                 result = worker.context.copy().run(self.perform, unit, worker.guard, worker.deadline)
                 with self._lock:
@@ -340,6 +340,17 @@ def _import_error(broken: Broken) -> ProbeResult:
     message = f"Exception while importing smoke test script: {message_of(broken.error)}"
     trace = traceback_of(broken.error)
     return ProbeResult(broken.module, broken.app, broken.module, "", "", Outcome.ERRORED, message, trace)
+
+
+def _hangs_still(unit: Unit) -> bool:
+    """Whether a thread hangs at this since an earlier run."""
+    thread = _hanging.get(unit.known.id)
+    if thread is None:
+        return False
+    if not thread.is_alive():
+        del _hanging[unit.known.id]
+        return False
+    return True
 
 
 def _still_hanging(unit: Unit) -> ProbeResult:

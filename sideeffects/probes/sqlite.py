@@ -8,7 +8,8 @@ import threading
 import time
 from typing import Any, Final
 
-from sideeffects.probes.drivers import Driver, Looking, Psycopg, Terms, Watch
+from sideeffects.probes.drivers import Driver, Looking, Terms, Watch
+from sideeffects.probes.postgresql import Psycopg
 
 #: SQLite's numbers for what its authorizer is asked, and its two answers.
 _TRANSACTION: Final = 22
@@ -22,8 +23,6 @@ _ATTEMPTS: Final = 100
 
 class BorrowedSQLite(Driver):
     """A connection of `sqlite3` that others use after the probe: its authorizer is asked what may be done."""
-
-    sees_all = True
 
     def hold(self) -> None:
         """Be asked."""

@@ -252,9 +252,9 @@ def probes():
                 line("a probe, of a test of plain unittest", taken["probe"] / taken["unittest"], 3)
             transaction = taken["unittest, transaction"] - taken["unittest, query"]
             query = taken["unittest, query"] - taken["unittest"]
-            added = taken["probe, query"] - 3 * taken["unittest"] - query
-            # The server is told when to stop, which a plain transaction does not do.
-            line("what a database adds to that, in transactions", added / transaction, 1 if not arguments else None)
+            added = taken["probe, query"] - taken["probe"]
+            line("what a query adds to a probe, of a query in a transaction", added / (query + transaction), 1)
+            line("the same, both without the query", (added - query) / transaction)
             for name, each in taken.items():
                 line(f"microseconds: {name}", each)
     heading("Ten probes that each wait 0.2 s")

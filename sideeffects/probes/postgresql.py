@@ -1,0 +1,130 @@
+"""PostgreSQL's connections below Django: psycopg's, and what the server is told of a probe."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any, Final
+
+from sideeffects.probes.drivers import Looking, Terms, Watch
+
+#: libpq's numbers: no transaction, and a statement that runs.
+_IDLE: Final = 0
+_ACTIVE: Final = 1
+#: And the results of statements that gave nothing, and of those that gave rows.
+_FINE: Final = frozenset((1, 2))
+_CANCEL_SECONDS: Final = 2.0
+#: The limit of the session in milliseconds, and the process that serves it.
+_WHOSE: Final = (
+    b"SELECT 1000 * extract(epoch FROM current_setting('statement_timeout')::interval), pg_catalog.pg_backend_pid()"
+)
+#: Whoever runs the probes ends what takes too long; the server does when nobody is left to. So a limit that is up to
+#: a quarter longer will do, and is set a tenth longer: a probe that connects first has less time left than the next.
+_LONGER: Final = 1.1
+_LONGEST: Final = 1.25
+
+
+class Psycopg(Looking):
+    """A connection of psycopg 3."""
+
+    is_told_by_server = True
+    refused: tuple[str, ...] = ("commit", "rollback", "set_autocommit")
+
+    def __init__(self, raw: Any, watch: Watch) -> None:
+        super().__init__(raw, watch)
+        self._factory = raw.cursor_factory
+        self._begin = _beginning(raw)
+        #: Milliseconds: what the session was given by whoever made it, and what the server is told now; 0 for none.
+        self._given: int | None = None
+        self._told = 0
+        self._is_own = False
+
+    def hold(self) -> None:
+        """Look at each statement."""
+        super().hold()
+        self.raw.cursor_factory = self.looking(self._factory)
+
+    def release(self) -> None:
+        """Look no more."""
+        super().release()
+        self.raw.cursor_factory = self._factory
+
+    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - as others do
+        """Begin it at once, by one message, with what the server is asked to see to."""
+        raw = self.raw
+        if raw.autocommit:
+            raw.autocommit = False
+        statements = self._begin
+        if terms.deadline is not None:
+            statements += self._ending(terms.deadline)
+        if terms.read_only:
+            # Once a query has run, the transaction cannot be made to write again.
+            statements += b"; SET TRANSACTION READ ONLY; SELECT 1"
+        # The driver's own way would begin with a message of its own.
+        self._tell(statements)
+
+    def _ending(self, deadline: float) -> bytes:
+        """Have the server end what takes longer than the probe may. Returns what is to be said when it begins.
+
+        A session of one's own is told once, and again when a probe may take less or longer: told in each transaction,
+        it costs an eighth of the transaction. Behind a pooler the session's next transaction may be somebody else's.
+        """
+        left = max(1, int((deadline - time.monotonic()) * 1000) + 1)
+        if self._given is None:
+            self._given, self._is_own = self._ask()
+        if self._told and (self._told == self._given <= left or left <= self._told <= _LONGEST * left):
+            return b""
+        if not self._is_own:
+            return b"; SET LOCAL statement_timeout = %d" % min(left, self._given or left)
+        longer = int(_LONGER * left)
+        limit = min(longer, self._given or longer)
+        self._tell(b"SET statement_timeout = %d" % limit)
+        self._told = limit
+        return b""
+
+    def _ask(self) -> tuple[int, bool]:
+        """The session's own limit in milliseconds, 0 for none, and whether the session is nobody else's."""
+        asked = self.raw.pgconn.exec_(_WHOSE)
+        if asked.status not in _FINE:  # by what is no PostgreSQL, and only speaks like it
+            return 0, False
+        # A pooler gives out numbers of its own.
+        is_own = self.watch.keeps_session and int(asked.get_value(0, 1)) == self.raw.pgconn.backend_pid
+        return int(float(asked.get_value(0, 0))), is_own
+
+    def _tell(self, statements: bytes) -> None:
+        """Have the server do this."""
+        pgconn = self.raw.pgconn
+        if pgconn.exec_(statements).status not in _FINE:
+            pgconn.exec_(b"ROLLBACK")
+            with self.raw.cursor() as cursor:  # which says what is wrong
+                cursor.execute(statements)
+
+    def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
+        """Roll it back. The next probe wants the connection as it is."""
+        raw = self.raw
+        if raw.prepare_threshold is None:  # else the driver has more to forget
+            raw.pgconn.exec_(b"ROLLBACK")  # which takes a third less than its way
+        type(raw).rollback(raw)  # this finds what is left: a block of the driver's, or a pipeline
+
+    def is_in_transaction(self) -> bool:
+        """One in which a statement has failed is a transaction, and that of a lost connection is unknown."""
+        return bool(self.raw.pgconn.transaction_status != _IDLE)
+
+    def cut(self) -> None:
+        """End the statement that runs as well: the server looks at its socket only afterwards."""
+        if self.raw.pgconn.transaction_status == _ACTIVE:
+            with contextlib.suppress(Exception):
+                self.raw.cancel_safe(timeout=_CANCEL_SECONDS)
+        super().cut()
+
+
+def _beginning(raw: Any) -> bytes:
+    """How a connection of psycopg begins its transactions."""
+    parts = ["BEGIN"]
+    if raw.isolation_level is not None:
+        parts.append(f"ISOLATION LEVEL {raw.isolation_level.name.replace('_', ' ')}")
+    if raw.read_only is not None:
+        parts.append("READ ONLY" if raw.read_only else "READ WRITE")
+    if raw.deferrable is not None:
+        parts.append("DEFERRABLE" if raw.deferrable else "NOT DEFERRABLE")
+    return " ".join(parts).encode()

@@ -1,0 +1,157 @@
+"""What PostgreSQL is told of a probe: when to stop, for whom, and how isolated it is."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pooler import Pooler, pooler
+from tests.probe_project import ProbeProject
+
+pytestmark = pytest.mark.processes
+
+PROBES = """
+    import json
+
+    from django.db import connections
+
+    import effects
+    from sideeffects.probes import SmokeTest
+
+
+    class Seeing(SmokeTest):
+        def setUp(self):
+            with connections["other"].cursor() as cursor:
+                cursor.execute(
+                    "SELECT 1000 * extract(epoch FROM current_setting('statement_timeout')::interval)::float,"
+                    " current_setting('transaction_isolation'), pg_backend_pid()"
+                )
+                effects.note("seen", json.dumps([self._testMethodName, *cursor.fetchone()]))
+
+        def run_sql(self, sql):
+            with connections["other"].cursor() as cursor:
+                cursor.execute(sql)
+
+
+    class A_Long(Seeing):
+        def test_a(self):
+            pass
+
+        def test_b(self):
+            self.run_sql("SET statement_timeout = 77")
+
+        def test_c(self):
+            pass
+
+
+    class B_Short(Seeing):
+        timeout = 2
+
+        def test_d(self):
+            pass
+
+
+    class C_Long(Seeing):
+        def test_e(self):
+            pass
+
+
+    class D_Ending(Seeing):
+        def test_f(self):
+            connections["other"].connection.pgconn.exec_(b"SET statement_timeout = 77; COMMIT")
+
+
+    class E_Long(Seeing):
+        def test_g(self):
+            pass
+"""
+POOLING = """
+    from django.db.backends.postgresql import base
+
+
+    class DatabaseWrapper(base.DatabaseWrapper):
+        def _close(self):
+            super()._close()  # a package would keep it
+"""
+
+
+class Seen:
+    """What the probes of a run saw, one after the other in one thread."""
+
+    def __init__(self, root: Path, database: dict[str, Any]) -> None:
+        project = ProbeProject(root, database)
+        project.write("shop/probes.py", PROBES)
+        project.write("pooling/__init__.py", "")
+        project.write("pooling/base.py", POOLING)
+        self.report = project.probe("--parallel", "1", code=1)
+        self._seen = [json.loads(line) for line in (root / "seen").read_text().splitlines()]
+        assert [name for name, *_ in self._seen] == [f"test_{letter}" for letter in "abcdefg"]
+
+    @property
+    def limits(self) -> str:
+        """The statement timeout of each: long, short, or that of the server."""
+        return " ".join(
+            "long" if 29_000 < limit <= 33_001 else "short" if 1_500 < limit <= 2_200 else f"{limit:g}"
+            for _, limit, *_ in self._seen
+        )
+
+    @property
+    def isolations(self) -> set[str]:
+        return {isolation for _, _, isolation, _ in self._seen}
+
+    @property
+    def sessions(self) -> list[int]:
+        """The session of each, as numbers from 0."""
+        numbers = [number for *_, number in self._seen]
+        return [list(dict.fromkeys(numbers)).index(number) for number in numbers]
+
+
+@pytest.fixture
+def direct(postgres: dict[str, Any]) -> Iterator[Pooler]:
+    with pooler(postgres, gives_numbers=False) as made:
+        yield made
+
+
+def told(made: Pooler) -> list[str]:
+    """What the server was told of timeouts, without numbers."""
+    found = [re.findall(r"SET (?:LOCAL )?statement_timeout = \d{3,}", statement) for statement in made.statements]
+    return [re.sub(r" = \d+", "", one) for each in found for one in each]
+
+
+def test_the_server_ends_what_takes_longer_than_the_probe_may(tmp_path: Path, direct: Pooler) -> None:
+    """A session of the probes' own is told only when that changes; what a probe sets is undone with it."""
+    seen = Seen(tmp_path, direct.described)
+    assert seen.limits == "long long long short long long long"
+    assert seen.sessions == [0, 0, 0, 0, 0, 0, 1]  # a session in which a probe has committed is used no more
+    assert told(direct) == ["SET statement_timeout"] * 4
+    assert [probe["id"] for probe in seen.report["probes"] if "end it past Django" in probe["message"]] == [
+        "shop.probes.D_Ending.test_f"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["pooler", "Django's pool", "package"])
+def test_a_session_that_others_use_is_told_for_a_transaction_only(
+    tmp_path: Path, postgres: dict[str, Any], kind: str
+) -> None:
+    """Poolers tell clients numbers of their own; Django's pool, and packages that keep connections, are known."""
+    with pooler(postgres, gives_numbers=kind == "pooler") as made:
+        described = made.described
+        if kind == "Django's pool":
+            described["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 1}
+        if kind == "package":
+            described["ENGINE"] = "pooling"
+        seen = Seen(tmp_path, described)
+        assert seen.limits == "long long long short long long long"
+        assert told(made) == ["SET LOCAL statement_timeout"] * 7
+
+
+def test_a_stricter_limit_and_an_isolation_of_the_settings_hold(tmp_path: Path, direct: Pooler) -> None:
+    """Probes meet the database as the application does."""
+    described = direct.described
+    described["OPTIONS"] |= {"options": "-c statement_timeout=5s", "isolation_level": 4}
+    seen = Seen(tmp_path, described)
+    assert seen.limits == "5000 5000 5000 short 5000 5000 5000"
+    assert seen.isolations == {"serializable"}
