@@ -59,10 +59,12 @@ def _entering(original: Callable[[Any], Any], connection_of: Callable[[Any], Any
 def _exiting(original: Callable[..., Any], connection_of: Callable[[Any], Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def leave(self: Any, kind: Any, error: Any, traceback: Any) -> Any:
+        if self._from_testcase:
+            return original(self, kind, error, traceback)
         connection = connection_of(self.using)
         known = open_transactions.get()
         opened = next((one for one in reversed(known) if one.owner is self and one.connection is connection), None)
-        if opened is None:  # a test's own, or opened before anybody watched
+        if opened is None:  # opened before anybody watched
             return original(self, kind, error, traceback)
         # Left now: callbacks that run after the commit are outside of it.
         opened.close()

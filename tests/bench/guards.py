@@ -1,5 +1,6 @@
 """What the guard costs a suite of trivial Django tests: under Django's runner, and beside pytest-socket."""
 
+import statistics
 from pathlib import Path
 
 from processes import TESTS, clean_environment, seconds
@@ -23,9 +24,12 @@ CASES = {
     ("pytest", "pytest-socket"): (*PYTEST, "-p", "pytest_socket", "--disable-socket", "--ds=settings_nothing"),
 }
 
+#: How often each is run. Those of Django's runner are short, and so differ more by chance.
+TURNS = {"Django's runner": 25, "pytest": 7}
 
-def suites(folder, turns=9):
-    """Processor milliseconds of one test, by case: the least of many turns, with what starting takes left out."""
+
+def suites(folder):
+    """Processor milliseconds of whole runs, by case and number of tests: a list with one figure for each turn."""
     folder = Path(folder)
     (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")
     (folder / "settings_nothing.py").write_text(SETTINGS, encoding="utf-8")
@@ -39,10 +43,26 @@ def suites(folder, turns=9):
     # Only the plugins that are named.
     environment = clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     taken = {(case, tests): [] for case in CASES for tests in (1, TESTS)}
-    for turn in range(turns + 1):
-        for (case, tests), values in taken.items():
-            value = seconds([*CASES[case], f"test_{tests}.py"], environment, folder) * 1000
-            if turn:  # the first one writes byte code
-                values.append(value)
-    least = {case: min(values) for case, values in taken.items()}
-    return {case: (least[case, TESTS] - least[case, 1]) / (TESTS - 1) for case in CASES}
+    for turn in range(max(TURNS.values()) + 1):
+        # There and back: what the machine does meanwhile falls on each side of a pair as often.
+        for case, tests in taken if turn % 2 else reversed(taken):
+            if turn <= TURNS[case[0]]:
+                value = seconds([*CASES[case], f"test_{tests}.py"], environment, folder) * 1000
+                if turn:  # the first one writes byte code
+                    taken[case, tests].append(value)
+    return taken
+
+
+def each(taken, case):
+    """Milliseconds that one test of a case takes, without what starting does: of the least of all turns.
+
+    A whole process meets every disturbance there is, and each of them makes it longer.
+    """
+    many, one = (min(taken[case, tests]) for tests in (TESTS, 1))
+    return (many - one) / (TESTS - 1)
+
+
+def whole(taken, case, peer):
+    """A whole run of all tests, of one of another case in the same turn: the median of all turns."""
+    pairs = zip(taken[case, TESTS], taken[peer, TESTS], strict=True)
+    return statistics.median(one / other for one, other in pairs)

@@ -291,15 +291,19 @@ def plugin():
 
 def guard():
     with tempfile.TemporaryDirectory() as folder:
-        each = guards.suites(folder)
+        taken = guards.suites(folder)
     for runner in ("Django's runner", "pytest"):
         heading(f"The guard, {processes.TESTS:,} trivial Django tests under {runner}, processor time of whole runs")
-        off = each[runner, "off"]
-        line("a test with it, of one where it is off", each[runner, "warn"] / off, 1.03)
-        line("a test where it is off, of one without sideeffects", off / each[runner, "nothing"], 1.02)
+        off, warn, nothing, socket = ((runner, beside) for beside in ("off", "warn", "nothing", "pytest-socket"))
+        line("a run with it, of one where it is off", guards.whole(taken, warn, off), 1.03)
+        line("a test with it, of one where it is off", guards.each(taken, warn) / guards.each(taken, off))
+        line(
+            "a test where it is off, of one without sideeffects", guards.each(taken, off) / guards.each(taken, nothing)
+        )
+        line("a run where it is off, of one without sideeffects", guards.whole(taken, off, nothing))
         if runner == "pytest":
-            line("a test with it, of one with pytest-socket", each[runner, "warn"] / each[runner, "pytest-socket"])
-        line("microseconds per test, without either", each[runner, "nothing"] * 1000)
+            line("a run with it, of one with pytest-socket", guards.whole(taken, warn, socket))
+        line("microseconds per test, without either", guards.each(taken, nothing) * 1000)
 
 
 if __name__ == "__main__":
