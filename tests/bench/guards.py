@@ -1,6 +1,8 @@
 """What the guard costs a suite of trivial Django tests: under Django's runner, and beside pytest-socket."""
 
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 from processes import TESTS, clean_environment, seconds
@@ -24,8 +26,34 @@ CASES = {
     ("pytest", "pytest-socket"): (*PYTEST, "-p", "pytest_socket", "--disable-socket", "--ds=settings_nothing"),
 }
 
-#: How often each is run. Those of Django's runner are short, and so differ more by chance.
-TURNS = {"Django's runner": 25, "pytest": 7}
+#: How often the runs with the guard and without it are made: the short ones differ more by chance.
+PAIRED = {"Django's runner": 25, "pytest": 13}
+#: How often all others are.
+OTHERS = 5
+
+COUNTING = """
+import atexit, os, sys
+seen = [0]
+def count(event, args):
+    seen[0] += 1
+sys.addaudithook(count)
+atexit.register(lambda: open(os.environ["SEEN"], "w").write(str(seen[0])))
+"""
+
+HOOK = """
+import os, sys, time
+def measure(number=200_000, look=sys._getframe):
+    def loop():
+        start = time.process_time_ns()
+        for _ in range(number):
+            look()
+        return time.process_time_ns() - start
+    return min(loop() for _ in range(9)) / number
+bare = measure()
+os.environ["SIDE_EFFECTS_TEST_RUN"] = "1"
+import sideeffects
+print(measure() - bare)
+"""
 
 
 def suites(folder):
@@ -43,14 +71,34 @@ def suites(folder):
     # Only the plugins that are named.
     environment = clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     taken = {(case, tests): [] for case in CASES for tests in (1, TESTS)}
-    for turn in range(max(TURNS.values()) + 1):
+    for turn in range(max(PAIRED.values()) + 1):
         # There and back: what the machine does meanwhile falls on each side of a pair as often.
         for case, tests in taken if turn % 2 else reversed(taken):
-            if turn <= TURNS[case[0]]:
+            is_paired = tests == TESTS and case[1] in ("off", "warn")
+            if turn <= (PAIRED[case[0]] if is_paired else OTHERS):
                 value = seconds([*CASES[case], f"test_{tests}.py"], environment, folder) * 1000
                 if turn:  # the first one writes byte code
                     taken[case, tests].append(value)
     return taken
+
+
+def events(folder, runner):
+    """The audit events that one of those tests raises, under a runner, as they stand in the folder of `suites`."""
+    folder = Path(folder)
+    (folder / "settings_nothing.py").write_text(COUNTING + SETTINGS, encoding="utf-8")
+    file = folder / "seen"
+    environment = clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", SEEN=str(file))
+    counts = []
+    for tests in (1, TESTS):
+        seconds([*CASES[runner, "nothing"], f"test_{tests}.py"], environment, folder)
+        counts.append(int(file.read_text(encoding="utf-8")))
+    return (counts[1] - counts[0]) / (TESTS - 1)
+
+
+def hook():
+    """Nanoseconds that the guard's hook adds to an event which does not interest it."""
+    command = [sys.executable, "-c", HOOK]
+    return float(subprocess.run(command, env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def each(taken, case):
@@ -64,5 +112,5 @@ def each(taken, case):
 
 def whole(taken, case, peer):
     """A whole run of all tests, of one of another case in the same turn: the median of all turns."""
-    pairs = zip(taken[case, TESTS], taken[peer, TESTS], strict=True)
+    pairs = zip(taken[case, TESTS], taken[peer, TESTS], strict=False)  # some are run more often
     return statistics.median(one / other for one, other in pairs)

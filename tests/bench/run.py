@@ -3,7 +3,7 @@
 Each line is measured in one run, the cases taking turns, and is a ratio of costs above that of a bare call, unless it
 says otherwise. Exits with 1 when a target is missed.
 
-    make bench                           everything, in about seven minutes
+    make bench                           everything, in about ten minutes
     make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
                                          dry_runs, probes, imports, plugin, guard
 """
@@ -290,20 +290,21 @@ def plugin():
 
 
 def guard():
+    hook = guards.hook()
     with tempfile.TemporaryDirectory() as folder:
         taken = guards.suites(folder)
-    for runner in ("Django's runner", "pytest"):
+        events = {runner: guards.events(folder, runner) for runner in ("Django's runner", "pytest")}
+    for runner, count in events.items():
         heading(f"The guard, {processes.TESTS:,} trivial Django tests under {runner}, processor time of whole runs")
         off, warn, nothing, socket = ((runner, beside) for beside in ("off", "warn", "nothing", "pytest-socket"))
         line("a run with it, of one where it is off", guards.whole(taken, warn, off), 1.03)
-        line("a test with it, of one where it is off", guards.each(taken, warn) / guards.each(taken, off))
-        line(
-            "a test where it is off, of one without sideeffects", guards.each(taken, off) / guards.each(taken, nothing)
-        )
         line("a run where it is off, of one without sideeffects", guards.whole(taken, off, nothing))
         if runner == "pytest":
             line("a run with it, of one with pytest-socket", guards.whole(taken, warn, socket))
-        line("microseconds per test, without either", guards.each(taken, nothing) * 1000)
+        each = guards.each(taken, nothing) * 1000
+        line("microseconds of a test without either", each)
+        line("events of a test, each with a call of the hook", count, None, f"{hook:.0f} ns each")
+        line("what these calls take, of a test", count * hook / 1000 / each, 0.03)
 
 
 if __name__ == "__main__":
