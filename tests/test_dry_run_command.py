@@ -180,7 +180,7 @@ def test_markdown_into_a_file(project: Project, tmp_path: Path) -> None:
         (["bill", "--way", "queue"], 0, "stdout", "written"),
         (["bill", "--way", "ask"], 0, "stderr", "Really? "),
         (["bill", "--way", "ask"], 0, "stdout", "written\nnot answered"),
-        (["bill", "--way", "row"], 2, "stderr", "was used in another thread"),
+        (["bill", "--way", "row"], 2, "stderr", "writes, in another thread"),
         (["bill", "--unknown"], 2, "stderr", "unrecognized arguments: --unknown"),
     ],
 )
@@ -189,3 +189,48 @@ def test_exit_codes(project: Project, options: list[str], code: int, stream: str
     said = project.run("manage.py", "dry_run", *options, code=code)
     assert expected in getattr(said, stream)
     assert is_untouched(project)
+
+
+SHARED = """
+    import faulthandler
+    import threading
+    import time
+
+    import django
+    from django.conf import settings
+    from django.db import connection, connections
+
+    faulthandler.dump_traceback_later(20, exit=True)
+    settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+    django.setup()
+    from sideeffects import dry_run
+
+    connection.inc_thread_sharing()
+    shared = connections["default"]
+    until = time.monotonic() + 0.7
+
+
+    def work(thread):
+        number = 0
+        while time.monotonic() < until:
+            number += 1
+            with shared.cursor() as cursor:
+                cursor.execute(f"SELECT {number}, {thread}")
+                cursor.fetchall()
+
+
+    with dry_run():
+        shared.cursor().execute("CREATE TABLE rows (id int)")
+        threads = [threading.Thread(target=work, args=[number]) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not connection.introspection.table_names()
+    print("ended")
+"""
+
+
+def test_threads_that_share_a_connection_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
+    """SQLite would hold its lock while it asks, and Python its own while it waits for SQLite's."""
+    assert Project(tmp_path).program(SHARED) == "ended\n"

@@ -17,11 +17,11 @@ from sideeffects._policy import Entry, OverrideRule
 from sideeffects._reading import check_known
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
-from sideeffects.dryrun import outside, threads
+from sideeffects.dryrun import belonging, outside, threads
+from sideeffects.dryrun.belonging import Holder
 from sideeffects.dryrun.connections import HeldConnection
 from sideeffects.dryrun.plan import Plan, PlanLedger
 from sideeffects.dryrun.refusals import DryRunRefused
-from sideeffects.dryrun.threads import Holder
 from sideeffects.guard import hook, levels
 
 _serials: Final = itertools.count(1)
@@ -77,7 +77,7 @@ class DryRun(Holder):
         self._connections: tuple[HeldConnection, ...] = ()
         self._undo: list[Restorer] = []
         self._ledger = PlanLedger(state.rules_source().max_calls)
-        self.plan = Plan(self._ledger, self.refusals)
+        self.plan = Plan(self._ledger, self.refusals, self.remarks)
         self._guard = levels.Entry(levels.RAISE, is_wall=True)
         self._guard.is_shown = True  # what it refuses is in the plan
 
@@ -104,9 +104,9 @@ class DryRun(Holder):
             for one in held.values():
                 self._connections = (*self._connections, one)
                 one.start()
-            if threads.is_whole:
-                threads.everywhere.append(self)
-                self._undo.append(lambda: threads.everywhere.remove(self))
+            if belonging.is_whole:
+                belonging.everywhere.append(self)
+                self._undo.append(lambda: belonging.everywhere.remove(self))
         except BaseException:
             self.stop()
             raise
@@ -121,6 +121,7 @@ class DryRun(Holder):
         for connection in reversed(self._connections):
             connection.stop()
         self.plan.close([written for connection in self._connections for written in connection.tally.writes()])
+        self._connections = ()  # what goes on in a copy of this context has nobody who would roll it back
         while self._undo:
             self._undo.pop()()
         for found in self._guard.found:

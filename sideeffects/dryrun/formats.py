@@ -40,6 +40,11 @@ class Planned(Protocol):
         """What was refused."""
         ...
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What may have gone otherwise than it would have."""
+        ...
+
 
 #: How much of an argument is shown.
 _SHOWN: Final = 200
@@ -47,7 +52,7 @@ _SHOWN: Final = 200
 
 def as_text(plan: Planned) -> str:
     """For people at a terminal."""
-    return "\n".join([*_effects(plan), "", *_writes(plan), *_refusals(plan)])
+    return "\n".join([*_effects(plan), "", *_writes(plan), *_reasons(plan)])
 
 
 def never_happens(call: Call) -> bool:
@@ -96,11 +101,18 @@ def _writes(plan: Planned) -> Iterator[str]:
     yield from _table([[row.database, row.table or "(table not known)", what_of(row)] for row in plan.writes])
 
 
-def _refusals(plan: Planned) -> Iterator[str]:
-    if plan.refusals:
+def _reasons(plan: Planned) -> Iterator[str]:
+    for title, reasons in _titled(plan):
         yield ""
-        yield "Refused:"
-        yield from (f"  {reason}" for reason in plan.refusals)
+        yield f"{title}:"
+        yield from (f"  {reason}" for reason in reasons)
+
+
+def _titled(plan: Planned) -> Iterator[tuple[str, Sequence[str]]]:
+    if plan.remarks:
+        yield "To be borne in mind", plan.remarks
+    if plan.refusals:
+        yield "Refused", plan.refusals
 
 
 def what_of(row: Writes) -> str:
@@ -156,8 +168,8 @@ def as_markdown(plan: Planned) -> str:
             f"| {_cell(row.database)} | {_cell(row.table or '(table not known)')} | {what_of(row)} |"
             for row in plan.writes
         ]
-    if plan.refusals:
-        lines += ["", "## Refused", "", *(f"- {reason}" for reason in plan.refusals)]
+    for title, reasons in _titled(plan):
+        lines += ["", f"## {title}", "", *(f"- {reason}" for reason in reasons)]
     return "\n".join(lines)
 
 
@@ -189,6 +201,7 @@ def as_data(plan: Planned) -> dict[str, Any]:
             {name: getattr(row, name) for name in ("database", "table", *KINDS, "truncated", "unattributed")}
             for row in plan.writes
         ],
+        "remarks": list(plan.remarks),
         "refusals": list(plan.refusals),
     }
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from sideeffects import _import_hooks
 from sideeffects._state import state
-from sideeffects.dryrun.threads import belong
+from sideeffects.dryrun.belonging import belong
 
 _installed: Final[list[bool]] = []
 #: Whether Django itself is connecting, to a connection that is held.
@@ -43,6 +43,8 @@ _PROCESS: Final = (
 )
 _CONNECTION: Final = "psycopg was asked for a connection past Django, which nothing would roll back: use Django's"
 
+_STATEMENT: Final = "a connection of psycopg was used past Django, which nothing would roll back: use Django's"
+
 
 def _refusing(original: Callable[..., Any], reason: str) -> Any:
     @functools.wraps(original)
@@ -67,6 +69,26 @@ def _in_psycopg(module: Any) -> None:
     for kind in (module.Connection, module.AsyncConnection):
         kind.connect = classmethod(_refusing(kind.connect.__func__, _CONNECTION))
     module.connect = module.Connection.connect
+    for kind in (module.Cursor, module.ServerCursor, module.AsyncCursor, module.AsyncServerCursor):
+        for name in {"execute", "executemany", "copy", "stream"} & set(vars(kind)):
+            setattr(kind, name, _held_only(vars(kind)[name]))
+
+
+#: On a connection of psycopg that is held, how often it is.
+HELD: Final = "_side_effects_held"
+
+
+def _held_only(original: Callable[..., Any]) -> Any:
+    """Connections that were there before, and that Django hands out in other threads, are used past it as well."""
+
+    @functools.wraps(original)
+    def statement(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not getattr(self.connection, HELD, 0) and not connecting.get():
+            for holder in belong():
+                holder.refusals.refuse(_STATEMENT)
+        return original(self, *args, **kwargs)
+
+    return statement
 
 
 def _in_sqlite(module: Any) -> None:

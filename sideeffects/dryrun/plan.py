@@ -10,7 +10,7 @@ from sideeffects._calls import Call, Row
 from sideeffects._ledger import Ledger
 from sideeffects._reading import Calls
 from sideeffects.dryrun.formats import as_text, never_happens
-from sideeffects.dryrun.refusals import Refusals
+from sideeffects.dryrun.refusals import Notes, Refusals
 from sideeffects.dryrun.writes import Writes
 
 
@@ -36,10 +36,11 @@ class Plan(Calls):
     It is live inside the block. What was written is known after it.
     """
 
-    def __init__(self, ledger: PlanLedger, refusals: Refusals) -> None:
+    def __init__(self, ledger: PlanLedger, refusals: Refusals, remarks: Notes) -> None:
         super().__init__(lambda: ledger.read(0))
         self._ledger = ledger
         self._refusals = refusals
+        self._remarks = remarks
         self._writes: tuple[Writes, ...] = ()
 
     @property
@@ -60,6 +61,11 @@ class Plan(Calls):
     def refusals(self) -> tuple[str, ...]:
         """What was refused, with where and why."""
         return self._refusals.reasons
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What may have gone otherwise than it would have, with where and why."""
+        return self._remarks.reasons
 
     def close(self, writes: Sequence[Writes]) -> None:
         """Note what was written."""

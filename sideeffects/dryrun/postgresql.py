@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.dryrun.links import BASE, MARK, Link, Look, Terms
+from sideeffects.dryrun.outside import HELD
 from sideeffects.dryrun.refusals import DryRunRefused
 
 _COUNTS: Final = """
@@ -81,6 +82,7 @@ class PostgresLink(Link):
             terms.refusals.refuse(
                 f"the database {self._alias!r} is reached by psycopg2; dry runs on PostgreSQL need psycopg 3"
             )
+        setattr(raw, HELD, getattr(raw, HELD, 0) + 1)
         self._kept = {name: getattr(raw, name) for name in _FACTORIES}
         self._refused = {name: vars(raw)[name] for name in _REFUSED if name in vars(raw)}
         # Not a cursor that a dry run around this one guards.
@@ -101,6 +103,7 @@ class PostgresLink(Link):
                 setattr(raw, name, self._guard(getattr(factory, "unguarded", factory)))
         except BaseException:
             self._let_go()
+            setattr(raw, HELD, getattr(raw, HELD) - 1)
             raise
         vars(raw).update({name: self._refusal(f"{name}() of the driver's connection") for name in _REFUSED})
 
@@ -194,8 +197,11 @@ class PostgresLink(Link):
         for name in _REFUSED:
             vars(raw).pop(name, None)
         vars(raw).update(self._refused)
-        self._let_go()
-        self._unlock()
+        try:
+            self._let_go()
+            self._unlock()
+        finally:
+            setattr(raw, HELD, getattr(raw, HELD) - 1)
 
     def _let_go(self) -> None:
         raw = self.raw

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from sideeffects._calls import Mode
 from sideeffects._policy import Rules
 from sideeffects._state import state
-from sideeffects.dryrun.threads import is_whole
+from sideeffects.dryrun.belonging import is_whole
 
 
 @contextmanager

@@ -29,8 +29,8 @@ class DryRunRefused(SideEffectError):
         return "\n".join(self.reasons)
 
 
-class Refusals:
-    """What one dry run has refused so far. Code may swallow the errors; they are written down all the same."""
+class Notes:
+    """What is to be said of one dry run, with the places in the user's code."""
 
     def __init__(self) -> None:
         self._reasons: list[str] = []
@@ -57,6 +57,10 @@ class Refusals:
             if text not in self._reasons:
                 self._reasons.append(text)
         return text
+
+
+class Refusals(Notes):
+    """What one dry run has refused so far. Code may swallow the errors; they are written down all the same."""
 
     def refuse(self, reason: str) -> NoReturn:
         """Write one down and raise it."""

@@ -46,6 +46,10 @@ class SqliteLink(Link):
             self.run("BEGIN")
         self.run(f"SAVEPOINT {self.hold}")
         self._total = self.raw.total_changes
+        if self.terms.connection.allow_thread_sharing:
+            # SQLite keeps a lock while it asks, and Python keeps its own while it waits for SQLite's in many places:
+            # two threads at one connection might wait for each other for ever.
+            return
         if not self.terms.is_nested:
             self._debts = Debts(self.raw)
         self.raw.set_authorizer(self.authorize)

@@ -1,35 +1,16 @@
-"""Connections that a dry run does not hold: those of other threads that belong to it.
-
-A dry run belongs to a context. Where all of a process is one, also what no context of it reaches belongs to it: threads
-that were there before, and those that were started past `threading`.
-"""
+"""Connections that a dry run does not hold: those of other threads that belong to it."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects._state import EMPTY, scope, state
-from sideeffects.dryrun.refusals import Refusals
-
-
-class Holder:
-    """A dry run, as it stands in the contexts that belong to it."""
-
-    def __init__(self) -> None:
-        self.refusals = Refusals()
-
-    def holds(self, connection: Any) -> bool:
-        """Whether what is done on this connection is rolled back."""
-        raise NotImplementedError
-
+from sideeffects._state import state
+from sideeffects.dryrun.belonging import belong
+from sideeffects.dryrun.readers import cursor_for_reading
 
 _installed: Final[list[bool]] = []
-#: The dry runs that are all that their process does.
-everywhere: Final[list[Holder]] = []
-#: Whether those that begin now are; see `process.py`.
-is_whole: Final[list[bool]] = []
 #: What was patched, by what stands there now.
 _originals: Final[dict[Any, Callable[..., Any]]] = {}
 
@@ -54,25 +35,13 @@ def unasked(connection: Any) -> Callable[..., Any] | None:
     return None if original is None else functools.partial(original, connection)
 
 
-def belong() -> Sequence[Holder]:
-    """The dry runs to which this context belongs, innermost first."""
-    own = scope.get()
-    if own is EMPTY:
-        return everywhere
-    owners = (entry.owner for entry in reversed(own.entries))
-    return [owner for owner in owners if isinstance(owner, Holder)] or everywhere
-
-
 def _cursor(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def cursor(self: Any, name: str | None = None) -> Any:
-        for holder in belong():
-            if not holder.holds(self):
-                holder.refusals.refuse(
-                    f"the database {self.alias!r} was used in another thread, or on another connection, than the "
-                    f"one that the dry run rolls back: use it in the thread that the dry run runs in (and in "
-                    f"asynchronous code async_to_sync(), instead of asyncio.run())"
-                )
+        holders = belong()
+        if holders and not any(holder.holds(self) for holder in holders):
+            # Without its name: on the server it would be open longer than the statement.
+            return cursor_for_reading(self, original, holders[0].refusals, holders[0].remarks)
         return original(self, name)
 
     _originals[cursor] = original

@@ -1,0 +1,196 @@
+"""Connections of other threads that belong to a dry run: they may read.
+
+Nothing is written on them: not by words, and not for the database either, which is told so around each statement. They
+are let go after each, since a thread may belong to somebody else with its next piece of work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+from sideeffects import statements
+from sideeffects.dryrun.links import look
+from sideeffects.dryrun.outside import connecting
+from sideeffects.dryrun.refusals import Notes, Refusals
+
+_OTHER: Final = "in another thread, or on another connection, than the one that the dry run rolls back"
+_ADVICE: Final = "write in its own thread (which is that of async_to_sync(), and not that of asyncio.run())"
+#: What Django itself sends around the statements of a transaction. None of it leaves anything.
+_DJANGO: Final = re.compile(
+    r"""\s*(?:begin(?:\s+(?:deferred|immediate|exclusive))?|
+    (?:savepoint|release\s+savepoint|rollback\s+to\s+savepoint)\s+[\w"]+)\s*\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+#: What libpq and PostgreSQL say.
+_IDLE: Final = 0
+_INERROR: Final = 3
+_FINE: Final = frozenset((1, 2))
+_READ_ONLY: Final = "25006"
+_LOCKED: Final = "55P03"
+#: Somebody who reads what the dry run has locked would wait for it, and it perhaps for him.
+_PATIENCE: Final = "SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0'"
+_MARK: Final = "side_effects_reading"
+
+
+def cursor_for_reading(connection: Any, original: Callable[..., Any], refusals: Refusals, remarks: Notes) -> Any:
+    """A cursor of Django's that can only read.
+
+    Args:
+        connection: Django's wrapper.
+        original: how it makes cursors.
+        refusals: where to write down what is refused.
+        remarks: where to write down that something was read.
+
+    Raises:
+        DryRunRefused: the database cannot be kept from being written to.
+    """
+    token = connecting.set(True)
+    try:
+        made = original(connection) if _can_be_kept(connection) else None
+    finally:
+        connecting.reset(token)
+    raw = connection.connection
+    if made is None or not (connection.vendor == "sqlite" or hasattr(raw, "pgconn")):
+        refusals.refuse(f"the database {connection.alias!r} was used {_OTHER}: {_ADVICE}")
+    kind = SqliteReader if connection.vendor == "sqlite" else PostgresReader
+    cursor = made.cursor
+    cursor.__class__ = _reading(type(cursor), kind(connection, refusals, remarks))
+    return made
+
+
+def _can_be_kept(connection: Any) -> bool:
+    if connection.vendor == "sqlite":
+        return not connection.is_in_memory_db()  # another connection is another database, or waits for this one's locks
+    return bool(connection.vendor == "postgresql")
+
+
+class Reader:
+    """Keeps one connection from being written to while a statement runs."""
+
+    def __init__(self, connection: Any, refusals: Refusals, remarks: Notes) -> None:
+        self.raw: Any = connection.connection
+        self.alias: str = connection.alias
+        self.refusals = refusals
+        self._remarks = remarks
+
+    @contextlib.contextmanager
+    def around(self, query: Any) -> Generator[None]:
+        """One statement.
+
+        Raises:
+            DryRunRefused: it writes.
+        """
+        text = statements.text_of(query, self.raw)
+        token = connecting.set(True)
+        try:
+            if _DJANGO.match(text):
+                yield
+                return
+            seen = look(text)
+            if seen.reason:
+                self.refuse(text, seen.reason)
+            if seen.writes:
+                self.refuse(text, "writes")
+            self._remarks.note(
+                f"the database {self.alias!r} was read {_OTHER}: what the dry run itself had written is not seen there"
+            )
+            with self.kept():
+                try:
+                    yield
+                except Exception as error:
+                    self.judge(text, error)
+                    raise
+        finally:
+            connecting.reset(token)
+
+    def refuse(self, text: str, reason: str) -> None:
+        """Refuse a statement."""
+        self.refusals.refuse(f"{text.strip()[:200]!r} {reason}, {_OTHER}: {_ADVICE} (database {self.alias!r})")
+
+    @contextlib.contextmanager
+    def kept(self) -> Generator[None]:
+        """The database refuses what writes."""
+        raise NotImplementedError
+
+    def judge(self, text: str, error: Exception) -> None:
+        """Refuse what the database has refused as writing."""
+        raise NotImplementedError
+
+
+class SqliteReader(Reader):
+    """A connection of `sqlite3`."""
+
+    @contextlib.contextmanager
+    def kept(self) -> Generator[None]:
+        """As SQLite's `query_only` has it."""
+        before = self.raw.execute("PRAGMA query_only").fetchone()[0]
+        self.raw.execute("PRAGMA query_only = ON")
+        try:
+            yield
+        finally:
+            self.raw.execute(f"PRAGMA query_only = {before}")
+
+    def judge(self, text: str, error: Exception) -> None:
+        """SQLite says it in words."""
+        if "readonly database" in str(error):
+            self.refuse(text, "writes")
+
+
+class PostgresReader(Reader):
+    """A connection of psycopg 3."""
+
+    @contextlib.contextmanager
+    def kept(self) -> Generator[None]:
+        """In a read-only transaction, or a read-only part of the one that there is; both are rolled back."""
+        raw = self.raw
+        if raw.pgconn.transaction_status == _INERROR:
+            yield  # nothing is executed
+            return
+        if raw.pgconn.transaction_status == _IDLE and raw.autocommit:
+            begin, end = "BEGIN READ ONLY", "ROLLBACK"
+        else:
+            first = "BEGIN; " if raw.pgconn.transaction_status == _IDLE else ""
+            begin = f"{first}SAVEPOINT {_MARK}; SET LOCAL transaction_read_only = on"
+            end = f"ROLLBACK TO SAVEPOINT {_MARK}; RELEASE SAVEPOINT {_MARK}"
+        self._send(f"{begin}; {_PATIENCE}")
+        try:
+            yield
+        finally:
+            self._send(end)
+
+    def _send(self, sql: str) -> None:
+        if self.raw.pgconn.exec_(sql.encode()).status not in _FINE:
+            self.refuse(sql, "failed")
+
+    def judge(self, text: str, error: Exception) -> None:
+        """PostgreSQL says it by a code."""
+        code = getattr(error, "sqlstate", None)
+        if code == _READ_ONLY:
+            self.refuse(text, "writes")
+        if code == _LOCKED:
+            self.refuse(text, "waits for a lock, which the dry run itself may hold")
+
+
+def _reading(factory: Any, reader: Reader) -> type:
+    """A class of cursors that can only read."""
+
+    class Reading(factory):  # type: ignore[misc]
+        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            with reader.around(query):
+                return super().execute(query, *args, **kwargs)
+
+        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            with reader.around(query):
+                return super().executemany(query, *args, **kwargs)
+
+        def copy(self, query: Any, *_: Any, **__: Any) -> None:
+            reader.refuse(statements.text_of(query, reader.raw), "copies")
+
+        stream = copy
+
+    Reading.__name__ = factory.__name__
+    Reading.__qualname__ = factory.__qualname__
+    return Reading
