@@ -70,3 +70,10 @@ def test_a_label_that_means_nothing_runs_nothing(project: ProbeProject) -> None:
     done = project.manage("probe", "shop.Page", code=2)
     assert "no probe is called 'shop.Page'; did you mean 'shop.Pages'" in done.stderr
     assert not done.stdout
+
+
+def test_a_selection_without_probes_does_not_pass(project: ProbeProject) -> None:
+    """An app that has none, and tags that leave none: nothing is run, and exit code 2."""
+    for chosen in (["auth"], ["--tag", "pages", "--exclude-tag", "pages"], ["shop.Pages", "--tag", "checkout"]):
+        done = project.manage("probe", *chosen, code=2)
+        assert (done.stdout, "no probe is selected" in done.stderr) == ("", True)

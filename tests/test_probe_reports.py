@@ -3,6 +3,7 @@
 import datetime
 import html.parser
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,13 @@ def test_nothing_but_outcomes_is_left_without_details() -> None:
         for secret in ("&quot;c", '"c"', "no shelf", "not today", "Traceback", "billing", "audit.note", "A note"):
             assert secret not in text, f"{name} tells {secret}"
         assert "test_fails" in text
+
+
+@pytest.mark.parametrize("name", ["html", "openmetrics"])
+def test_effects_that_may_not_be_seen_are_not_counted_as_none(name: str) -> None:
+    """Strangers do not read that no effect was held back where some were."""
+    assert re.search(r"held.back", shown(name, MIXED))
+    assert not re.search(r"held.back", shown(name, MIXED.without_details()))
 
 
 class _Page(html.parser.HTMLParser):

@@ -454,7 +454,7 @@ def test_a_second_ctrl_c_stops_at_once(project: ProbeProject) -> None:
 
 @pytest.mark.processes
 def test_a_line_tells_how_far_it_is_on_a_terminal(project: ProbeProject) -> None:
-    """And is gone at the end."""
+    """From the start, in no colour that means an error; and is gone at the end."""
     ours, theirs = pty.openpty()
     done = project.started("manage.py", "probe", "--tag", "waits", stderr=theirs)
     os.close(theirs)
@@ -465,7 +465,9 @@ def test_a_line_tells_how_far_it_is_on_a_terminal(project: ProbeProject) -> None
         out, _ = done.communicate(timeout=30)
     finally:
         os.close(ours)
+    assert shown.startswith(b"\r0 of 10\r")
     assert b"10 of 10  shop.probes.Waits.test_" in shown
+    assert b"\x1b" not in shown
     assert shown.endswith(b"\r")
     assert out.startswith("PASS\n")
 

@@ -117,6 +117,7 @@ class Results(Frozen):
         duration: seconds.
         notes: what else is to be said of the run, a sentence each.
         is_whole: whether all that was selected was run: no Ctrl-C, and no failure with `failfast`.
+        has_details: whether messages, tracebacks and effects are there, as far as there were any.
     """
 
     probes: tuple[ProbeResult, ...]
@@ -124,6 +125,7 @@ class Results(Frozen):
     duration: float
     notes: tuple[str, ...] = ()
     is_whole: bool = True
+    has_details: bool = True
 
     def having(self, *outcomes: Outcome) -> tuple[ProbeResult, ...]:
         """Those with one of these outcomes."""
@@ -156,5 +158,7 @@ class Results(Frozen):
     def without_details(self) -> Results:
         """For those who may only know whether all is well: no message, no traceback, no effect."""
         return self.replace(
-            probes=tuple(probe.replace(message="", traceback="", effects=()) for probe in self.probes), notes=()
+            probes=tuple(probe.replace(message="", traceback="", effects=()) for probe in self.probes),
+            notes=(),
+            has_details=False,
         )

@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sideeffects.errors import SideEffectError
 from sideeffects.probes import reports
+from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.results import Outcome, ProbeResult, Results
 from sideeffects.probes.running import ProbeRunner, is_any_hanging
 from sideeffects.probes.selection import select
@@ -35,7 +36,7 @@ examples:
 exit codes:
   0    all passed
   1    a probe failed or errored
-  2    nothing was run: a label or tag means nothing, or the settings are invalid
+  2    nothing was run: labels or tags mean nothing, or leave no probe, or the settings are invalid
   130  stopped by Ctrl-C before all had run, and nothing failed until then
 """
 _FORMATS: Final = ("text", "json", "junit", "openmetrics")
@@ -91,6 +92,8 @@ class Command(BaseCommand):
         """Find, run, show."""
         try:
             found = select(labels, options["tag"], options["exclude_tag"], options["skip"])
+            if (labels or options["tag"] or options["exclude_tag"]) and not (found.specs or found.broken):
+                raise ProbesRefused("no probe is selected")  # and nothing is no reason to say PASS
             if options["list"]:
                 self._list(found)
                 return
@@ -145,12 +148,14 @@ class _Progress:
         self._verbosity = verbosity
         self._is_live = verbosity == 1 and total > 0 and stream.isatty()
         self._width = 0
+        if self._is_live:
+            self._put(f"0 of {total}")
 
     def __call__(self, result: ProbeResult, done: int, total: int) -> None:
         """One more is done."""
         if self._verbosity > 1:
             mark = "ok" if result.outcome is Outcome.PASSED else result.outcome.value
-            self._stream.write(f"{mark:<8}{result.duration * 1000:9.1f} ms  {result.id}")
+            self._stream.write(f"{mark:<8}{result.duration * 1000:9.1f} ms  {result.id}", _plain)
         elif self._is_live:
             self._put(f"{done} of {max(done, total)}  {result.id}"[:78])
 
@@ -161,9 +166,14 @@ class _Progress:
             self._put("")
 
     def _put(self, text: str) -> None:
-        self._stream.write(f"\r{text:<{self._width}}", ending="")
+        self._stream.write(f"\r{text:<{self._width}}", _plain, ending="")
         self._stream.flush()
         self._width = len(text)
+
+
+def _plain(text: str) -> str:
+    """Without the red in which Django shows what is written there: this is no error."""
+    return text
 
 
 @contextmanager
@@ -176,14 +186,14 @@ def _stopping(runner: ProbeRunner, stderr: Any) -> Generator[None]:
     def first(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         runner.stop()
-        stderr.write("\nFinishing what runs; Ctrl-C again stops at once.")
+        stderr.write("\nFinishing what runs; Ctrl-C again stops at once.", _plain)
 
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, first)
     try:
         yield
     except KeyboardInterrupt:
-        stderr.write("\nStopped.")
+        stderr.write("\nStopped.", _plain)
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)

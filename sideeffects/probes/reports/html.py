@@ -54,7 +54,8 @@ def _page(results: Results) -> Iterator[str]:
         yield from _filters(results)
         yield from _list(results)
     else:
-        yield '<p class="note">They stand in <code>smoke.py</code> or <code>probes.py</code> of an installed app.</p>\n'
+        files = "<code>smoke.py</code> or <code>probes.py</code>"
+        yield f'<p class="note">Probes stand in {files} of an installed app.</p>\n'
     yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
 
 
@@ -86,10 +87,11 @@ def _totals(results: Results) -> Iterator[str]:
     yield '</svg>\n<dl class="totals">\n'
     for outcome, count in counts:
         yield _total(count, outcome, outcome if count else "none")
-    yield _total(results.run, "run in all", "")
-    yield _total(results.classes, "class" if results.classes == 1 else "classes", "")
-    held = sum(len(probe.held_back) for probe in results.probes)
-    yield _total(held, "effect held back" if held == 1 else "effects held back", "held" if held else "none")
+    for number, said in ((results.run, "run in all"), (results.classes, "class" + "es" * (results.classes != 1))):
+        yield _total(number, said, "" if number else "none")
+    if results.has_details:
+        held = sum(len(probe.held_back) for probe in results.probes)
+        yield _total(held, "effect held back" if held == 1 else "effects held back", "held" if held else "none")
     yield "</dl>\n"
 
 
@@ -97,11 +99,16 @@ def _total(number: int, said: str, tone: str) -> str:
     return f'<div class="{tone}"><dt>{said}</dt><dd>{number}</dd></div>\n'
 
 
+_SEARCHED: Final = "name, tag, message, effect"
+_SEARCHED_BY_STRANGERS: Final = "name, tag"
+
+
 def _filters(results: Results) -> Iterator[str]:
     yield (
         '<form id="filters" role="search" aria-label="Filter the probes" hidden>\n'
         '<label class="search">Search <input type="search" id="search" autocomplete="off" spellcheck="false" '
-        'placeholder="name, tag, message, effect"></label>\n<fieldset><legend>Show</legend>\n'
+        f'placeholder="{_SEARCHED if results.has_details else _SEARCHED_BY_STRANGERS}"></label>\n'
+        "<fieldset><legend>Show</legend>\n"
     )
     for outcome in _ORDER:
         count = len(results.having(outcome))

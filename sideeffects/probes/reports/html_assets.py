@@ -114,13 +114,13 @@ pre { margin: 0.3rem 0 0; padding: 0.7rem 0.8rem; max-height: 32rem; overflow: a
   .totals div { padding: 0.4rem 0.6rem; }
   .totals dd { font-size: 1.25rem; }
   .totals dt { font-size: 0.78rem; }
-  .totals div:last-child { grid-column: span 2; }
+  .totals div:nth-child(7) { grid-column: span 2; }
   .row { grid-template-columns: auto minmax(0, 1fr); align-items: center; }
   .row h2 { grid-column: 1 / -1; grid-row: 2; line-height: 1.35; }
   .more { margin-left: 0; }
   #filters { gap: 0.25rem; }
   .search, input[type=search] { width: 100%; }
-  #shown { margin-left: 0; }
+  #shown { margin-left: 0; width: 100%; }
 }
 @media print { #filters { display: none; } pre { max-height: none; white-space: pre-wrap; } }
 """

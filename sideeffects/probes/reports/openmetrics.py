@@ -32,11 +32,12 @@ def _lines(results: Results) -> Iterator[str]:
     yield from _family(
         "sideeffects_probe_duration_seconds", "How long the probe took.", [(labels, p.duration) for labels, p in each]
     )
-    yield from _family(
-        "sideeffects_probe_held_back_effects",
-        "How many calls of side effects were held back.",
-        [(labels, len(probe.held_back)) for labels, probe in each],
-    )
+    if results.has_details:
+        yield from _family(
+            "sideeffects_probe_held_back_effects",
+            "How many calls of side effects were held back.",
+            [(labels, len(probe.held_back)) for labels, probe in each],
+        )
 
 
 def _labels(probe: ProbeResult) -> dict[str, str]:
