@@ -17,6 +17,7 @@ import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -636,11 +637,24 @@ def test_the_error_survives_pickling() -> None:
     assert str(UndeclaredSideEffect("host")) == "undeclared outside call: host was refused. Nothing was done."
 
 
-def test_what_the_guard_cannot_judge_it_lets_through_and_logs(caplog: pytest.LogCaptureFixture) -> None:
-    """It must never fail by itself: an audit hook that raises prevents the call."""
-    with guard("raise"):
+def test_what_the_guard_cannot_judge_it_logs(caplog: pytest.LogCaptureFixture) -> None:
+    """It refuses it where calls are refused: doubt never executes. Elsewhere an error of its own prevents nothing."""
+    with guard("warn"):
         sys.audit("socket.connect", None, None)
     assert "the guard could not judge socket.connect" in caplog.text
+    with guard("raise"), pytest.raises(UndeclaredSideEffect, match=r"something by socket.connect at .*test_guard.py"):
+        sys.audit("socket.connect", None, None)
+    hook.refusals.clear()  # nobody gets to see it as a finding
+
+
+def test_a_folder_that_is_gone_does_not_keep_it_from_judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are then shown as they were compiled."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    code = compile("import sys; sys.audit('socket.getaddrinfo', 'nowhere.invalid', 80, 0, 0, 0)", "relative.py", "exec")
+    with guard("raise") as found, pytest.raises(UndeclaredSideEffect, match=NAME):
+        exec(code, {})
+    assert found[0].caller == "relative.py:1"
 
 
 def test_effects_are_captured_as_ever_beneath_a_guard() -> None:

@@ -265,6 +265,23 @@ def test_a_child_is_refused_what_its_parent_would_be(folder: Folder) -> None:
     folder.pytest()
 
 
+def test_a_fork_tells_what_a_block_around_it_refuses(folder: Folder) -> None:
+    """`os.spawnlp` forks and then executes: the refusal is in the child, which nobody else sees."""
+    folder.write(
+        "test_it.py",
+        """
+        import os
+        import sideeffects
+        from sideeffects.testing import guard
+        def test_it():
+            with guard("raise") as found:
+                assert os.spawnlp(os.P_WAIT, "true", "true") == 127
+            assert not found
+        """,
+    )
+    assert "test_it.py:6 in test_it: would have started true" in folder.pytest()
+
+
 def test_a_test_run_inside_a_test_reports_for_itself(folder: Folder) -> None:
     """A plugin's own tests run pytest: what is found inside is no finding of theirs."""
     (folder.path / "inner").mkdir()

@@ -170,6 +170,47 @@ def test_the_same_call_beneath_an_effect_is_none(reach: Callable[[], None], monk
     assert found == []
 
 
+def through_requests(proxy: str, scheme: str) -> None:
+    import requests
+
+    requests.get(f"{scheme}://{NAME}/", proxies={scheme: proxy}, timeout=5)
+
+
+def through_urllib(proxy: str, scheme: str) -> None:
+    urllib.request.build_opener(urllib.request.ProxyHandler({scheme: proxy})).open(f"{scheme}://{NAME}/", timeout=5)
+
+
+def through_urllib3(proxy: str, scheme: str) -> None:
+    import urllib3
+
+    urllib3.ProxyManager(proxy, retries=False).request("POST", f"{scheme}://{NAME}:8443/", body=b"x", timeout=5)
+
+
+PROXIES = {name.removeprefix("through_"): value for name, value in globals().items() if name.startswith("through_")}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("reach", PROXIES.values(), ids=PROXIES)
+def test_a_proxy_on_loopback_is_not_where_a_request_goes(reach: Callable[[str, str], None], scheme: str) -> None:
+    """What is sent to it names the host."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        with guard("raise") as found, pytest.raises(UndeclaredSideEffect):
+            reach(url, scheme)
+        assert {(finding.what, finding.function) for finding in found} == {(NAME, reach.__name__)}
+        with guard("raise", allow_hosts=[f"{NAME}:1"]), pytest.raises(UndeclaredSideEffect):
+            reach(url, scheme)
+
+
+def test_a_proxy_of_what_is_inside_is_inside() -> None:
+    """Such as a recording one in front of a live server."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy, guard("raise") as found:
+        connection = http.client.HTTPConnection(*proxy.getsockname())
+        connection.request("GET", "http://[::1]:8000/orders?next=http://elsewhere.invalid/")
+        connection.close()
+    assert found == []
+
+
 def test_mail_in_memory_is_inside() -> None:
     """It looks up the own host, as Django's test runner has it."""
     with guard("raise") as found, override_settings(**mail_settings("locmem")):

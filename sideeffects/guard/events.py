@@ -9,6 +9,7 @@ open nothing else is reported. Not outside: files, SQLite, signals to own childr
 from __future__ import annotations
 
 import _socket
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -58,11 +59,26 @@ def _connect(args: tuple[Any, ...]) -> Reach | None:
     return _address(args[0], args[1])
 
 
+#: What is sent to a proxy names the whole address, to a server its path alone.
+_ABSOLUTE: Final = re.compile(
+    rb"[A-Z]+ http://(?:[^/@ ]*@)?(?:\[(?P<v6>[^]/ ]+)]|(?P<host>[^/:@? ]+))(?::(?P<port>\d{1,5}))?[/? ]", re.IGNORECASE
+)
+
+
 def _peer(args: tuple[Any, ...]) -> Reach | None:
     """A client that sends over the connection that it has."""
-    sock = getattr(args[0], "sock", None)
+    client = args[0]
+    sock = getattr(client, "sock", None)
     if not isinstance(sock, _socket.socket):
         return None
+    # A proxy, on loopback often, is not where it goes.
+    tunnel = getattr(client, "_tunnel_host", None)
+    if tunnel:
+        return Reach(NETWORK, hosts.normal(tunnel), getattr(client, "_tunnel_port", None))
+    proxied = _ABSOLUTE.match(args[1]) if len(args) > 1 and isinstance(args[1], bytes | bytearray) else None
+    if proxied is not None:
+        port = proxied["port"]
+        return Reach(NETWORK, hosts.normal(proxied["v6"] or proxied["host"]), int(port) if port else 80)
     try:
         return _address(sock, sock.getpeername())
     except OSError:  # it is not connected, and will be

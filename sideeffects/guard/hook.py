@@ -100,7 +100,7 @@ def _hook(
 
 
 def _look(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -> UndeclaredSideEffect | None:
-    """Judge one event that may reach outside. What goes wrong here is logged, and prevents nothing."""
+    """Judge one event that may reach outside. If that fails it is logged; where calls are refused, so is this one."""
     thread = threading.get_ident()
     if thread in _busy:
         return None
@@ -109,9 +109,20 @@ def _look(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -
         return _judge(event, args, reader, frame)
     except Exception:
         logger.exception("the guard could not judge %s", event)
-        return None
+        return _in_doubt(event, frame)
     finally:
         _busy.discard(thread)
+
+
+def _in_doubt(event: str, frame: FrameType) -> UndeclaredSideEffect | None:
+    if levels.level_of(levels.open_entries()) != levels.RAISE or lineage.get().effect:
+        return None
+    caller = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    advice = "The guard could not judge it; why is in the log `sideeffects`, as an error."
+    refusal = UndeclaredSideEffect("something", caller, event, advice)
+    listeners.refused()
+    refusals.append(refusal)
+    return refusal
 
 
 def _judge(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -> UndeclaredSideEffect | None:
@@ -200,6 +211,8 @@ def _found(
         if is_ignored(found, ignore):
             return None
         block.add(found)
+        if os.getpid() != block.pid:
+            listeners.tell(found)  # in a fork nobody else gets to see it
         if level != levels.RAISE:
             return None
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -27,10 +28,22 @@ class Entry:
         found: what was found inside, by the guards whose level this was.
         is_shown: whether `found` is handed to somebody, who then knows of what is refused.
         is_wall: whether what guards around it allow is not allowed inside (a dry run).
+        pid: the process in which it was opened.
         is_closed: whether it has been left. What outlives it keeps what it refuses, and loses what it allows.
     """
 
-    __slots__ = ("__weakref__", "found", "hosts", "ignore", "is_closed", "is_shown", "is_wall", "level", "processes")
+    __slots__ = (
+        "__weakref__",
+        "found",
+        "hosts",
+        "ignore",
+        "is_closed",
+        "is_shown",
+        "is_wall",
+        "level",
+        "pid",
+        "processes",
+    )
 
     def __init__(
         self,
@@ -46,6 +59,7 @@ class Entry:
         self.processes = processes
         self.ignore = ignore
         self.is_wall = is_wall
+        self.pid = os.getpid()
         self.found: list[Finding] = []
         self.is_shown = False
         self.is_closed = False

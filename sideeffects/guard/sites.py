@@ -30,6 +30,13 @@ def _folder() -> str:
         return os.sep
 
 
+def _absolute(file: str) -> str:
+    try:
+        return os.path.abspath(file)
+    except FileNotFoundError:  # there is no folder that it could be relative to
+        return file
+
+
 class Root:
     """The folder to which call sites are shown relative: that in which the run was started, for its children too."""
 
@@ -51,7 +58,7 @@ def kind_of(file: str) -> int:
 def _kind_of(file: str) -> int:
     if file.startswith("<"):
         return OWN if file in ("<stdin>", "<string>") or file.startswith("<doctest ") else HIDDEN
-    path = os.path.abspath(file)
+    path = _absolute(file)
     if path.startswith(_HERE):
         return HIDDEN
     if any(part in path for part in _INSTALLED):
@@ -140,7 +147,7 @@ def place_here() -> Place | None:
 
 def shown_path(file: str) -> str:
     """A file as it is shown: relative to the root or to the packages, if it is below."""
-    path = os.path.abspath(file) if not file.startswith("<") else file
+    path = _absolute(file) if not file.startswith("<") else file
     if path.startswith(root.folder.rstrip(os.sep) + os.sep) and kind_of(file) == OWN:
         return os.path.relpath(path, root.folder).replace(os.sep, "/")
     for part in _INSTALLED:
