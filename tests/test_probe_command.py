@@ -1,5 +1,7 @@
 """`manage.py probe`, in production: what is run, what is shown, how it ends."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.probe_project import ProbeProject
@@ -77,3 +79,37 @@ def test_a_selection_without_probes_does_not_pass(project: ProbeProject) -> None
     for chosen in (["auth"], ["--tag", "pages", "--exclude-tag", "pages"], ["shop.Pages", "--tag", "checkout"]):
         done = project.manage("probe", *chosen, code=2)
         assert (done.stdout, "no probe is selected" in done.stderr) == ("", True)
+
+
+NOISY = """
+    from sideeffects.probes import SmokeTest
+
+    print("imported")
+
+
+    class Noisy(SmokeTest):
+        def test_generator(self):
+            yield self.fail("nobody would run this")
+
+        def test_prints(self):
+            print("printed")
+
+        def test_says(self):
+            self.fail("caf\\u00e9 \\udcff")
+"""
+
+
+def test_what_probes_print_and_say_does_not_spoil_the_report(tmp_path: Path) -> None:
+    """Prints go to standard error, and characters that a stream or a file cannot hold are spelled.
+
+    A generator, which nobody would run, does not pass.
+    """
+    project = ProbeProject(tmp_path)
+    project.write("shop/probes.py", NOISY)
+    done = project.manage("probe", code=1, PYTHONIOENCODING="ascii")
+    assert done.stdout.startswith("FAIL\n")
+    assert "shop.probes.Noisy.test_says failed: caf\\xe9 \\udcff\n" in done.stdout
+    assert "shop.probes.Noisy.test_generator errored: test_generator is a generator" in done.stdout
+    assert done.stderr == "imported\nprinted\n"
+    project.manage("probe", "--output", "report.txt", code=1)
+    assert "test_says failed: caf\u00e9 \\udcff\n" in (tmp_path / "report.txt").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.pooler import Pooler, pooler
 from tests.probe_project import ProbeProject
+from tests.web_servers import served
 
 pytestmark = pytest.mark.processes
 
@@ -155,3 +157,59 @@ def test_a_stricter_limit_and_an_isolation_of_the_settings_hold(tmp_path: Path, 
     seen = Seen(tmp_path, described)
     assert seen.limits == "5000 5000 5000 short 5000 5000 5000"
     assert seen.isolations == {"serializable"}
+
+
+WEB = """
+    import time
+
+    import effects
+    from django.db import connection
+    from shop.models import Row
+    from sideeffects.probes import SmokeTest
+
+
+    class Orders(SmokeTest):
+        tags = ["quick"]
+
+        def test_order(self):
+            effects.note("attempted", "a run")
+            Row.objects.create(name="x")
+            effects.attempt("an order")
+            time.sleep(0.3)
+            self.assertEqual(Row.objects.count(), 1)
+
+        async def test_async_order(self):
+            await Row.objects.acreate(name="x")
+            self.assertEqual(await Row.objects.acount(), 1)
+
+
+    class Hangs(SmokeTest):
+        timeout = 0.4
+
+        def test_locks(self):
+            with connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE shop_row IN ACCESS EXCLUSIVE MODE")
+                cursor.execute("SELECT pg_sleep(30)")
+"""
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_behind_the_view(tmp_path: Path, postgres: dict[str, Any], kind: str) -> None:
+    """A burst is one run, whose rows nobody else sees; what a probe locks that hangs is free at its timeout."""
+    project = ProbeProject(tmp_path)
+    project.write("shop/probes.py", WEB)
+    database = {**postgres, "ATOMIC_REQUESTS": True, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    more = json.dumps({"DATABASES": {"default": database}})
+    project.manage("migrate", "--verbosity=0", MORE_SETTINGS=more)
+    bearer = {"Authorization": "Bearer t0ken"}
+    with (
+        served(project, kind, PROBES=json.dumps({"TOKEN": "t0ken"}), MORE_SETTINGS=more) as server,
+        ThreadPoolExecutor(120) as pool,
+    ):
+        burst = [pool.submit(server.ask, "probe/?tag=quick", **bearer) for _ in range(100)]
+        others = [pool.submit(server.ask, "rows/") for _ in range(20)]
+        assert {answer.result().status for answer in burst} == {200}
+        assert {answer.result().text for answer in others} == {"0"}
+        assert (project.attempted["a run"], dict(project.executed)) == (1, {})
+        assert "its timeout of 0.4 s" in server.ask("probe/?label=shop.Hangs", **bearer).text
+        assert server.ask("rows/").text == "0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
 import inspect
 import unittest
@@ -108,10 +109,32 @@ def _made(case: Any, name: str) -> unittest.TestCase:
 
 
 def _await(case: unittest.TestCase, name: str) -> None:
-    """Have a test that is `async def` run: unittest would let it pass without running it."""
-    test = getattr(case, name, None)
-    if inspect.iscoroutinefunction(test):
+    """Have a test that is `async def` run, and refuse a generator: unittest lets both pass without running them."""
+    test: Any = getattr(case, name, None)
+    kind = _kind(getattr(test, "__func__", test))
+    if kind is _Kind.COROUTINE:
         vars(case)[name] = _synchronous(test)
+    elif kind is _Kind.GENERATOR:
+        vars(case)[name] = functools.partial(_refuse, name)
+
+
+class _Kind(enum.Enum):
+    PLAIN = enum.auto()
+    COROUTINE = enum.auto()
+    GENERATOR = enum.auto()
+
+
+@functools.lru_cache(1024)
+def _kind(function: Any) -> _Kind:
+    """Of which kind a function is; looking takes as long as all else that is done for a test."""
+    if inspect.iscoroutinefunction(function):
+        return _Kind.COROUTINE
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return _Kind.GENERATOR if is_generator else _Kind.PLAIN
+
+
+def _refuse(name: str) -> None:
+    raise TypeError(f"{name} is a generator (it has a yield), and nobody would run it. Make it a plain def")
 
 
 def _synchronous(test: Callable[[], Any]) -> Callable[[], object]:

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,13 +90,24 @@ class Command(BaseCommand):
 
     def handle(self, *, labels: list[str], verbosity: int, **options: Any) -> None:
         """Find, run, show."""
+        with redirect_stdout(sys.stderr):  # what probes print is no part of the report, which programs read
+            results = self._run(labels, verbosity, options)
+        if results is None:
+            return
+        self._show(results, options["format"], options["output"], verbosity)
+        if not results.passed:
+            raise SystemExit(1)
+        if not results.is_whole:
+            raise SystemExit(130)
+
+    def _run(self, labels: list[str], verbosity: int, options: Mapping[str, Any]) -> Results | None:
         try:
             found = select(labels, options["tag"], options["exclude_tag"], options["skip"])
             if (labels or options["tag"] or options["exclude_tag"]) and not (found.specs or found.broken):
                 raise ProbesRefused("no probe is selected")  # and nothing is no reason to say PASS
             if options["list"]:
                 self._list(found)
-                return
+                return None
             if options["output"] is not None:
                 _try_to_write(options["output"])
             progress = _Progress(self.stderr, verbosity, len(found.specs))
@@ -111,11 +122,7 @@ class Command(BaseCommand):
             progress.close()
         except (SideEffectError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=2) from error
-        self._show(results, options["format"], options["output"], verbosity)
-        if not results.passed:
-            raise SystemExit(1)
-        if not results.is_whole:
-            raise SystemExit(130)
+        return results
 
     def _list(self, found: Found) -> None:
         for spec in found.specs:
@@ -133,9 +140,11 @@ class Command(BaseCommand):
         if form == "text" and verbosity > 1:
             text += "".join(f"\n{probe.id}\n{probe.traceback}" for probe in results.probes if probe.traceback)
         if file is not None:
-            Path(file).write_text(text, encoding="utf-8")
+            Path(file).write_text(text, encoding="utf-8", errors="backslashreplace")
         else:
-            self.stdout.write(text, ending="")
+            # What a probe says may hold what the terminal cannot show.
+            encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+            self.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding), ending="")
         if not results.probes and verbosity:
             self.stderr.write("No probes were found. They stand in smoke.py or probes.py of an installed app.")
 
