@@ -167,17 +167,23 @@ GUARD = {"BASELINE": "accepted.json"}
 UPDATE = {"SIDE_EFFECTS_UPDATE_BASELINE": "1"}
 
 
-@PARALLEL
-@pytest.mark.parametrize("level", ["warn", "raise"])
+SPAWN = 'import multiprocessing; multiprocessing.set_start_method("spawn", force=True)'
+
+
+@pytest.mark.parametrize(
+    ("level", "before", "parallel"),
+    [("warn", "", ()), ("raise", "", ("--parallel", "2")), ("raise", SPAWN, ("--parallel", "2"))],
+    ids=["one process", "forked", "spawned"],
+)
 def test_a_baseline_of_the_settings_accepts_what_is_known(
-    folder: Folder, parallel: tuple[str, ...], level: str
+    folder: Folder, level: str, before: str, parallel: tuple[str, ...]
 ) -> None:
     """What is new fails the run, at `warn` as well. A run of all tests tells what is stale, and writes it no more."""
-    folder.project(GUARD)
+    folder.project(GUARD, before)
     folder.write("test_1.py", TESTS)
     folder.write("test_2.py", TESTS.replace("look_up()", "look_up('second.invalid')"))
     assert "accepted.json: 2 accepted" in folder.django(*parallel, **UPDATE)
-    folder.project({"LEVEL": level} | GUARD)
+    folder.project({"LEVEL": level} | GUARD, before)
     assert TITLE not in folder.django(*parallel).lower()
 
     folder.write("test_2.py", TESTS.replace("look_up()", "look_up('new.invalid')"))
@@ -283,10 +289,16 @@ SWALLOWING = """
 """
 
 
-@PARALLEL
-def test_a_refusal_that_the_code_swallows_fails_its_test(folder: Folder, parallel: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("before", "parallel"),
+    [("", ()), ("", ("--parallel", "2")), (SPAWN, ("--parallel", "2"))],
+    ids=["one process", "forked", "spawned"],
+)
+def test_a_refusal_that_the_code_swallows_fails_its_test(
+    folder: Folder, before: str, parallel: tuple[str, ...]
+) -> None:
     """Without the mixin as well: what reached the test, or what it caught itself, it has noticed."""
-    folder.project("raise")
+    folder.project("raise", before)
     folder.write(
         "library.py", "import reaching\ndef careless():\n    try: reaching.look_up()\n    except Exception: pass"
     )

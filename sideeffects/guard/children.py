@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sideeffects._ledger import locked, write_lines
 from sideeffects._state import temporary_folder
-from sideeffects.guard import baseline as baselines, hook, hosts, levels, sites
+from sideeffects.guard import asking, baseline as baselines, hook, hosts, levels, sites
 from sideeffects.guard.book import Book, Finding
 
 VARIABLE: Final = "SIDE_EFFECTS_GUARD"
@@ -128,5 +128,6 @@ def join() -> None:
             levels.in_force.baseline = accepted = baselines.load(path)
             hook.listeners.is_accepted = lambda finding: finding.key in accepted.entries
     use(channel)
+    hook.listeners.refused = asking.ask_running_test  # a test's own worker may be such a child
     if entry.level != levels.OFF:
         hook.install()

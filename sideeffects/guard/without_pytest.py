@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sideeffects import _environment, _import_hooks
 from sideeffects._plugs import plugs
-from sideeffects.guard import baseline as baselines, hook, levels, report, sites
+from sideeffects.guard import asking, baseline as baselines, hook, levels, report, sites
 from sideeffects.guard.running import Run, listen_when_on, look_at_level
 
 _settings_module: Final = _environment.reader("DJANGO_SETTINGS_MODULE")
@@ -37,7 +37,7 @@ def begin() -> None:
         plugs.rules_changed = look_at_level  # a hook cannot be taken away again
     else:
         listen_when_on()
-    hook.listeners.refused = _ask_running_test
+    hook.listeners.refused = asking.ask_running_test
     _import_hooks.after_import("unittest.runner", session.follow)
     _import_hooks.after_import("django.test.runner", session.follow_django)
     atexit.register(session.print_at_exit)
@@ -188,28 +188,3 @@ def _fail(result: Any, path: str) -> None:
         raise AssertionError(f"this run reached outside in ways that are not in {path}; they are listed below")
 
     Verdict(undeclared).run(result)
-
-
-# -- a refusal that nobody notices
-
-
-def _ask_running_test() -> None:
-    """Something is about to be refused: have the test that runs asked at its end whether it has noticed."""
-    case = sites.running_case()
-    if case is None or getattr(case, _ASKED, False):
-        return
-    setattr(case, _ASKED, True)
-    hook.refusals.clear()
-
-    def ask() -> None:
-        from sideeffects.testing import _watch  # when something was refused
-
-        delattr(case, _ASKED)
-        complaint = _watch.unnoticed(lambda: _watch.files_of_class(type(case)))
-        if complaint:
-            raise case.failureException(complaint)
-
-    case.addCleanup(ask)
-
-
-_ASKED: Final = "_side_effects_is_asked"
