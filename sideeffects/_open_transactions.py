@@ -1,12 +1,13 @@
 """The application's transactions that a context is in, and what became of those that calls were made in.
 
-Who opens and closes them tells (see `blocks.py`); nothing here knows a database. The transactions in which a test is
-wrapped are not among them.
+Who opens and closes them tells (`atomic_blocks.py`, `autocommit_off.py`); nothing here knows a database. The
+transactions in which a test is wrapped are not among them.
 """
 
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Callable
 from types import CodeType
 from typing import Final
 
@@ -26,18 +27,26 @@ class Transaction:
         code: the code that opened it.
         instruction: the offset in that code, -1 for the code's first line (a decorated function).
         parent: the transaction that this is a part of.
+        is_begun: tells whether it has really begun; `None` for one that begins when it is opened.
     """
 
-    __slots__ = ("_code", "_fate", "_instruction", "connection", "is_open", "owner", "parent")
+    __slots__ = ("_code", "_fate", "_instruction", "connection", "is_begun", "is_open", "owner", "parent")
 
     def __init__(
-        self, connection: object, owner: object, code: CodeType, instruction: int, parent: Transaction | None
+        self,
+        connection: object,
+        owner: object,
+        code: CodeType,
+        instruction: int,
+        parent: Transaction | None,
+        is_begun: Callable[[], bool] | None = None,
     ) -> None:
         self.connection: object = connection
         self.owner: object = owner
         self._code = code
         self._instruction = instruction
         self.parent = parent
+        self.is_begun = is_begun
         self.is_open = True
         self._fate = ""
 
@@ -73,6 +82,10 @@ class Transaction:
             return PENDING
         return COMMITTED if self.parent is None else self.parent.fate
 
+    def again(self) -> Transaction:
+        """The one that follows it, opened by the same code."""
+        return Transaction(self.connection, self.owner, self._code, self._instruction, self.parent, self.is_begun)
+
     def close(self) -> None:
         """It is left. What becomes of it is settled when the whole of it is."""
         self.is_open = False
@@ -91,7 +104,11 @@ open_transactions: Final[contextvars.ContextVar[tuple[Transaction, ...]]] = cont
 
 def innermost() -> tuple[Transaction, ...]:
     """The innermost open transaction of each connection that this context is in."""
-    found = {id(transaction.connection): transaction for transaction in open_transactions.get() if transaction.is_open}
+    found = {
+        id(one.connection): one
+        for one in open_transactions.get()
+        if one.is_open and (not one.is_begun or one.is_begun())
+    }
     return tuple(found.values())
 
 
@@ -112,3 +129,9 @@ class Transactions:
         """What became of them together: one that was rolled back decides, then one that is open."""
         fates = {transaction.fate for transaction in self._members}
         return next(fate for fate in (ROLLED_BACK, PENDING, COMMITTED) if fate in fates)
+
+
+#: Whether a call is handed to who runs it now, instead of when the transaction commits.
+hands_over_at_once: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar(
+    "sideeffects_hands_over_at_once", default=False
+)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from sideeffects import _import_hooks
+from sideeffects import _import_hooks, autocommit_off
 from sideeffects._open_transactions import Transaction, open_transactions
 from sideeffects._state import state
 
@@ -34,6 +34,7 @@ def install() -> None:
 
 
 def _watch(module: Any) -> None:
+    autocommit_off.watch(module)
     atomic = module.Atomic
     if not hasattr(atomic, _MARK):
         setattr(atomic, _MARK, True)

@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from sideeffects._calls import Call, Mode
-from sideeffects._open_transactions import Transaction, Transactions, innermost
+from sideeffects._open_transactions import Transaction, Transactions, hands_over_at_once, innermost
 from sideeffects._policy import Rules
 from sideeffects.errors import EffectInTransaction
 from sideeffects.guard import hook, sites
@@ -41,7 +41,7 @@ def place(call: Call, rules: Rules, is_test_run: bool) -> EffectInTransaction | 
     if (
         level == OFF
         or call.mode is Mode.RAISE  # nothing happens
-        or call.is_async  # it is handed over when the transaction commits
+        or (call.is_async and not hands_over_at_once.get())  # it is handed over when the transaction commits
         or effect.on_commit is not False
         or effect.in_transaction
     ):

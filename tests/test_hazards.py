@@ -1,6 +1,7 @@
 """Effects inside open transactions are found, and each call knows what became of its transaction."""
 
 import asyncio
+import functools
 import logging
 import pickle
 import unittest
@@ -8,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import celery
+import django_tasks
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db.transaction import TransactionManagementError
 from django.test import TestCase, override_settings
+from django_tasks.backends.dummy import DummyBackend
 
 from sideeffects import Calls, dry_run, forbid, force_run, hazards, side_effect
 from sideeffects._open_transactions import open_transactions
@@ -156,6 +161,97 @@ def test_transactions_of_tests_do_not_count(database: Database, found: Book) -> 
     assert not result.errors + result.failures
     assert len(findings(found)) == 1
     assert calls == [1]
+
+
+def test_transactions_by_hand(database: Database, found: Book, side_effects: Calls) -> None:
+    """From the first statement to the commit or the rollback; `atomic` inside is a part of them."""
+    send = declared()
+    transaction.set_autocommit(False, using="dry")  # by hand
+    try:
+        send("not begun")
+        database.insert("one")
+        send("committed")
+        assert side_effects[1].transaction == "pending"
+        transaction.commit(using="dry")
+        send("between")
+        database.insert("two")
+        send("rolled back")
+        transaction.rollback(using="dry")
+        with database.atomic():
+            send("inside")
+        transaction.commit(using="dry")
+        database.insert("three")
+        transaction.commit(using="dry")
+        connections["dry"].close()
+        send("closed")
+    finally:
+        transaction.set_autocommit(True, using="dry")
+    send("after")
+    assert {call.arguments["to"]: call.transaction for call in side_effects} == {
+        "not begun": None,
+        "committed": "committed",
+        "between": None,
+        "rolled back": "rolled back",
+        "inside": "committed",
+        "closed": None,
+        "after": None,
+    }
+    assert [finding.detail for finding in findings(found)] == [
+        f"{line_with('# by hand')} in test_transactions_by_hand"
+    ] * 3
+
+
+def test_a_commit_by_hand_that_fails_has_rolled_back(database: Database, side_effects: Calls) -> None:
+    """What was sent before it is told so; and who commits without a transaction by hand opens none."""
+    send = declared(in_transaction=True)
+    with pytest.raises(TransactionManagementError), database.atomic():
+        transaction.commit(using="dry")
+    transaction.set_autocommit(False, using="dry")
+    try:
+        database.execute("INSERT INTO parts (row_id) VALUES (99)")
+        send()
+        with pytest.raises(IntegrityError):
+            transaction.commit(using="dry")
+        transaction.rollback(using="dry")
+    finally:
+        transaction.set_autocommit(True, using="dry")
+    assert side_effects[0].transaction == "rolled back"
+
+
+def text(to: str) -> None:
+    """Send, as a task."""
+    executed.append(to)
+
+
+def test_publishing_a_task_inside_is_found(database: Database, found: Book) -> None:
+    """A broker hands it on before the commit, and keeps it after a rollback. In callbacks it is fine."""
+    app = celery.Celery("hazards", broker="memory://", set_as_current=False)
+    sent = app.task(name="hazards.text")(side_effect(name="sms.celery")(text))
+    with override_settings(TASKS={"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}):
+        queued = django_tasks.task()(side_effect(name="sms.django")(text))
+        for way in (sent.delay, lambda to: sent.apply_async((to,)), queued.enqueue):
+            way("outside")
+            with database.atomic():
+                transaction.on_commit(functools.partial(way, "after"), using="dry")
+                way("inside")
+        with database.atomic(), override_settings(SIDE_EFFECTS={"TRANSACTIONS": "raise"}):
+            for way in (sent.delay, queued.enqueue):
+                with pytest.raises(EffectInTransaction):
+                    way("refused")
+    assert sorted(finding.what for finding in findings(found)) == [*["sms.celery"] * 3, *["sms.django"] * 2]
+    assert not executed
+
+
+def test_what_is_enqueued_in_djangos_database_goes_with_the_transaction(database: Database, found: Book) -> None:
+    """It is a row like any other."""
+    kept = {"BACKEND": "tests.test_hazards.DatabaseBackend"}
+    with override_settings(TASKS={"default": kept}), database.atomic():
+        django_tasks.task()(side_effect(name="sms.django")(text)).enqueue("inside")
+    assert not findings(found)
+
+
+class DatabaseBackend(DummyBackend):
+    """Named as those of `django_tasks_db` and others are."""
 
 
 def test_in_coroutines_too(database: Database, found: Book) -> None:

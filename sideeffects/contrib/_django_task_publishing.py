@@ -18,6 +18,7 @@ from sideeffects._arrivals import Arrival, arriving
 from sideeffects._background import _answered
 from sideeffects._calls import Call, Mode, Outcome
 from sideeffects._declared import Declared
+from sideeffects._open_transactions import hands_over_at_once
 from sideeffects._plugs import plugs
 from sideeffects._runtime import alias_of, begin, finish
 from sideeffects._state import state
@@ -156,7 +157,11 @@ def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, An
     backend.validate_task(task)
     _check_serialisable(base_of(task), declared.effect.name, args, kwargs)
     code, instruction = _caller()
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True)
+    is_published = hands_over_at_once.set(not _is_rolled_back_with_it(backend))
+    try:
+        call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True)
+    finally:
+        hands_over_at_once.reset(is_published)
     publication = _Publication(backend, task, args, kwargs, declared, call)
     if mode is not Mode.EXECUTE:
         handle = _answered(declared, call, stub, args, kwargs, "")
@@ -165,6 +170,11 @@ def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, An
         except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the task would
             publication.result = _result_of(publication, "FAILED", error=error)
     return publication
+
+
+def _is_rolled_back_with_it(backend: Any) -> bool:
+    """Whether what is enqueued is a row in Django's database, which goes when the transaction rolls back."""
+    return any(kind.__name__ == "DatabaseBackend" for kind in type(backend).__mro__)
 
 
 def _fits(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

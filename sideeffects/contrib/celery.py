@@ -23,6 +23,7 @@ from sideeffects import _import_hooks
 from sideeffects._background import _answered
 from sideeffects._calls import Mode, Outcome
 from sideeffects._decorator import adapt
+from sideeffects._open_transactions import hands_over_at_once
 from sideeffects._plugs import plugs
 from sideeffects._runtime import alias_of, begin, explain_declared, finish
 from sideeffects._state import state
@@ -138,7 +139,11 @@ def _decide(original: Callable[..., Any], app: Any, name: str, task: Any, found:
     args, kwargs = tuple(options.get("args") or ()), dict(options.get("kwargs") or {})
     _check_serialisable(app, task, declared.effect.name, args, kwargs, options)
     code, instruction = _caller()
-    call, mode, stub = begin(declared, task if found.is_bound else None, args, kwargs, code, instruction, True)
+    is_published = hands_over_at_once.set(True)
+    try:
+        call, mode, stub = begin(declared, task if found.is_bound else None, args, kwargs, code, instruction, True)
+    finally:
+        hands_over_at_once.reset(is_published)
     options["task_id"] = task_id = options.get("task_id") or uuid()
     if mode is not Mode.EXECUTE:
         handle = _answered(declared, call, stub, args, kwargs, "")
