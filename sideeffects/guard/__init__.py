@@ -3,8 +3,8 @@
 `hook.py` listens to Python's audit events; `events.py` knows what each reaches, `hosts.py` and `programs.py` what is
 allowed, `sites.py` where it was called. `levels.py` says what happens then, `book.py` keeps what was found, `report.py`
 words it, `baseline.py` accepts what is known, and `children.py` carries all of it into processes that a test starts.
-`running.py` is one run of tests, and `without_pytest.py` those of `unittest` and Django's runner, whose tests `asking.py`
-asks whether they have noticed a refusal.
+`running.py` is one run of tests, `without_pytest.py` those of `unittest` and Django's runner, where `asking.py` asks
+tests whether they have noticed a refusal.
 
 Nothing is imported here: the settings are checked in processes that never have a guard.
 """
