@@ -200,6 +200,28 @@ def test_a_baseline_of_the_settings_accepts_what_is_known(
     assert TITLE not in folder.django(*parallel).lower()
 
 
+def test_effects_in_transactions_are_in_the_same_baseline(folder: Folder) -> None:
+    """And fail the run when they are new."""
+    folder.project(GUARD)
+    test = """
+        from django.db import transaction
+        from django.test import TestCase
+        from sideeffects import side_effect
+        @side_effect(name="sms.send")
+        def send(): ...
+        class Tests(TestCase):
+            def test_it(self):
+                with transaction.atomic(): send()
+    """
+    folder.write("test_it.py", test)
+    assert "accepted.json: 1 accepted" in folder.django(**UPDATE)
+    assert "transaction" not in folder.django()
+    folder.write("test_it.py", test.replace("test_it", "test_new"))
+    output = folder.django(code=1)
+    assert "FAIL: undeclared side effects" in output
+    assert "in Tests.test_new: sms.send" in output
+
+
 def test_pytest_takes_the_baseline_of_the_settings_too(folder: Folder) -> None:
     """Its option writes it, and comes first."""
     folder.settings({"LEVEL": "raise"} | GUARD)

@@ -185,6 +185,6 @@ def _fail(result: Any, path: str) -> None:
             return report.TITLE
 
     def undeclared() -> None:
-        raise AssertionError(f"this run reached outside in ways that are not in {path}; they are listed below")
+        raise AssertionError(f"this run found what {path} does not accept; it is listed below")
 
     Verdict(undeclared).run(result)
