@@ -14,6 +14,7 @@ pytestmark = pytest.mark.processes
 SETTINGS = """\
 INSTALLED_APPS = ["shop", "sideeffects"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "shop.sqlite3"}}
+SIDE_EFFECTS = {"POLICY": {"shop.confirm": "record"}}
 """
 
 BILL = '''
@@ -147,6 +148,7 @@ def test_json(project: Project) -> None:
     assert data["exit_code"] == 7
     assert [effect["name"] for effect in data["effects"]] == ["shop.confirm", "sms.send", "shop.send"]
     assert data["effects"][1]["arguments"] == {"to": "+1", "body": "[redacted]", "token": "[redacted]"}
+    assert [effect["for_real"]["mode"] for effect in data["effects"]] == ["record", "execute", "execute"]
     assert data["counts"] == {"shop.confirm": 1, "shop.send": 1, "sms.send": 1}
     assert data["writes"][0]["inserted"] == 2
     assert data["output"] == "printed by own\nwritten\n"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import json
 import multiprocessing
 import os
 import socket
@@ -17,11 +18,12 @@ from typing import Any, ClassVar
 
 import pytest
 from django.db import DatabaseError, IntegrityError, close_old_connections, connections, transaction
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from sideeffects import capture, dry_run, explain, force_run, side_effect
 from sideeffects.dryrun import DryRunRefused, Writes
+from sideeffects.dryrun.formats import as_json, as_markdown
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.testing import isolated_registry
 from tests.database import Database
@@ -607,6 +609,41 @@ def test_nothing_that_the_block_says_lets_an_effect_out(database: Database, send
         assert "dry run" in explain("sms.send").reason
     assert executed == []
     assert len(plan) == len(calls) == 2
+
+
+def test_the_plan_says_what_the_settings_would_decide(database: Database, send: Any) -> None:
+    """Of each call, with its true arguments, whatever holds while it is planned."""
+
+    @side_effect(name="mail.send")
+    def mail() -> None:
+        """Mail."""
+
+    @side_effect(name="card.charge")
+    def charge() -> None:
+        """Charge."""
+
+    def allow(effect: Any, arguments: Any) -> str:
+        if arguments["token"] == "hunter2":
+            raise ValueError(arguments["token"])
+        return "execute" if arguments["to"] == "+1" else "record"
+
+    rules = {"POLICY": {"sms.*": allow, "card.*": "raise"}}
+    with override_settings(SIDE_EFFECTS=rules), dry_run() as plan, force_run("card.charge"):
+        for call in (lambda: send("+1"), lambda: send("+2"), lambda: send("+1", token="hunter2"), mail, charge):
+            call()
+    assert [plan.for_real(call).mode.value for call in plan] == ["execute", "record", "raise", "execute", "raise"]
+    lines = [line.partition("  [")[2].rstrip("]") for line in str(plan).splitlines()[1:6]]
+    assert [line.split(":")[0] for line in lines] == [
+        "",
+        "only recorded for real too",
+        *["refused for real too", ""] * 2,
+    ][:5]
+    assert "hunter2" not in str(plan) + as_json(plan) + as_markdown(plan)
+    assert json.loads(as_json(plan))["effects"][4]["for_real"] == {
+        "mode": "raise",
+        "reason": "POLICY['card.*'] is RAISE",
+    }
+    assert "refused for real too" in as_markdown(plan)
 
 
 def test_stubs_answer(database: Database, send: Any) -> None:

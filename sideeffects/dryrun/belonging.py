@@ -6,10 +6,11 @@ that were there before, and those that were started past `threading`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sideeffects._state import EMPTY, scope
+from sideeffects._policy import Rules
+from sideeffects._state import EMPTY, scope, state
 from sideeffects.dryrun.refusals import Notes, Refusals
 
 
@@ -27,8 +28,13 @@ class Holder:
 
 #: The dry runs that are all that their process does.
 everywhere: Final[list[Holder]] = []
-#: Whether those that begin now are; see `process.py`.
-is_whole: Final[list[bool]] = []
+#: Where those that begin now are, what the settings said before all effects were held back; see `process.py`.
+is_whole: Final[list[Callable[[], Rules]]] = []
+
+
+def rules_for_real() -> Rules:
+    """What the settings say of runs that are not dry."""
+    return (is_whole[0] if is_whole else state.rules_source)()
 
 
 def belong() -> Sequence[Holder]:

@@ -77,7 +77,7 @@ class DryRun(Holder):
         self._connections: tuple[HeldConnection, ...] = ()
         self._undo: list[Restorer] = []
         self._ledger = PlanLedger(state.rules_source().max_calls)
-        self.plan = Plan(self._ledger, self.refusals, self.remarks)
+        self.plan = Plan(self._ledger, self.refusals, self.remarks, belonging.rules_for_real())
         self._guard = levels.Entry(levels.RAISE, is_wall=True)
         self._guard.is_shown = True  # what it refuses is in the plan
 

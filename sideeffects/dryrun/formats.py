@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from sideeffects._calls import Call
+from sideeffects._calls import Call, Decision, Mode
 from sideeffects._open_transactions import ROLLED_BACK
 from sideeffects._showing import describe, jsonable
 from sideeffects.dryrun.writes import KINDS, Writes
@@ -40,6 +40,10 @@ class Planned(Protocol):
         """What was refused."""
         ...
 
+    def for_real(self, call: Call) -> Decision:
+        """What the settings decide of a call outside of dry runs."""
+        ...
+
     @property
     def remarks(self) -> Sequence[str]:
         """What may have gone otherwise than it would have."""
@@ -60,11 +64,18 @@ def never_happens(call: Call) -> bool:
     return call.transaction == ROLLED_BACK and call.effect.on_commit is not False
 
 
-def remark_on(call: Call) -> str:
-    """What is to be said of a call whose transaction rolled back; empty for others."""
-    if call.transaction != ROLLED_BACK:
-        return ""
-    return "never, its transaction rolled back" if never_happens(call) else "although its transaction rolled back"
+def remarks_on(plan: Planned, call: Call) -> str:
+    """What is to be said of a call whose transaction rolled back, or that the settings do not let execute."""
+    remarks = []
+    if call.transaction == ROLLED_BACK:
+        remarks.append(
+            "never, its transaction rolled back" if never_happens(call) else "although its transaction rolled back"
+        )
+    decision = plan.for_real(call)
+    if decision.mode is not Mode.EXECUTE:
+        how = "only recorded" if decision.mode is Mode.RECORD else "refused"
+        remarks.append(f"{how} for real too: {decision.reason}")
+    return "; ".join(remarks)
 
 
 def _numbered(plan: Planned) -> Iterator[tuple[int, Call]]:
@@ -84,7 +95,7 @@ def _effects(plan: Planned) -> Iterator[str]:
         yield f"  ({plan.dropped} earlier ones are counted, but not kept: SIDE_EFFECTS['LEDGER']['MAX_CALLS'])"
     width = len(str(plan.dropped + len(plan)))
     for position, call in _numbered(plan):
-        remark = remark_on(call)
+        remark = remarks_on(plan, call)
         shown = f"  {position:>{width}}. {call.name}({arguments_of(call)})  {place_of(call)}"
         yield f"{shown}  [{remark}]" if remark else shown
     if total:
@@ -155,7 +166,7 @@ def as_markdown(plan: Planned) -> str:
     else:
         lines += ["| # | effect | arguments | called at | |", "|---|---|---|---|---|"]
         for position, call in _numbered(plan):
-            cells = map(_cell, (call.name, arguments_of(call), place_of(call), remark_on(call)))
+            cells = map(_cell, (call.name, arguments_of(call), place_of(call), remarks_on(plan, call)))
             lines.append(f"| {position} | {' | '.join(cells)} |")
         lines += ["", "| effect | how often |", "|---|---|"]
         lines += [f"| {_cell(name)} | {count} |" for name, count in plan.counts.items()]
@@ -192,8 +203,10 @@ def as_data(plan: Planned) -> dict[str, Any]:
                 "is_async": call.is_async,
                 "transaction": call.transaction,
                 "happens": not never_happens(call),
+                "for_real": {"mode": decision.mode.value, "reason": decision.reason},
             }
             for position, call in _numbered(plan)
+            for decision in [plan.for_real(call)]
         ],
         "counts": dict(plan.counts),
         "not_kept": plan.dropped,

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from sideeffects._calls import Call, Row
+from sideeffects._calls import Call, Decision, Row
 from sideeffects._ledger import Ledger
+from sideeffects._policy import Rules, decide, standing
 from sideeffects._reading import Calls
 from sideeffects.dryrun.formats import as_text, never_happens
 from sideeffects.dryrun.refusals import Notes, Refusals
@@ -36,11 +37,12 @@ class Plan(Calls):
     It is live inside the block. What was written is known after it.
     """
 
-    def __init__(self, ledger: PlanLedger, refusals: Refusals, remarks: Notes) -> None:
+    def __init__(self, ledger: PlanLedger, refusals: Refusals, remarks: Notes, rules: Rules) -> None:
         super().__init__(lambda: ledger.read(0))
         self._ledger = ledger
         self._refusals = refusals
         self._remarks = remarks
+        self._rules = rules
         self._writes: tuple[Writes, ...] = ()
 
     @property
@@ -66,6 +68,18 @@ class Plan(Calls):
     def remarks(self) -> tuple[str, ...]:
         """What may have gone otherwise than it would have, with where and why."""
         return self._remarks.reasons
+
+    def for_real(self, call: Call) -> Decision:
+        """What the settings (`POLICY`, `MODE`) decide of such a call outside of dry runs and test runs.
+
+        Args:
+            call: one of this plan.
+        """
+        arguments = {name: call.true_argument(name) for name in call.arguments}
+        decision, _ = decide(
+            call.effect, MappingProxyType(arguments), (), standing(self._rules, call.effect, False, None)
+        )
+        return Decision(decision.mode, call.scrubbed(decision.reason), decision.origin)
 
     def close(self, writes: Sequence[Writes]) -> None:
         """Note what was written."""

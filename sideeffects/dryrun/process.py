@@ -31,7 +31,7 @@ def whole_process() -> Generator[None]:
     with state.lock:
         state.disturb()
         state.rules_source = held_back
-    is_whole.append(True)
+    is_whole.append(source)
     try:
         yield
     finally:
