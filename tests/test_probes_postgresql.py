@@ -66,8 +66,17 @@ PROBES = """
             connections["other"].connection.pgconn.exec_(b"SET statement_timeout = 77; COMMIT")
 
 
-    class E_Long(Seeing):
+    class E_Block(Seeing):
+        left_open = []
+
         def test_g(self):
+            block = connections["other"].connection.transaction()
+            block.__enter__()
+            self.left_open.append(block)
+
+
+    class F_Long(Seeing):
+        def test_h(self):
             pass
 """
 POOLING = """
@@ -90,7 +99,7 @@ class Seen:
         project.write("pooling/base.py", POOLING)
         self.report = project.probe("--parallel", "1", code=1)
         self._seen = [json.loads(line) for line in (root / "seen").read_text().splitlines()]
-        assert [name for name, *_ in self._seen] == [f"test_{letter}" for letter in "abcdefg"]
+        assert [name for name, *_ in self._seen] == [f"test_{letter}" for letter in "abcdefgh"]
 
     @property
     def limits(self) -> str:
@@ -126,9 +135,10 @@ def told(made: Pooler) -> list[str]:
 def test_the_server_ends_what_takes_longer_than_the_probe_may(tmp_path: Path, direct: Pooler) -> None:
     """A session of the probes' own is told only when that changes; what a probe sets is undone with it."""
     seen = Seen(tmp_path, direct.described)
-    assert seen.limits == "long long long short long long long"
-    assert seen.sessions == [0, 0, 0, 0, 0, 0, 1]  # a session in which a probe has committed is used no more
-    assert told(direct) == ["SET statement_timeout"] * 4
+    assert seen.limits == "long long long short long long long long"
+    # One in which a probe has committed, or has left a block of the driver's open, is used no more.
+    assert seen.sessions == [0, 0, 0, 0, 0, 0, 1, 2]
+    assert told(direct) == ["SET statement_timeout"] * 5
     assert [probe["id"] for probe in seen.report["probes"] if "end it past Django" in probe["message"]] == [
         "shop.probes.D_Ending.test_f"
     ]
@@ -146,8 +156,8 @@ def test_a_session_that_others_use_is_told_for_a_transaction_only(
         if kind == "package":
             described["ENGINE"] = "pooling"
         seen = Seen(tmp_path, described)
-        assert seen.limits == "long long long short long long long"
-        assert told(made) == ["SET LOCAL statement_timeout"] * 7
+        assert seen.limits == "long long long short long long long long"
+        assert told(made) == ["SET LOCAL statement_timeout"] * 8
 
 
 def test_a_stricter_limit_and_an_isolation_of_the_settings_hold(tmp_path: Path, direct: Pooler) -> None:
@@ -155,7 +165,7 @@ def test_a_stricter_limit_and_an_isolation_of_the_settings_hold(tmp_path: Path, 
     described = direct.described
     described["OPTIONS"] |= {"options": "-c statement_timeout=5s", "isolation_level": 4}
     seen = Seen(tmp_path, described)
-    assert seen.limits == "5000 5000 5000 short 5000 5000 5000"
+    assert seen.limits == "5000 5000 5000 short 5000 5000 5000 5000"
     assert seen.isolations == {"serializable"}
 
 

@@ -38,16 +38,24 @@ class Psycopg(Looking):
         self._given: int | None = None
         self._told = 0
         self._is_own = False
+        self._has_blocks = False
 
     def hold(self) -> None:
         """Look at each statement."""
         super().hold()
         self.raw.cursor_factory = self.looking(self._factory)
+        self.raw.transaction = self._block
 
     def release(self) -> None:
         """Look no more."""
         super().release()
         self.raw.cursor_factory = self._factory
+        vars(self.raw).pop("transaction", None)
+
+    def _block(self, *args: Any, **kwargs: Any) -> Any:
+        """A block of the driver's own, as its method makes it: one that is left open, only the driver knows of."""
+        self._has_blocks = True
+        return type(self.raw).transaction(self.raw, *args, **kwargs)
 
     def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - as others do
         """Begin it at once, by one message, with what the server is asked to see to."""
@@ -101,10 +109,11 @@ class Psycopg(Looking):
 
     def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
         """Roll it back. The next probe wants the connection as it is."""
-        raw = self.raw
-        if raw.prepare_threshold is None:  # else the driver has more to forget
-            raw.pgconn.exec_(b"ROLLBACK")  # which takes a third less than its way
-        type(raw).rollback(raw)  # this finds what is left: a block of the driver's, or a pipeline
+        raw, pgconn = self.raw, self.raw.pgconn
+        # The driver's way takes longer, and is needed when it has something to forget or to refuse.
+        is_plain = not self._has_blocks and raw.prepare_threshold is None and not pgconn.pipeline_status
+        if not is_plain or pgconn.exec_(b"ROLLBACK").status not in _FINE:
+            type(raw).rollback(raw)
 
     def is_in_transaction(self) -> bool:
         """One in which a statement has failed is a transaction, and that of a lost connection is unknown."""

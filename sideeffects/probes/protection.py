@@ -50,7 +50,7 @@ class _HoldingBack(Entry):
     def __init__(self, owner: Guard, force: Sequence[OverrideRule], outside: tuple[Entry, ...] | None) -> None:
         super().__init__((_HELD_BACK,), "a probe", context_only=True, foremost=True, owner=owner)
         self.is_over = False
-        self._force = tuple(rule.pattern for rule in force)
+        self._force = tuple(rule.pattern for rule in force) if force else ()
         self._outside = outside
 
     def find(self, name: str) -> OverrideRule | None:

@@ -31,6 +31,9 @@ DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_PARALLEL: Final = 16
 #: How often is looked whether all workers wait, in seconds.
 _LOOK: Final = 0.004
+#: And at most, while each worker has taken more than this number in the meantime.
+_LONGEST_LOOK: Final = 0.032
+_MANY: Final = 4
 #: A worker that used less of the processor than this part of the time is waiting.
 _BUSY: Final = 0.5
 
@@ -73,6 +76,7 @@ class ProbeRunner:
         self._workers: list[Worker] = []
         self._results: list[tuple[tuple[int, int, int], ProbeResult]] = []
         self._told = 0
+        self._look, self._left = _LOOK, 0
 
     def run(self, found: Found) -> Results:
         """Run these probes. It returns when all are over, or past their timeout.
@@ -86,6 +90,7 @@ class ProbeRunner:
         self.is_stopped = False
         self._told = 0
         self._queue = Queue(found.specs)
+        self._look, self._left = _LOOK, len(self._queue)
         self._results = [((-1, 0, position), _import_error(broken)) for position, broken in enumerate(found.broken)]
         self._tell()
         if self._results and self.failfast:
@@ -140,7 +145,7 @@ class ProbeRunner:
         calls = guard.calls
         outcome = collector.outcome
         if outcome is Outcome.PASSED and not calls:
-            return unit.known.replace(duration=duration)
+            return unit.known.lasting(duration)
         return result_of(unit.known, outcome, collector.message, collector.traceback, duration, calls)
 
     def _note(self, unit: Unit, result: ProbeResult) -> None:
@@ -200,8 +205,13 @@ class ProbeRunner:
 
     def _pause(self) -> float:
         """How long to wait before looking again, in seconds."""
-        if len(self._queue) and len(self._workers) < self.parallel:
-            return _LOOK
+        left = len(self._queue)
+        if left and len(self._workers) < self.parallel:
+            # Whoever takes one after the other waits for nothing, and would wait for this one's looking.
+            is_busy = self._left - left > _MANY * len(self._workers)
+            self._left = left
+            self._look = min(2 * self._look, _LONGEST_LOOK) if is_busy else _LOOK
+            return self._look
         now = time.monotonic()
         ends = [worker.deadline for worker in self._workers if worker.unit is not None]
         return min(0.1, max(0.0005, min(ends, default=now + 0.1) - now))
