@@ -89,7 +89,7 @@ class ProbeResult(NamedTuple):
 
     def lasting(self, duration: float) -> ProbeResult:
         """The same with another duration, as most are made, in a third of the time."""
-        return self._make((*self[:_DURATION], duration, *self[_DURATION + 1 :]))
+        return ProbeResult._make((*self[:_DURATION], duration, *self[_DURATION + 1 :]))
 
     @property
     def is_bad(self) -> bool:
