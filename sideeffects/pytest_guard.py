@@ -57,7 +57,7 @@ class GuardPlugin:
                 hook.listeners.is_accepted = lambda finding: finding.key in accepted.entries
         else:
             self._run = Run(str(self._config.rootpath), self._accepted)
-        hook.listeners.refused = self._watch
+        hook.listeners.refused = lambda _: self._watch()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:

@@ -1,6 +1,7 @@
 """The guard under unittest and Django's runner: from when it listens, what it prints, baselines, swallowed refusals."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -289,8 +290,16 @@ def test_updating_a_baseline_needs_to_know_which(folder: Folder) -> None:
 # -- refusals that are swallowed
 
 SWALLOWING = """
-    from unittest import TestCase
+    import asyncio
+    from django.test import TestCase
     from library import careless
+    from sideeffects.testing import SideEffectsMixin
+    class SetUp(TestCase):
+        @classmethod
+        def setUpTestData(cls): careless()
+        def test_it(self): ...
+    class Mixed(SideEffectsMixin, TestCase):
+        def test_mixed(self): careless()
     class Tests(TestCase):
         def test_swallowed(self): careless()
         def test_swallowed_twice(self):
@@ -303,6 +312,7 @@ SWALLOWING = """
             try: look_up()
             except Exception: pass
         def test_quiet(self): ...
+        async def test_asynchronously(self): await asyncio.to_thread(careless)
         def test_in_a_thread(self):
             import threading
             thread = threading.Thread(target=careless)
@@ -327,6 +337,7 @@ def test_a_refusal_that_the_code_swallows_fails_its_test(
     folder.write("test_1.py", SWALLOWING)
     folder.write("test_2.py", SWALLOWING)
     output = folder.django(*parallel, code=1)
-    assert "FAILED (failures=6)" in output
-    assert output.count("an undeclared outside call was refused, and the test did not notice") == 4
+    assert "FAILED (failures=10, errors=2)" in output
+    assert re.search(r"ERROR: .*test_1\.SetUp", output), "with workers Django names the class's last test"
+    assert output.count("an undeclared outside call was refused, and the test did not notice") == 10
     assert output.count("2 undeclared outside calls were refused, and the test did not notice") == 2

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
 
+from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hook, sites
 
 #: unittest leaves the frames of such modules out of its tracebacks.
 __unittest = True
 
-_ASKED: Final = "_side_effects_is_asked"
+_ASKED: Final = "_side_effects_refusals"
+#: Refusals that one test is asked about.
+_MOST: Final = 1000
 
 
-def ask_running_test() -> None:
-    """Something is about to be refused: have the test that runs, if one does, asked at its end."""
+def ask_running_test(refusal: UndeclaredSideEffect) -> None:
+    """Have the test that runs, or the class that is set up for its tests, asked at its end whether it has noticed."""
     case = sites.running_case()
-    if case is None or getattr(case, _ASKED, False):
+    if case is not None:
+        _ask_at_end(refusal, case, type(case), case.addCleanup)
         return
-    setattr(case, _ASKED, True)
-    hook.refusals.clear()
+    kind = sites.class_around()
+    if kind is not None:
+        _ask_at_end(refusal, kind, kind, kind.addClassCleanup)
+
+
+def _ask_at_end(
+    refusal: UndeclaredSideEffect, owner: Any, kind: type, add_cleanup: Callable[[Callable[[], None]], object]
+) -> None:
+    known: list[UndeclaredSideEffect] | None = vars(owner).get(_ASKED)
+    if known is not None:
+        if len(known) < _MOST:
+            known.append(refusal)
+        return
+    refusals = [refusal]
+    setattr(owner, _ASKED, refusals)
 
     def ask() -> None:
         from sideeffects.testing import _watch  # when something was refused
 
-        delattr(case, _ASKED)
-        complaint = _watch.unnoticed(lambda: _watch.files_of_class(type(case)))
+        delattr(owner, _ASKED)
+        for other in refusals:
+            with contextlib.suppress(ValueError):
+                hook.refusals.remove(other)  # the mixin, which comes after this, need not ask again
+        complaint = _watch.unnoticed(refusals, lambda: _watch.files_of_class(kind))
         if complaint:
-            raise case.failureException(complaint)
+            raise AssertionError(complaint)
 
-    case.addCleanup(ask)
+    add_cleanup(ask)

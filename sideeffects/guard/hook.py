@@ -38,14 +38,14 @@ class Listeners:
         is_accepted: whether a finding is known and accepted (the baseline).
         tell: told of each finding that was counted.
         before_process: told before a process is started.
-        refused: told when a call was refused.
+        refused: told of each refusal, before it is raised.
     """
 
     def __init__(self) -> None:
         self.is_accepted: Callable[[Finding], bool] = _no
         self.tell: Callable[[Finding], object] = _nothing
         self.before_process: Callable[[], object] = _nothing_at_all
-        self.refused: Callable[[], object] = _nothing_at_all
+        self.refused: Callable[[UndeclaredSideEffect], object] = _nothing
 
 
 def _no(_: Finding) -> bool:
@@ -120,7 +120,7 @@ def _in_doubt(event: str, frame: FrameType) -> UndeclaredSideEffect | None:
     caller = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     advice = "The guard could not judge it; why is in the log `sideeffects`, as an error."
     refusal = UndeclaredSideEffect("something", caller, event, advice)
-    listeners.refused()
+    listeners.refused(refusal)
     refusals.append(refusal)
     return refusal
 
@@ -229,7 +229,7 @@ def _found(
             return None
     refusal = UndeclaredSideEffect(found.what, found.caller, found.called, _advice(found))
     if block is None or not block.is_shown:
-        listeners.refused()  # first: who begins to watch begins with none
+        listeners.refused(refusal)  # first: who begins to watch begins with none
         refusals.append(refusal)
     return refusal
 

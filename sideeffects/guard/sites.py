@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
@@ -182,11 +183,23 @@ def running_test() -> str:
 
 def running_case() -> Any:
     """The test case of unittest that stands on the stack of this thread or of the main one; `None` without any."""
+    return _on_stacks("unittest.case", {"run": "self"})
+
+
+def class_around() -> Any:
+    """The test class that unittest sets up or tears down; `None` without any."""
+    return _on_stacks(
+        "unittest.suite", {"_handleClassSetUp": "currentClass", "_tearDownPreviousClass": "previousClass"}
+    )
+
+
+def _on_stacks(module: str, names: Mapping[str, str]) -> Any:
+    """What a variable holds in the innermost frame of one of a module's functions: functions to variables."""
     frames: dict[int, FrameType] = sys._current_frames()  # noqa: SLF001 - documented in spite of its name
     for thread in (threading.get_ident(), threading.main_thread().ident):
         at = frames.get(thread or 0)
         while at is not None:
-            if at.f_code.co_name == "run" and at.f_globals.get("__name__") == "unittest.case":
-                return at.f_locals.get("self")
+            if at.f_code.co_name in names and at.f_globals.get("__name__") == module:
+                return at.f_locals.get(names[at.f_code.co_name])
             at = at.f_back
     return None

@@ -16,7 +16,7 @@ from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
-from sideeffects.errors import SideEffectBlocked
+from sideeffects.errors import SideEffectBlocked, UndeclaredSideEffect
 from sideeffects.guard import hook
 from sideeffects.guard.blocks import enter_guard
 from sideeffects.testing._levels import Level
@@ -122,7 +122,9 @@ class Watch:
         if self.is_quiet():
             return ""
         calls = self.read()[0]
-        return "\n\n".join(filter(None, (swallowed(calls, files), pending(calls), unnoticed(files))))
+        refusals = list(hook.refusals)
+        hook.refusals.clear()
+        return "\n\n".join(filter(None, (swallowed(calls, files), pending(calls), unnoticed(refusals, files))))
 
 
 def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> str:
@@ -152,12 +154,10 @@ def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> st
     return "\n".join(lines)
 
 
-def unnoticed(files: Callable[[], Collection[str]]) -> str:
-    """What the guard has refused without the test's noticing it, in words. Each is complained about once."""
-    if not hook.refusals:
+def unnoticed(refusals: Sequence[UndeclaredSideEffect], files: Callable[[], Collection[str]]) -> str:
+    """What the guard has refused without the test's noticing it, in words."""
+    if not refusals:
         return ""
-    refusals = list(hook.refusals)
-    hook.refusals.clear()
     own = files()
     unseen = [refusal for refusal in refusals if not _passed(refusal, own)]
     if not unseen:
