@@ -110,6 +110,14 @@ def irrevocable(sql: str) -> str:
     return ""
 
 
+_STAYS: Final = re.compile(r"\bpg_(?:try_)?advisory_lock|\bprepare\b", re.IGNORECASE)
+
+
+def stays_with_session(sql: str) -> bool:
+    """Whether it may leave something with PostgreSQL's session: advisory locks, and prepared statements."""
+    return _STAYS.search(sql) is not None
+
+
 _TARGET: Final = re.compile(
     r"""\s*(insert|replace|update|delete|truncate)\b(?:\s+or\s+\w+)?(?:\s+(?:into|from|table|only))*\s+
     ((?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|\w+)(?:\.(?:"(?:[^"]|"")+"|`[^`]+`|\w+))?)""",

@@ -29,7 +29,8 @@ PROBES = """
             with connections["other"].cursor() as cursor:
                 cursor.execute(
                     "SELECT 1000 * extract(epoch FROM current_setting('statement_timeout')::interval)::float,"
-                    " current_setting('transaction_isolation'), pg_backend_pid()"
+                    " current_setting('transaction_isolation'),"
+                    " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), pg_backend_pid()"
                 )
                 effects.note("seen", json.dumps([self._testMethodName, *cursor.fetchone()]))
 
@@ -75,9 +76,19 @@ PROBES = """
             self.left_open.append(block)
 
 
-    class F_Long(Seeing):
+    class F_Locking(Seeing):
         def test_h(self):
-            pass
+            self.run_sql("SELECT pg_advisory_lock(4711)")
+
+
+    class G_Long(Seeing):
+        def test_i(self):
+            self.run_sql("PREPARE one AS SELECT 1")
+
+
+    class H_Long(Seeing):
+        def test_j(self):
+            self.run_sql("PREPARE one AS SELECT pg_advisory_xact_lock(1)")
 """
 POOLING = """
     from django.db.backends.postgresql import base
@@ -99,7 +110,7 @@ class Seen:
         project.write("pooling/base.py", POOLING)
         self.report = project.probe("--parallel", "1", code=1)
         self._seen = [json.loads(line) for line in (root / "seen").read_text().splitlines()]
-        assert [name for name, *_ in self._seen] == [f"test_{letter}" for letter in "abcdefgh"]
+        assert [name for name, *_ in self._seen] == [f"test_{letter}" for letter in "abcdefghij"]
 
     @property
     def limits(self) -> str:
@@ -111,7 +122,12 @@ class Seen:
 
     @property
     def isolations(self) -> set[str]:
-        return {isolation for _, _, isolation, _ in self._seen}
+        return {isolation for _, _, isolation, *_ in self._seen}
+
+    @property
+    def locks(self) -> int:
+        """How many advisory locks others held at the start of a probe."""
+        return sum(locks for *_, locks, _ in self._seen)
 
     @property
     def sessions(self) -> list[int]:
@@ -135,10 +151,11 @@ def told(made: Pooler) -> list[str]:
 def test_the_server_ends_what_takes_longer_than_the_probe_may(tmp_path: Path, direct: Pooler) -> None:
     """A session of the probes' own is told only when that changes; what a probe sets is undone with it."""
     seen = Seen(tmp_path, direct.described)
-    assert seen.limits == "long long long short long long long long"
-    # One in which a probe has committed, or has left a block of the driver's open, is used no more.
-    assert seen.sessions == [0, 0, 0, 0, 0, 0, 1, 2]
-    assert told(direct) == ["SET statement_timeout"] * 5
+    assert seen.limits == "long long long short long long long long long long"
+    # A session is used no more when a probe has committed in it, or has left something with it: a block of the driver's
+    # that is open, a lock, a prepared statement.
+    assert seen.sessions == [0, 0, 0, 0, 0, 0, 1, 2, 3, 4]
+    assert told(direct) == ["SET statement_timeout"] * 7
     assert [probe["id"] for probe in seen.report["probes"] if "end it past Django" in probe["message"]] == [
         "shop.probes.D_Ending.test_f"
     ]
@@ -156,8 +173,9 @@ def test_a_session_that_others_use_is_told_for_a_transaction_only(
         if kind == "package":
             described["ENGINE"] = "pooling"
         seen = Seen(tmp_path, described)
-        assert seen.limits == "long long long short long long long long"
-        assert told(made) == ["SET LOCAL statement_timeout"] * 8
+        assert seen.limits == "long long long short long long long long long long"
+        assert seen.locks == 0
+        assert told(made) == ["SET LOCAL statement_timeout"] * 10
 
 
 def test_a_stricter_limit_and_an_isolation_of_the_settings_hold(tmp_path: Path, direct: Pooler) -> None:
@@ -165,7 +183,7 @@ def test_a_stricter_limit_and_an_isolation_of_the_settings_hold(tmp_path: Path, 
     described = direct.described
     described["OPTIONS"] |= {"options": "-c statement_timeout=5s", "isolation_level": 4}
     seen = Seen(tmp_path, described)
-    assert seen.limits == "5000 5000 5000 short 5000 5000 5000 5000"
+    assert seen.limits == "5000 5000 5000 short 5000 5000 5000 5000 5000 5000"
     assert seen.isolations == {"serializable"}
 
 

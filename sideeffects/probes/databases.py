@@ -130,12 +130,12 @@ class HeldDatabase:
         elif self.is_over or driver is None or driver.raw is not connection.connection:
             self.discard()
         else:
-            is_spoilt = not driver.is_in_transaction()
-            if is_spoilt and not self.attempts:
+            is_over = not driver.is_in_transaction()
+            if is_over and not self.attempts:
                 self.attempts.append(f"end it past Django, on the database {self._alias!r}")
             try:
                 driver.end(connection)
-                if is_spoilt and not self._is_borrowed:
+                if (is_over or driver.is_spoilt) and not self._is_borrowed:
                     driver.raw.close()  # what it has set for the session would stay, also for others of a pool
                     self.discard()
                 elif self._is_pooled:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
-from sideeffects.statements import ends_transaction, irrevocable, text_of, writes
+from sideeffects.statements import ends_transaction, irrevocable, stays_with_session, text_of, writes
 
 
 class Terms:
@@ -61,6 +61,8 @@ class Driver:
 
     #: Whether all statements are looked at, those past Django as well.
     sees_all = False
+    #: Whether a rollback leaves something with the session, which then must end with the probe.
+    is_spoilt = False
     #: The methods that a probe may not call.
     refused: tuple[str, ...] = ("commit",)
 
@@ -157,9 +159,12 @@ class Looking(Driver):
                 self.refuse(text.strip())
             if name == "executescript":
                 self.refuse("executescript(), which commits first")
-            why = irrevocable(text) if self.is_told_by_server else ""
-            if why:
-                raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
+            if self.is_told_by_server:
+                why = irrevocable(text)
+                if why:
+                    raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
+                if stays_with_session(text):
+                    self.is_spoilt = True
             if watch.is_read_only and not self.is_told_by_server and writes(text):
                 raise WriteRefused(f"this probe is read-only, and would have written to the database: {text[:200]}")
 

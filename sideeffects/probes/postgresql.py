@@ -114,6 +114,8 @@ class Psycopg(Looking):
         is_plain = not self._has_blocks and raw.prepare_threshold is None and not pgconn.pipeline_status
         if not is_plain or pgconn.exec_(b"ROLLBACK").status not in _FINE:
             type(raw).rollback(raw)
+        if self.is_spoilt:  # the server takes a moment to notice that a session has ended
+            pgconn.exec_(b"SELECT pg_catalog.pg_advisory_unlock_all()")
 
     def is_in_transaction(self) -> bool:
         """One in which a statement has failed is a transaction, and that of a lost connection is unknown."""
