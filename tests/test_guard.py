@@ -82,6 +82,8 @@ OUTSIDE = {
     "os.system": lambda: os.system("true"),
     "os.popen": lambda: os.popen("true").close(),
     "os.posix_spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+    "_winapi.CreateProcess": lambda: sys.audit("_winapi.CreateProcess", "cmd.exe", "cmd.exe /c dir", None),
+    "sys.remote_exec": lambda: sys.audit("sys.remote_exec", 1, "/nowhere/script.py"),
     "os.execv": lambda: os.execv("/bin/true", ["true"]),
     "a browser": lambda: webbrowser.GenericBrowser("true").open(f"http://{NAME}/"),
 }

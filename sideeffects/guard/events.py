@@ -130,6 +130,11 @@ def _start_file(args: tuple[Any, ...]) -> Reach | None:
     return Reach(PROCESS, programs.text_of(args[0]))
 
 
+def _other_process(args: tuple[Any, ...]) -> Reach | None:
+    """Code that is put into another Python."""
+    return Reach(PROCESS, f"process {args[0]}", detail=programs.text_of(args[1]))
+
+
 def _browser(args: tuple[Any, ...]) -> Reach | None:
     return Reach(PROCESS, "webbrowser", detail=programs.text_of(args[0]))
 
@@ -160,8 +165,14 @@ READERS: Final[dict[str, Reader]] = {
     "os.startfile": _start_file,
     "os.startfile/2": _start_file,
     "pty.spawn": _pty,
+    "_winapi.CreateProcess": _popen,
+    "sys.remote_exec": _other_process,
     "webbrowser.open": _browser,
 }
 
 #: Events before which a process starts.
-STARTS: Final = frozenset(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn"))
+STARTS: Final = frozenset(
+    ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn", "_winapi.CreateProcess")
+)
+#: What `subprocess` itself calls: it has been judged as `subprocess.Popen`.
+BELOW_SUBPROCESS: Final = frozenset(("os.posix_spawn", "_winapi.CreateProcess"))

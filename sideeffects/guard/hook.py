@@ -23,7 +23,7 @@ from sideeffects._state import state
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hosts, levels, programs, sites
 from sideeffects.guard.book import Finding, books
-from sideeffects.guard.events import NETWORK, READERS, STARTS, Reach, Reader
+from sideeffects.guard.events import BELOW_SUBPROCESS, NETWORK, READERS, STARTS, Reach, Reader
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -141,8 +141,8 @@ def _judge(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) 
 def _is_allowed(reach: Reach, entries: list[levels.Entry], frame: FrameType, event: str) -> bool:
     rules = levels.rules()
     if reach.kind != NETWORK:
-        if event == "os.posix_spawn" and frame.f_globals.get("__name__") == "subprocess":
-            return True  # it has been judged as `subprocess.Popen`
+        if event in BELOW_SUBPROCESS and frame.f_globals.get("__name__") == "subprocess":
+            return True
         if event != "webbrowser.open" and _is_of_browser(frame):
             return True  # so has this
         patterns = [*rules.processes, *(pattern for entry in entries for pattern in entry.processes)]
