@@ -1,5 +1,6 @@
 """The page for people, in a real browser: what it shows, to whom, and how it is operated."""
 
+import datetime
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
+from sideeffects.probes import Outcome, ProbeResult, Results
+from sideeffects.probes.reports import FORMATS
 from tests.browser import chromium
 from tests.probe_project import ProbeProject
 from tests.web_servers import Server, served
@@ -256,3 +259,36 @@ def test_the_public_page_has_outcomes_only(site: Site) -> None:
         for secret in ("lacks", "Monday", "Traceback", "shop.send", "timeout"):
             assert secret not in text
         assert not Axe().run(page).response["violations"]
+
+
+FILTERING = """
+    () => {
+        const search = document.getElementById("search");
+        const took = (text) => {
+            const started = performance.now();
+            search.value = text;
+            search.dispatchEvent(new Event("input", { bubbles: true }));
+            document.body.getBoundingClientRect();
+            return performance.now() - started;
+        };
+        return [took("test_7"), took("")];
+    }
+"""
+
+
+def test_thousands_of_probes_are_filtered_as_fast_as_they_are_shown(site: Site) -> None:
+    """Typing a letter into the search does not stop the browser for seconds."""
+    module, case = "shop.probes", "Case"
+    probes = tuple(
+        ProbeResult(f"{module}.{case}.test_{number}", "shop", module, case, f"test_{number}", Outcome.PASSED)
+        for number in range(2000)
+    )
+    results = Results(probes, datetime.datetime.now(datetime.UTC), 1.0)
+    page = site.browser.new_page()
+    try:
+        page.set_content(FORMATS["html"].render(results))
+        filtering, showing = page.evaluate(FILTERING)
+        expect(page.get_by_role("status")).to_have_text("2000 of 2000 shown")
+    finally:
+        page.close()
+    assert filtering < 3 * showing
