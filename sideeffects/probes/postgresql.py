@@ -22,6 +22,8 @@ _WHOSE: Final = (
 #: a quarter longer will do, and is set a tenth longer: a probe that connects first has less time left than the next.
 _LONGER: Final = 1.1
 _LONGEST: Final = 1.25
+#: Milliseconds, eleven days: the server counts up to twice as many, and a timeout may be infinite.
+_MOST: Final = 1_000_000_000
 
 
 class Psycopg(Looking):
@@ -77,7 +79,7 @@ class Psycopg(Looking):
         A session of one's own is told once, and again when a probe may take less or longer: told in each transaction,
         it costs an eighth of the transaction. Behind a pooler the session's next transaction may be somebody else's.
         """
-        left = max(1, int((deadline - time.monotonic()) * 1000) + 1)
+        left = max(1, int(min(_MOST, (deadline - time.monotonic()) * 1000)) + 1)
         if self._given is None:
             self._given, self._is_own = self._ask()
         if self._told and (self._told == self._given <= left or left <= self._told <= _LONGEST * left):
