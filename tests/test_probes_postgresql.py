@@ -244,3 +244,59 @@ def test_behind_the_view(tmp_path: Path, postgres: dict[str, Any], kind: str) ->
         assert (project.attempted["a run"], dict(project.executed)) == (1, {})
         assert "its timeout of 0.4 s" in server.ask("probe/?label=shop.Hangs", **bearer).text
         assert server.ask("rows/").text == "0"
+
+
+IN_A_TEST = """
+    from django.db import connection
+    from django.test import TestCase
+
+    from shop.models import Row
+    from sideeffects.probes import ProbeRunner, SmokeTest
+    from sideeffects.probes.case import specs_of
+    from sideeffects.probes.specs import Found
+
+
+    def probes():
+        class Reading(SmokeTest):
+            read_only = True
+
+            def test_1_reads(self):
+                self.assertEqual(Row.objects.count(), 1)
+
+            def test_2_writes(self):
+                Row.objects.create(name="written")
+
+            def test_3_wants_to_write(self):
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION READ WRITE")
+
+        class Writing(SmokeTest):
+            def test_4_writes(self):
+                Row.objects.create(name="written")
+                self.assertEqual(Row.objects.count(), 2)
+
+        return Found((*specs_of(Reading, "", ""), *specs_of(Writing, "", "")))
+
+
+    class InATest(TestCase):
+        def test_it(self):
+            Row.objects.create(name="before")
+            results = ProbeRunner().run(probes())
+            self.assertEqual(
+                [probe.outcome for probe in results.probes], ["passed", "errored", "errored", "passed"], results.probes
+            )
+            self.assertIn("read-only transaction", results.probes[1].message)
+            Row.objects.create(name="after")
+            self.assertEqual(Row.objects.count(), 2)
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW statement_timeout")
+                self.assertEqual(cursor.fetchone(), ("0",))
+"""
+
+
+def test_inside_a_test_case(tmp_path: Path, postgres: dict[str, Any]) -> None:
+    """Read-only probes are so in a savepoint as well, and the test's own connection is left as it was."""
+    project = ProbeProject(tmp_path)
+    project.write("shop/tests.py", IN_A_TEST)
+    more = json.dumps({"DATABASES": {"default": postgres}})
+    assert "Ran 1 test" in project.manage("test", "shop", MORE_SETTINGS=more).stderr

@@ -325,6 +325,9 @@ class HeldSavepoint(HeldDatabase):
         connection.run_on_commit = []
         with self._unhooked():
             self._savepoint = connection.savepoint()
+            if terms.read_only and connection.vendor == "postgresql":  # until the savepoint is gone back to
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION READ ONLY")
         connection.savepoint_ids.append(self._savepoint)
         self._driver = self._known = driver_of(connection, self)
         self._driver.hold()
