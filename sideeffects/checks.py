@@ -8,7 +8,7 @@ from typing import Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
-from sideeffects import _registry, conf, discovery
+from sideeffects import _registry, conf, discovery, probe_apps
 from sideeffects._policy import Rules, legacy_names
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
@@ -18,7 +18,7 @@ TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E014: the values of the settings. E020 to E026: what they name. W003: Sentry.
+    """E001 to E014: the values of the settings. E020 to E026: what they name. W003: Sentry. W004: probes.
 
     Modules are looked for only when a name is not known without.
     """
@@ -36,6 +36,7 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     messages += [_error(problem) for problem in unusable_engine(rules)]
     messages += ledger_messages(rules)
     messages += unusable_sentry(rules)
+    messages += unknown_skipped_apps()
     messages += [_error(Problem("E024", str(failure))) for failure in discovery.find_declared()]
     if any(unknown_names(rules)):
         failures = discovery.discover()
@@ -108,6 +109,12 @@ def unusable_sentry(rules: Rules) -> Iterator[CheckMessage]:
             hint="Errors in run lists are swallowed all the same; they are in the log and in the list's `errors`.",
             id=f"{TAG}.W003",
         )
+
+
+def unknown_skipped_apps() -> Iterator[CheckMessage]:
+    """W004: an app that is to be skipped is not there, and the one that was meant is not skipped."""
+    for said in probe_apps.unknown_skipped_apps():
+        yield CheckWarning(said, hint="It takes labels and dotted names of apps.", id=f"{TAG}.W004")
 
 
 def unknown_names(rules: Rules) -> Iterator[Problem]:

@@ -127,6 +127,21 @@ def test_right_settings_are_not_complained_about(settings: object) -> None:
         assert check_settings() == []
 
 
+@override_settings(INSTALLED_APPS=["django.contrib.humanize"])
+def test_an_app_to_be_skipped_that_is_not_there_is_a_warning() -> None:
+    """Its probes run all the same. Labels, dotted names and paths of configurations mean an app."""
+    known = ["humanize", "django.contrib.humanize", "django.contrib.humanize.apps.HumanizeConfig"]
+    with override_settings(SMOKETEST_SKIP_APPS=[*known, "humanise", 7]):
+        typo, number = check_settings()
+    assert [typo.id, number.id] == ["sideeffects.W004"] * 2
+    assert not typo.is_serious()
+    assert typo.msg == "SMOKETEST_SKIP_APPS: no installed app is called 'humanise'; did you mean 'humanize'?"
+    assert number.msg == "SMOKETEST_SKIP_APPS: no installed app is called 7"
+    for value in ("nope", 7):
+        with override_settings(SMOKETEST_SKIP_APPS=value):
+            assert [message.id for message in check_settings()] == ["sideeffects.W004"]
+
+
 # -- in a project
 
 

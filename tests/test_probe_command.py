@@ -75,10 +75,24 @@ def test_a_label_that_means_nothing_runs_nothing(project: ProbeProject) -> None:
 
 
 def test_a_selection_without_probes_does_not_pass(project: ProbeProject) -> None:
-    """An app that has none, and tags that leave none: nothing is run, and exit code 2."""
-    for chosen in (["auth"], ["--tag", "pages", "--exclude-tag", "pages"], ["shop.Pages", "--tag", "checkout"]):
+    """An app that has none, and tags and skipped apps that leave none: nothing is run, and exit code 2."""
+    for chosen in (
+        ["auth"],
+        ["--skip", "shop"],
+        ["--tag", "pages", "--exclude-tag", "pages"],
+        ["shop.Pages", "--tag", "checkout"],
+    ):
         done = project.manage("probe", *chosen, code=2)
         assert (done.stdout, "no probe is selected" in done.stderr) == ("", True)
+
+
+def test_a_project_without_probes_passes(tmp_path: Path) -> None:
+    """Also when an app is skipped that has none: that leaves out nothing."""
+    project = ProbeProject(tmp_path)
+    for chosen in ([], ["--skip", "shop"]):
+        done = project.manage("probe", *chosen, code=0)
+        assert done.stdout.startswith("PASS\n")
+        assert "No probes were found" in done.stderr
 
 
 NOISY = """

@@ -49,6 +49,17 @@ MIXED = Results(
     ("A note.",),
     is_whole=False,
 )
+REFUSING = Results(
+    (
+        probe(
+            "shop.probes.Pay.test_refuses",
+            Outcome.PASSED,
+            effects=(HELD, effect("billing.refund(cents=100)", Mode.RAISE)),
+        ),
+    ),
+    STARTED,
+    0.0301,
+)
 GOOD = Results((probe("shop.probes.Pay.test_passes", Outcome.PASSED),), STARTED, 0.0301)
 NONE = Results((), STARTED, 0.0)
 
@@ -110,11 +121,29 @@ def test_json_has_the_keys_of_django_smoketest_and_ours_beside_them() -> None:
         "held_back": [
             {"name": "billing.charge", "arguments": {"cents": 100}, "reason": "a probe", "caller": "shop/probes.py:7"}
         ],
+        "refused": [],
         "executed": [
             {"name": "audit.note", "arguments": {"cents": 100}, "reason": "a probe", "caller": "shop/probes.py:7"}
         ],
     }
     assert data["probes"][1]["traceback"] == TRACE
+
+
+def test_what_was_refused_is_not_said_to_be_held_back() -> None:
+    """In no format: it would not have been sent."""
+    assert shown("text", REFUSING).endswith(
+        "shop.probes.Pay.test_refuses would have sent: billing.charge(cents=100)\n"
+        "shop.probes.Pay.test_refuses was refused: billing.refund(cents=100)\n"
+    )
+    (one,) = json.loads(shown("json", REFUSING))["probes"]
+    names = {key: [effect["name"] for effect in one[key]] for key in ("held_back", "refused", "executed")}
+    assert names == {"held_back": ["billing.charge"], "refused": ["billing.refund"], "executed": []}
+    page = " ".join(_Page(shown("html", REFUSING)).text.split())
+    assert "effect held back1" in page
+    assert "Held back: would have sent billing.charge(cents=100) Refused billing.refund(cents=100)" in page
+    families = {family.name: family for family in text_string_to_metric_families(shown("openmetrics", REFUSING))}
+    (sample,) = families["sideeffects_probe_held_back_effects"].samples
+    assert sample.value == 1
 
 
 @pytest.mark.parametrize("results", [MIXED, GOOD, NONE, MIXED.without_details()])

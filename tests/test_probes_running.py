@@ -1,5 +1,6 @@
 """Running probes: what they may let out in production and in test runs, how long they take, how they end."""
 
+import contextlib
 import json
 import os
 import pty
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 
-from sideeffects import capture, force_run, side_effect
+from sideeffects import SideEffectBlocked, capture, forbid, force_run, side_effect
 from sideeffects._state import state
-from sideeffects.probes import Outcome, ProbeRunner, ProbesRefused, Results, SmokeTest
+from sideeffects.probes import CommitRefused, Outcome, ProbeRunner, ProbesRefused, Results, SmokeTest
 from sideeffects.probes.case import specs_of
 from sideeffects.probes.specs import Found
 from sideeffects.testing import isolated_registry
@@ -149,6 +151,52 @@ def test_wrong_attributes_are_errors_of_their_probes(attributes: dict[str, Any],
     assert [probe.outcome for probe in results.probes] == [Outcome.ERRORED, Outcome.PASSED]
     assert said in results.probes[0].message
     assert ran == ["right"]
+
+
+def test_a_probe_that_cannot_begin_says_nothing_of_the_one_before() -> None:
+    """Neither what that one would have sent, nor that it tried to commit."""
+    with isolated_registry():
+        send = side_effect(name="sms.send")(print)
+
+        class Before(SmokeTest):
+            def test_it(self) -> None:
+                send("x")
+                with contextlib.suppress(CommitRefused):
+                    transaction.commit()
+
+        class Unknown(SmokeTest):
+            force_run = ("nope.x",)
+
+            def test_it(self) -> None:
+                raise AssertionError
+
+        found = Found((*specs_of(Before, "", ""), *specs_of(Unknown, "", "")))
+        before, unknown = ProbeRunner(parallel=1).run(found).probes
+    assert [effect.name for effect in before.held_back] == ["sms.send"]
+    assert "can neither commit nor end" in before.message
+    assert (unknown.outcome, unknown.effects) == (Outcome.ERRORED, ())
+    assert "nope.x" in unknown.message
+    assert "commit" not in unknown.message
+
+
+@pytest.mark.usefixtures("production")
+def test_a_call_that_is_refused_would_not_have_been_sent() -> None:
+    """`forbid(...)` inside a probe refuses it; what the probe calls outside of the block is held back."""
+    with isolated_registry():
+        send = side_effect(name="sms.send")([].append)
+
+        class Refuses(SmokeTest):
+            def test_it(self) -> None:
+                with forbid(send), pytest.raises(SideEffectBlocked):
+                    send("refused")
+                send("held back")
+
+        results = run(Refuses)
+    (probe,) = results.probes
+    assert probe.outcome is Outcome.PASSED
+    assert [effect.arguments for effect in probe.refused] == [{"object": "refused"}]
+    assert [effect.arguments for effect in probe.held_back] == [{"object": "held back"}]
+    assert not probe.executed
 
 
 def test_failfast_begins_nothing_more() -> None:

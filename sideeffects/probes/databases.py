@@ -105,7 +105,6 @@ class HeldDatabase:
         self.hold()
         self._terms = terms
         self.is_read_only = terms.read_only
-        self.attempts = []
         self._driver = None
         if connection.errors_occurred and connection.connection is not None:
             self.discard()

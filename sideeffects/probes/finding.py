@@ -9,21 +9,17 @@ import pkgutil
 import sys
 import unittest
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
-from django.apps import AppConfig, apps
-from django.conf import settings
+from django.apps import AppConfig
 
 from sideeffects import discovery
+from sideeffects.probe_apps import installed, modules_of, names_of, skipped_apps
 from sideeffects.probes.case import SmokeTest, specs_of
 from sideeffects.probes.protection import writing_refused
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.specs import Broken, Found, Spec, traits_of
-
-MODULES: Final = ("smoke", "probes")
-_OURSELVES: Final = "sideeffects"
 
 
 def find(skip: Iterable[str] = ()) -> Found:
@@ -40,7 +36,7 @@ def find(skip: Iterable[str] = ()) -> Found:
     cases: dict[type[unittest.TestCase], tuple[AppConfig, list[Spec] | None]] = {}
     with discovery.recording(), writing_refused():
         for app in installed():
-            if not left_out & {app.label, app.name, _class_path(app)}:
+            if left_out.isdisjoint(names_of(app)):
                 for module in _modules(app, broken):
                     for case, specs in _cases(module, app, broken):
                         # Where it is defined counts more than where it was found first.
@@ -58,36 +54,12 @@ def find(skip: Iterable[str] = ()) -> Found:
     return Found(tuple(found), tuple(broken))
 
 
-def skipped_apps() -> tuple[str, ...]:
-    """What `SMOKETEST_SKIP_APPS` names."""
-    value: Any = getattr(settings, "SMOKETEST_SKIP_APPS", None) or ()
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def installed() -> list[AppConfig]:
-    """The installed apps, without this one, as `INSTALLED_APPS` has them now."""
-    listed = list(settings.INSTALLED_APPS)
-    every = [app for app in apps.get_app_configs() if app.name != _OURSELVES]
-    if all(app.name in listed or _class_path(app) in listed for app in every):
-        return every
-    names = {AppConfig.create(entry).name for entry in listed}
-    return [app for app in every if app.name in names]
-
-
-def _class_path(app: AppConfig) -> str:
-    return f"{type(app).__module__}.{type(app).__qualname__}"
-
-
 # -- modules
 
 
 def _modules(app: AppConfig, broken: list[Broken]) -> Iterator[ModuleType]:
-    if not hasattr(app.module, "__path__"):
-        return
-    for name in MODULES:
-        full = f"{app.name}.{name}"
-        if find_spec(full) is not None:
-            yield from _with_submodules(full, app, broken)
+    for name in modules_of(app):
+        yield from _with_submodules(name, app, broken)
 
 
 def _with_submodules(name: str, app: AppConfig, broken: list[Broken]) -> Iterator[ModuleType]:

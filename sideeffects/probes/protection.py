@@ -102,11 +102,14 @@ class Guard:
         Raises:
             UnknownSideEffect: one of the forced names means no declared effect.
         """
+        # Before anything here can raise: what is left of the probe before would be said of this one.
+        self._ledger = Ledger()
+        for database in self._databases:
+            database.attempts = []
         for rule in force:
             check_known(rule.pattern)
         install()
         self._find_databases()
-        self._ledger = Ledger()
         try:
             outside: tuple[Entry, ...] | None = None
             if force and state.in_test_run(state.rules_source()):

@@ -27,11 +27,12 @@ class Effect(Frozen):
     Attributes:
         name: the effect's name.
         arguments: JSON-safe and redacted.
-        mode: what was decided: `RECORD` where it was held back, `EXECUTE` where the probe forced it.
+        mode: what was decided: `RECORD` where it was held back, `EXECUTE` where the probe forced it, `RAISE` where the
+            call was refused.
         reason: why.
         caller: `file:line`.
         text: the call in one line, redacted.
-        is_held_back: whether nothing happened: it was not forced, or waits for a commit.
+        is_held_back: whether it would have happened outside of a probe: it was not forced, or waits for a commit.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Effect(Frozen):
         text = f"{call.name}({shown})"
         waits = call.mode is Mode.EXECUTE and call.effect.on_commit is not False and call.outcome is None
         reason = "it waits for a commit, and a probe makes none" if waits else call.reason
-        is_held_back = waits or call.mode is not Mode.EXECUTE
+        is_held_back = waits or call.mode is Mode.RECORD
         return cls(call.name, data["arguments"], call.mode, reason, call.caller, text, is_held_back)
 
 
@@ -103,13 +104,18 @@ class ProbeResult(NamedTuple):
 
     @property
     def held_back(self) -> tuple[Effect, ...]:
-        """The effects that were not executed."""
+        """The effects that were not executed, and would have been outside of a probe."""
         return tuple(effect for effect in self.effects if effect.is_held_back)
 
     @property
     def executed(self) -> tuple[Effect, ...]:
         """The effects that the probe forced."""
-        return tuple(effect for effect in self.effects if not effect.is_held_back)
+        return tuple(effect for effect in self.effects if effect.mode is Mode.EXECUTE and not effect.is_held_back)
+
+    @property
+    def refused(self) -> tuple[Effect, ...]:
+        """The effects that raised instead of being executed, as inside `forbid(...)`."""
+        return tuple(effect for effect in self.effects if effect.mode is Mode.RAISE)
 
 
 _DURATION: Final = ProbeResult._fields.index("duration")

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
 from sideeffects.errors import SideEffectError
+from sideeffects.probe_apps import installed, modules_of
 from sideeffects.probes import reports
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.results import Outcome, ProbeResult, Results
@@ -36,7 +37,7 @@ examples:
 exit codes:
   0    all passed
   1    a probe failed or errored
-  2    nothing was run: labels or tags mean nothing, or leave no probe, or the settings are invalid
+  2    nothing was run: labels, tags or apps mean nothing, or leave no probe, or the settings are invalid
   130  stopped by Ctrl-C before all had run, and nothing failed until then
 """
 _FORMATS: Final = ("text", "json", "junit", "openmetrics")
@@ -103,7 +104,7 @@ class Command(BaseCommand):
     def _run(self, labels: list[str], verbosity: int, options: Mapping[str, Any]) -> Results | None:
         try:
             found = select(labels, options["tag"], options["exclude_tag"], options["skip"])
-            if (labels or options["tag"] or options["exclude_tag"]) and not (found.specs or found.broken):
+            if not (found.specs or found.broken) and _is_chosen(labels, options):
                 raise ProbesRefused("no probe is selected")  # and nothing is no reason to say PASS
             if options["list"]:
                 self._list(found)
@@ -206,6 +207,12 @@ def _stopping(runner: ProbeRunner, stderr: Any) -> Generator[None]:
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+
+
+def _is_chosen(labels: Sequence[str], options: Mapping[str, Any]) -> bool:
+    """Whether something else than all probes was asked for; leaving out an app that has none is asking for all."""
+    skipped = (app for app in installed() if not {app.label, app.name}.isdisjoint(options["skip"]))
+    return bool(labels or options["tag"] or options["exclude_tag"] or any(modules_of(app) for app in skipped))
 
 
 def _try_to_write(file: str) -> None:

@@ -154,6 +154,8 @@ def _more(probe: ProbeResult) -> Iterator[str]:
         yield f'<ul class="tags" role="list" aria-label="Tags">{tags}</ul>\n'
     if probe.held_back:
         yield from _effects("held", "Held back: would have sent", probe.held_back)
+    if probe.refused:
+        yield from _effects("refused", "Refused", probe.refused)
     if probe.executed:
         yield from _effects("ran", "Executed, since the probe forces it", probe.executed)
     if probe.traceback:

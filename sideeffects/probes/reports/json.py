@@ -43,6 +43,7 @@ def _probe(probe: ProbeResult) -> dict[str, Any]:
         "seconds": probe.duration,
         "tags": list(probe.tags),
         "held_back": [_effect(effect) for effect in probe.held_back],
+        "refused": [_effect(effect) for effect in probe.refused],
         "executed": [_effect(effect) for effect in probe.executed],
     }
 
