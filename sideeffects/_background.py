@@ -8,7 +8,6 @@ import importlib
 import itertools
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,6 +16,7 @@ from types import CodeType, MappingProxyType, MethodType
 from typing import Any, Final
 
 from sideeffects import _identity
+from sideeffects._callers import caller
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome, serials
 from sideeffects._declared import Declared
 from sideeffects._handles import Handle
@@ -47,8 +47,7 @@ def enqueue(
         AsyncNotAllowed: the effect was not declared with `async_ok=True`.
     """
     __tracebackhide__ = True
-    frame = sys._getframe(2)  # noqa: SLF001 - as in `perform`
-    return enqueue_from(declared, wrapped, instance, args, kwargs, frame.f_code, frame.f_lasti)
+    return enqueue_from(declared, wrapped, instance, args, kwargs, *caller(2))
 
 
 def enqueue_from(
@@ -67,6 +66,8 @@ def enqueue_from(
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
     call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True, run_id)
+    if call is None:
+        declared.bind(instance, args, kwargs)  # who enqueues a wrong call is told, in production too
     return hand_over(declared, wrapped, call, mode, stub, args, kwargs, run_id)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import inspect
 import sys
@@ -44,12 +43,18 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
     unknown = options.keys() - _decorator.OPTIONS
     if unknown:
         raise TypeError(f"declare() has no option {min(unknown)!r}")
-    apply = functools.partial(_apply, target=target, path=path, name=name, options=options)
+    is_refused = False
+
+    def apply(found: ModuleType) -> None:
+        if not is_refused:
+            _apply(found, target=target, path=path, name=name, options=options)
+
     _waiting[target] = apply
     try:
         _import_hooks.after_import(module, apply)
     except BaseException:
-        # Whoever declares is told at once; what waits is what nobody has been told of.
+        # Whoever declares is told at once; what waits is what nobody has been told of, and no later import is to fail.
+        is_refused = True
         _waiting.pop(target, None)
         raise
     declarations[target] = (name, options)

@@ -7,7 +7,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, get_overloads, overload
 
 import wrapt
 
@@ -20,6 +20,7 @@ from sideeffects._handles import Handle
 from sideeffects._reading import check_known, pattern_of
 from sideeffects._runtime import explain_declared, perform
 from sideeffects._shapes import SHAPES
+from sideeffects._signatures import signature_of
 
 if TYPE_CHECKING:
     from sideeffects._effect_types import Effect, SideEffectDecorator, StaticEffect
@@ -248,6 +249,9 @@ def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any
 
     return decorator
 
+
+# What it takes, for `help()` and editors: the body takes any option, to say which there are when one is misspelt.
+vars(side_effect)["__signature__"] = signature_of(get_overloads(side_effect)[-1])
 
 OPTIONS: Final = frozenset(
     ("name", "async_ok", "on_commit", "in_transaction", "returns", "raises", "sensitive", "tags", "owner")

@@ -102,6 +102,10 @@ def describe_function(
         raise TypeError(f"{name}: a {kind} cannot run in the background; leave out async_ok")
     if not isinstance(on_commit, bool | str):
         raise TypeError(f"{name}: on_commit is True, False or a database alias, not {on_commit!r}")
+    if not isinstance(in_transaction, bool | None):
+        raise TypeError(f"{name}: in_transaction is True, False or None, not {in_transaction!r}")
+    if not isinstance(owner, str):
+        raise TypeError(f"{name}: owner is a text, not {owner!r}")
     signature = signature_of(subject)
     code = getattr(plain, "__code__", None)
     docstring = inspect.getdoc(told) or ""

@@ -14,6 +14,9 @@ from sideeffects._calls import NO_RESULT, Call, Outcome, Row, outcome_from_recor
 DEFAULT_BOUND: Final = 10_000
 
 
+_ledgers: Final[weakref.WeakSet[Ledger]] = weakref.WeakSet()
+
+
 class Ledger:
     """Calls in the order in which they were written; the oldest are dropped, and counted, past the bound.
 
@@ -28,7 +31,10 @@ class Ledger:
         #: Run lists of which calls were dropped, with the position of the last of these.
         self._dropped_runs: dict[str, int] = {}
         self._lock = threading.RLock()
+        #: Whether whoever holds the lock is reading, so that places must stay what they are.
+        self._is_read = False
         self.bound = bound
+        _ledgers.add(self)
 
     @property
     def bound(self) -> int:
@@ -67,6 +73,8 @@ class Ledger:
 
     def _trim(self) -> None:
         with self._lock:
+            if self._is_read:
+                return  # by this very thread, further up: a signal handler or a finaliser has called an effect
             surplus = len(self._calls) - self._bound
             if surplus > self._limit - self._bound:  # otherwise another thread was here first
                 for position, call in enumerate(self._calls[:surplus], self._trimmed):
@@ -82,7 +90,11 @@ class Ledger:
             end = now if stop is None else min(stop, now)
             first = max(start, self._trimmed, now - self._bound)
             places = range(first - self._trimmed, end - self._trimmed)
-            kept = [call for call in map(self._at, places) if call is not None]
+            was_read, self._is_read = self._is_read, True
+            try:
+                kept = [call for call in map(self._at, places) if call is not None]
+            finally:
+                self._is_read = was_read
             return kept, max(0, min(first, end) - start) + len(places) - len(kept)
 
     def of_run(self, run_id: str, start: int = 0) -> tuple[list[Call], bool]:
@@ -120,6 +132,16 @@ class Ledger:
     def after_fork(self) -> None:
         """A lock that another thread held at the fork would stay locked for good."""
         self._lock = threading.RLock()
+        self._is_read = False
+
+
+def _after_fork_in_child() -> None:
+    for ledger in list(_ledgers):
+        ledger.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class SharedLedger(Protocol):

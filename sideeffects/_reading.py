@@ -137,12 +137,13 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
         Raises:
             AssertionError: it was not; the message shows the nearest call and all calls.
-            TypeError: the effect has no such parameter.
+            TypeError: the effect has no such parameter, or it is given in both ways.
             UnknownSideEffect: no declared effect has that name.
         """
         __tracebackhide__ = True
-        expected = {**(arguments or {}), **more_arguments}
-        self._check_parameters(effect, expected)
+        if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
+            raise TypeError(f"times is a number of calls, not {times!r}")
+        expected = self._expected(effect, arguments, more_arguments)
         self._complete()
         named = self._matching(effect)
         found = [call for call in named if _agrees(call, expected, where)]
@@ -172,8 +173,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         Args and raises: as `assert_called`.
         """
         __tracebackhide__ = True
-        expected = {**(arguments or {}), **more_arguments}
-        self._check_parameters(effect, expected)
+        expected = self._expected(effect, arguments, more_arguments)
         self._complete()
         named = self._matching(effect)
         found = [call for call in named if _agrees(call, expected, where)]
@@ -196,7 +196,12 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             self._fail(f"expected {allowed} to be called, but also: {', '.join(sorted({c.name for c in others}))}")
 
     def assert_order(self, *effects: object) -> None:
-        """Assert that these effects were called in this order; other calls may lie between them."""
+        """Assert that these effects were called in this order; other calls may lie between them.
+
+        Raises:
+            AssertionError: they were not.
+            UnknownSideEffect: no declared effect has one of the names.
+        """
         __tracebackhide__ = True
         patterns = [self._known(effect) for effect in effects]
         self._complete()
@@ -230,6 +235,16 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         check_known(pattern)
         return pattern
 
+    def _expected(
+        self, effect: object, arguments: Mapping[str, Any] | None, more: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        twice = sorted((arguments or {}).keys() & more.keys())
+        if twice:
+            raise TypeError(f"{twice[0]!r} is expected twice: in `arguments`, and by its own name")
+        expected = {**(arguments or {}), **more}
+        self._check_parameters(effect, expected)
+        return expected
+
     def _check_parameters(self, effect: object, expected: Mapping[str, Any]) -> None:
         pattern = pattern_of(effect)
         declared = _registry.registry.match(pattern)
@@ -238,7 +253,9 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             if one.signature is None or any(p.kind is p.VAR_KEYWORD for p in one.signature.parameters.values()):
                 return
             # What a method is called on is no argument: `where=lambda call: call.instance is ...` compares it.
-            known |= dict.fromkeys(name for name in one.signature.parameters if name not in ("self", "cls"))
+            owner = one.dotted_path.rpartition(":")[2].rpartition(".")[0]
+            bound = ("self", "cls") if owner and not owner.endswith("<locals>") else ()
+            known |= dict.fromkeys(name for name in one.signature.parameters if name not in bound)
         for name in expected if declared else ():
             if name not in known:
                 raise TypeError(f"{pattern} has no parameter {name!r}; it has {', '.join(known) or 'none'}")

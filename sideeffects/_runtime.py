@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from sideeffects import _copying, _identity, _kinds
 from sideeffects._arrivals import arriving
+from sideeffects._callers import NOBODY
 from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome, serials
 from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
@@ -51,8 +52,11 @@ def perform(
         TypeError: wrong arguments, as the function itself would raise it.
     """
     __tracebackhide__ = True
-    frame = sys._getframe(_DEPTH)  # noqa: SLF001 - who calls, for the call's `caller`
-    code, instruction = frame.f_code, frame.f_lasti  # the line is worked out when somebody asks for it
+    try:  # as `caller` does; the line is worked out when somebody asks for it
+        frame = sys._getframe(_DEPTH)  # noqa: SLF001 - who calls, for the call's `caller`
+        code, instruction = frame.f_code, frame.f_lasti
+    except ValueError:
+        code, instruction = NOBODY, 0
     shape = declared.shape
     if shape is not None:
         return shape(declared, wrapped, instance, args, kwargs, code, instruction)

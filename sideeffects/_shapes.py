@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from types import CodeType, TracebackType
 from typing import Any, Final
 
 from sideeffects import _copying
+from sideeffects._callers import caller
 from sideeffects._calls import Call, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._lineage import Beneath
@@ -249,8 +249,7 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         self._started = 0.0
 
     def _recreate_cm(self) -> _Manager:  # what `ContextDecorator` calls
-        caller = sys._getframe(2)  # noqa: SLF001 - as in `perform`
-        return self._again(caller.f_code, caller.f_lasti)
+        return self._again(*caller(2))
 
     def __enter__(self) -> Any:
         __tracebackhide__ = True

@@ -391,7 +391,6 @@ class State:
     def after_fork(self) -> None:
         """In the child: it reports its calls. A lock that another thread held would stay locked for good."""
         self.lock = threading.RLock()
-        self.ledger.after_fork()
         self.journal = self._journal
 
     def expect(self, call: Call) -> None:

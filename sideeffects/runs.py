@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
-import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from sideeffects import _background
 from sideeffects._arrivals import Arrival, arriving
+from sideeffects._callers import caller
 from sideeffects._calls import Call, Decision, Mode, Outcome
 from sideeffects._plugs import late_errors, plugs
 from sideeffects._policy import EXECUTED, Stub
@@ -118,8 +118,7 @@ def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None
         BaseException: what a task raised.
     """
     __tracebackhide__ = True
-    frame = sys._getframe(1)  # noqa: SLF001 - who calls, for the `caller` of the calls
-    return run_list(run_id, tasks, swallow, frame.f_code, frame.f_lasti)
+    return run_list(run_id, tasks, swallow, *caller(1))
 
 
 def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, code: CodeType, instruction: int) -> RunResult:
@@ -267,6 +266,8 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
     given = dict(kwargs)
     if is_async:
         if task.delay is None:
+            if call is None:
+                declared.bind(task.instance, (), given)  # as `enqueue` does
             return _background.hand_over(declared, task.function, call, Mode.EXECUTE, None, (), given, run_id)
         return _delay(task, task.delay, call, given, run_id)
     if declared.effect.on_commit is not False:

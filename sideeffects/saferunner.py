@@ -6,11 +6,11 @@ A run list that was recorded is read back from our own ledger, the one that proc
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
 from sideeffects import _kinds, _showing
+from sideeffects._callers import caller
 from sideeffects._calls import Call, Mode
 from sideeffects._reading import line_of
 from sideeffects._state import state
@@ -41,8 +41,7 @@ def safely_run_processes(run_id: object, task_list: Iterable[Task] = ()) -> RunR
         MalformedTask, AsyncNotAllowed, SideEffectBlocked, BaseException: as `run_side_effects`.
     """
     __tracebackhide__ = True
-    frame = sys._getframe(1)  # noqa: SLF001 - who calls, for the `caller` of the calls
-    return run_list(str(run_id), task_list, None, frame.f_code, frame.f_lasti)
+    return run_list(str(run_id), task_list, None, *caller(1))
 
 
 def clear_run_cache() -> None:

@@ -145,7 +145,7 @@ def _check_policy(value: Any) -> list[str]:
         return [f"must map effect names, globs or 'tag:x' to modes or functions, not {value!r}"]
     found = []
     for pattern, verdict in value.items():
-        if not isinstance(pattern, str) or not _is_pattern(pattern.removeprefix("tag:")):
+        if not isinstance(pattern, str) or not (_is_pattern(pattern) or _TAG.match(pattern)):
             found.append(f"{pattern!r} is no effect name, no glob and no 'tag:x'")
         is_mode = isinstance(verdict, Mode) or (isinstance(verdict, str) and verdict.upper() in Mode.__members__)
         is_path = isinstance(verdict, str) and "." in verdict and all(p.isidentifier() for p in verdict.split("."))
@@ -158,10 +158,13 @@ def _check_policy(value: Any) -> list[str]:
 
 
 def _is_pattern(text: str) -> bool:
+    """Whether an effect may have a name that it means: no part between dots is empty, and brackets are closed."""
     return bool(_PATTERN.match(text))
 
 
-_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*?\[\]!-]+\Z")
+_PART: Final = r"(?:[A-Za-z0-9_*?-]|\[!?\]?[A-Za-z0-9_.*?!-]*\])+"
+_PATTERN: Final = re.compile(rf"{_PART}(?:\.{_PART})*\Z")
+_TAG: Final = re.compile(r"tag:[^\s*?\[\]]+\Z")
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sideeffects import SideEffectBlocked, UnknownSideEffect, forbid, side_effect, stub
+from sideeffects import SideEffectBlocked, UnknownSideEffect, forbid, run_side_effects, side_effect, stub
 from sideeffects._background import run_parcel
 from sideeffects._plugs import Parcel
 
@@ -114,6 +114,15 @@ def test_a_class_method_that_is_not_told_its_class_is_refused() -> None:
     with pytest.raises(TypeError, match=r"Board\.hang\.enqueue does not know its class: .* Write @side_effect above"):
         bound.enqueue("hi")
     assert ran == []
+
+
+def test_wrong_arguments_are_told_to_who_enqueues(production: None) -> None:
+    """In production as in a test: not to the background alone, where nobody may look."""
+    send = side_effect(name="send", async_ok=True)(lambda to: None)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'to'"):
+        send.enqueue()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'two'"):
+        run_side_effects("r", [(send, {"two": 1}, True)])
 
 
 def test_what_cannot_travel_is_refused_with_the_argument_named() -> None:

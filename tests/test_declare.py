@@ -448,6 +448,17 @@ def test_bad_names_and_options_are_refused_at_once(module: Callable[..., str]) -
     assert sys.modules[name].send("ann") == "sent to ann"
 
 
+def test_what_was_refused_at_once_does_not_break_a_later_import(module: Callable[..., str]) -> None:
+    """Whoever declared has been told: importing the module again declares what is right, and raises nothing."""
+    name = module("declared_again")
+    found = importlib.import_module(name)
+    with pytest.raises(DeclarationError):
+        declare(f"{name}:sennd", name="send.typo")
+    declare(f"{name}:send", name="send")
+    importlib.reload(found)
+    assert found.send.effect.name == "send"
+
+
 def test_what_python_does_not_let_replace_is_refused() -> None:
     """Methods of types written in C cannot be declared; the error says what to do, and nothing is entered."""
     with pytest.raises(DeclarationError, match=r"array:array.append cannot be declared: .* Wrap it in a function"):

@@ -1136,6 +1136,22 @@ def test_an_effect_cannot_be_declared_twice() -> None:
             side_effect(name="other")(again)
 
 
+def test_its_signature_tells_its_options() -> None:
+    """`help()` and editors show what it takes, with the defaults."""
+    parameters = inspect.signature(side_effect).parameters
+    assert {name: parameter.default for name, parameter in parameters.items()} == {
+        "name": None,
+        "async_ok": False,
+        "on_commit": False,
+        "in_transaction": None,
+        "returns": None,
+        "raises": (),
+        "sensitive": (),
+        "tags": (),
+        "owner": "",
+    }
+
+
 def test_options_that_do_not_fit_are_refused() -> None:
     """Each option says what it takes, at decoration."""
 
@@ -1151,6 +1167,8 @@ def test_options_that_do_not_fit_are_refused() -> None:
     refused(TypeError, "has no option 'retries'; it has async_ok", name="x", retries=3)
     refused(TypeError, "async_ok is True or False, not 'yes'", name="x", async_ok="yes")
     refused(TypeError, "on_commit is True, False or a database alias, not 3", name="x", on_commit=3)
+    refused(TypeError, "in_transaction is True, False or None, not 'yes'", name="x", in_transaction="yes")
+    refused(TypeError, "owner is a text, not 5", name="x", owner=5)
     refused(TypeError, "tags takes a list, not the text 'mail'", name="x", tags="mail")
     refused(TypeError, "tags takes texts, not 3", name="x", tags=[3])
     refused(TypeError, "raises takes exception classes, not 3", name="x", raises=[3])

@@ -76,6 +76,78 @@ def test_whoever_reads_a_call_gets_the_same_one() -> None:
         assert {(call.outcome, call.pid) for call in readings[0]} == {((None, None, 0.0), os.getpid())}
 
 
+def test_an_effect_that_a_finaliser_calls_while_others_are_read_shifts_nothing() -> None:
+    """Reading goes through the places in the list, and a full ledger drops the oldest: not in between."""
+    ledger = Ledger(bound=16)
+    with isolated_registry():
+        send = side_effect(name="send")(lambda number: None)
+        start = state.ledger.end
+        for number in range(40):
+            send(number)
+        calls = state.ledger.read(start)[0]
+
+    class Finalised:
+        """Stands for whatever the collector or a signal handler runs in the middle."""
+
+        def bind(self, instance: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+            ledger.append(calls[39])
+            return {"number": args[0]}
+
+    values = ({}, None, (), "x", 1, 0.0, frozenset[str](), False, None, 1, None)
+    rows: list[Any] = [(call.effect, call.decision, Finalised(), call.args, *values) for call in calls[:36]]
+    for row in rows:
+        ledger.append(row)
+    first = ledger.read(0)[0]
+    assert [call.arguments["number"] for call in first] == list(range(20, 36))
+    ledger.append(calls[38])
+    assert [call.arguments["number"] for call in ledger.read(0)[0]] == [39] * 15 + [38]
+
+
+def test_a_fork_while_others_write_into_a_capture_leaves_the_child_free() -> None:
+    """Outside a test run too: a lock that another thread held at the fork is not held in the child."""
+    script = """
+        import faulthandler, os, threading
+        from sideeffects import capture, record, side_effect
+        from sideeffects._ledger import Ledger
+
+        @side_effect(name="send")
+        def send(number): ...
+
+        with record(), capture() as calls:
+            send(0)
+            held, leave = threading.Event(), threading.Event()
+            for ledger in [one for one in __import__("gc").get_objects() if isinstance(one, Ledger)]:
+                if ledger.end == 1:
+                    def hold(lock=ledger._lock):
+                        with lock:
+                            held.set()
+                            leave.wait()
+                    threading.Thread(target=hold).start()
+                    held.wait()
+                    break
+            child = os.fork()
+            if not child:
+                faulthandler.dump_traceback_later(20, exit=True)
+                os._exit(0 if len(calls) == 1 else 3)
+            status = os.waitpid(child, 0)[1]
+            leave.set()
+        print("the child ended with", status)
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SIDE_EFFECTS_"))
+    }
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (run.stdout, run.returncode) == ("the child ended with 0\n", 0), run.stderr
+
+
 def test_views_keep_their_place_when_calls_are_dropped() -> None:
     """A stretch of the ledger counts the dropped calls of that stretch only."""
     ledger = Ledger(10)

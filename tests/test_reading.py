@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import pytest
@@ -546,3 +546,32 @@ def test_reading_a_call_marks_it_read(send: Any, charge: Any) -> None:
         assert not calls._calls()[0].is_read, way
         read(calls)
         assert calls._calls()[0].is_read, way
+
+
+def test_contradicting_expectations_are_refused() -> None:
+    """What is expected twice, or a number of calls that is none, would say nothing."""
+    with isolated_registry(), capture() as calls:
+        send = side_effect(name="send")(lambda to: None)
+        send("a")
+        with pytest.raises(TypeError, match="'to' is expected twice"):
+            calls.assert_called(send, arguments={"to": "b"}, to="a")
+        with pytest.raises(TypeError, match="'to' is expected twice"):
+            calls.assert_not_called(send, arguments={"to": "b"}, to="a")
+        with pytest.raises(TypeError, match="times is a number of calls, not '1'"):
+            calls.assert_called(send, times=cast(Any, "1"))
+        with pytest.raises(TypeError, match="times is a number of calls, not True"):
+            calls.assert_called(send, times=True)
+
+
+def test_a_parameter_of_a_plain_function_may_be_named_self() -> None:
+    """Only what a method is called on is no argument."""
+    with isolated_registry(), capture() as calls:
+
+        @side_effect(name="send")
+        def send(self: int, to: str) -> None:
+            """Take what is called `self` as an argument like others."""
+
+        send(1, "a")
+        calls.assert_called(send, arguments={"self": 1})
+        with pytest.raises(AssertionError):
+            calls.assert_called(send, arguments={"self": 2})

@@ -364,3 +364,58 @@ async def test_without_the_upper_floors_nothing_waits_and_nothing_runs_in_the_ba
     assert ran == ["at once", "later"]
     with pytest.raises(RuntimeError, match="no background engine is installed"):
         plugs.engine()
+
+
+@pytest.mark.parametrize("variables", [{}, {"SIDE_EFFECTS_TEST_RUN": "1"}], ids=["production", "test run"])
+def test_an_effect_may_be_called_from_no_python_code(variables: dict[str, str]) -> None:
+    """A raw thread, `atexit` or a greenlet calls it with no frame beneath: it is decided and written down as ever."""
+    script = """
+        import _thread, atexit, threading
+        from sideeffects import capture, record, side_effect
+
+        done = threading.Event()
+
+        @side_effect(name="first")
+        def first(done):
+            print("executed")
+            done.set()
+
+        @side_effect(name="second", returns=lambda done: done.set())
+        def second(done): ...
+
+        @side_effect(name="third", async_ok=True)
+        def third(): ...
+
+        @side_effect(name="last")
+        def last():
+            print("executed at exit")
+
+        _thread.start_new_thread(first, (done,))
+        done.wait(0.5 if "SIDE_EFFECTS_TEST_RUN" in __import__("os").environ else 20)
+        done.clear()
+        with capture() as calls, record(second, third):
+            context = __import__("contextvars").copy_context()
+            _thread.start_new_thread(context.run, (second, done))
+            done.wait(20)
+            ended = threading.Event()
+            _thread.start_new_thread(context.run, (third.enqueue,))
+            while len(calls) < 2: pass
+        print(sorted((call.name, call.caller) for call in calls))
+        atexit.register(last)
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SIDE_EFFECTS_"))
+    }
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    lines = run.stdout.splitlines()
+    callers = "[('second', '<no Python code>:0'), ('third', '<no Python code>:0')]"
+    assert run.stderr == ""
+    assert lines == ([callers] if variables else ["executed", callers, "executed at exit"])

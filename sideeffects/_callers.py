@@ -1,0 +1,19 @@
+"""Who calls: the code and the place in it, also when that is no Python code."""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType
+from typing import Final
+
+#: Stands for whatever calls an effect with no Python frame beneath it: a greenlet, a raw thread, `atexit`.
+NOBODY: Final[CodeType] = compile("", "<no Python code>", "exec")
+
+
+def caller(depth: int) -> tuple[CodeType, int]:
+    """The code that is `depth` calls above the caller of this, and the offset in it."""
+    try:
+        frame = sys._getframe(depth + 1)  # noqa: SLF001 - there is no other way that does not read source files
+    except ValueError:
+        return NOBODY, 0
+    return frame.f_code, frame.f_lasti
