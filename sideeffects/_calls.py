@@ -300,7 +300,10 @@ class Call:
 
     @property
     def caller(self) -> str:
-        """The file and line that called it, with a colon between them."""
+        """The file and line that called it, with a colon between them.
+
+        `<no Python code>:0` where none did: a greenlet or `_thread` was given the effect itself.
+        """
         code = self._code
         if isinstance(code, str):
             return f"{code}:{self._instruction}"

@@ -7,7 +7,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, get_overloads, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
 import wrapt
 
@@ -20,7 +20,6 @@ from sideeffects._handles import Handle
 from sideeffects._reading import check_known, pattern_of
 from sideeffects._runtime import explain_declared, perform
 from sideeffects._shapes import SHAPES
-from sideeffects._signatures import signature_of
 
 if TYPE_CHECKING:
     from sideeffects._effect_types import Effect, SideEffectDecorator, StaticEffect
@@ -208,7 +207,18 @@ def side_effect(
     tags: Iterable[str] = (),
     owner: str = "",
 ) -> SideEffectDecorator: ...
-def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any:  # noqa: D417 - they are below
+def side_effect(
+    name: Any = None,
+    *,
+    async_ok: bool = False,
+    on_commit: bool | str = False,
+    in_transaction: bool | None = None,
+    returns: Any = None,
+    raises: Iterable[type[BaseException]] = (),
+    sensitive: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    owner: str = "",
+) -> Any:
     """Declare that a function reaches the outside world. It goes on being called as before.
 
     In a test run nothing executes that the test does not name; otherwise everything does, unless a policy, a dry run
@@ -234,11 +244,10 @@ def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any
         TypeError: a class, a property or something that cannot be called was decorated, or an option does not fit.
         DuplicateSideEffect: another function has the name.
     """
-    unknown = options.keys() - OPTIONS
-    if unknown:
-        raise TypeError(f"side_effect() has no option {min(unknown)!r}; it has {', '.join(sorted(OPTIONS))}")
+    given = (async_ok, on_commit, in_transaction, raises, sensitive, tags, owner)
+    options: dict[str, Any] = dict(zip(_DESCRIBED, given, strict=True))
     if name is not None and not isinstance(name, str):
-        if options or returns is not None:
+        if given != _LEFT_OUT or returns is not None:
             raise TypeError("give the options in @side_effect(name=..., ...), above the function")
         return decorate(name, None, None, {})
     if name is not None:
@@ -250,12 +259,10 @@ def side_effect(name: Any = None, *, returns: Any = None, **options: Any) -> Any
     return decorator
 
 
-# What it takes, for `help()` and editors: the body takes any option, to say which there are when one is misspelt.
-vars(side_effect)["__signature__"] = signature_of(get_overloads(side_effect)[-1])
-
-OPTIONS: Final = frozenset(
-    ("name", "async_ok", "on_commit", "in_transaction", "returns", "raises", "sensitive", "tags", "owner")
-)
+#: What describes an effect, and what it is when it is left out.
+_DESCRIBED: Final = ("async_ok", "on_commit", "in_transaction", "raises", "sensitive", "tags", "owner")
+_LEFT_OUT: Final = (False, False, None, (), (), (), "")
+OPTIONS: Final = frozenset(("name", "returns", *_DESCRIBED))
 
 
 def decorate(function: Any, name: str | None, returns: Any, options: dict[str, Any]) -> Any:

@@ -1164,7 +1164,7 @@ def test_options_that_do_not_fit_are_refused() -> None:
     def generator() -> Iterator[int]:
         yield 1
 
-    refused(TypeError, "has no option 'retries'; it has async_ok", name="x", retries=3)
+    refused(TypeError, "unexpected keyword argument 'retries'", name="x", retries=3)
     refused(TypeError, "async_ok is True or False, not 'yes'", name="x", async_ok="yes")
     refused(TypeError, "on_commit is True, False or a database alias, not 3", name="x", on_commit=3)
     refused(TypeError, "in_transaction is True, False or None, not 'yes'", name="x", in_transaction="yes")
