@@ -129,7 +129,8 @@ def test_overrides_inside_a_probe_may_only_be_stricter(run: ProbeRun) -> None:
     """`stub` and `forbid` count, `force_run` does not."""
     probe = run.probes["Effects.test_stricter_inside"]
     assert "forbidden by forbid" in probe["message"]
-    assert [effect["arguments"]["place"] for effect in probe["held_back"]] == ["stub", "forced in a stub", "forbidden"]
+    assert [effect["arguments"]["place"] for effect in probe["held_back"]] == ["stub", "forced in a stub"]
+    assert [effect["arguments"]["place"] for effect in probe["refused"]] == ["forbidden"]
 
 
 def test_a_forced_effect_on_commit_is_held_back(run: ProbeRun) -> None:
