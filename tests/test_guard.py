@@ -649,6 +649,7 @@ def test_what_the_guard_cannot_judge_it_logs(caplog: pytest.LogCaptureFixture) -
     hook.refusals.clear()  # nobody gets to see it as a finding
 
 
+@pytest.mark.processes  # coverage cannot trace a file of a folder that is gone
 def test_a_folder_that_is_gone_does_not_keep_it_from_judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are then shown as they were compiled."""
     monkeypatch.chdir(tmp_path)
