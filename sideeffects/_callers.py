@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import CodeType
 from typing import Final
 
@@ -16,4 +17,12 @@ def caller(depth: int) -> tuple[CodeType, int]:
         frame = sys._getframe(depth + 1)  # noqa: SLF001 - there is no other way that does not read source files
     except ValueError:
         return NOBODY, 0
+    return frame.f_code, frame.f_lasti
+
+
+def caller_outside(is_inside: Callable[[str], bool]) -> tuple[CodeType, int]:
+    """The innermost code whose module's name is not inside; the outermost, if all are."""
+    frame = sys._getframe(1)  # noqa: SLF001 - as above; a Python function has called
+    while frame.f_back is not None and is_inside(str(frame.f_globals.get("__name__", ""))):
+        frame = frame.f_back
     return frame.f_code, frame.f_lasti

@@ -26,8 +26,8 @@ class Declared:
 
     __slots__ = (
         "__weakref__",
+        "_binder",
         "_binder_without_first",
-        "binder",
         "effect",
         "fewest",
         "is_bound",
@@ -56,7 +56,7 @@ class Declared:
         #: Whether it was bound before it was decorated, so that its signature has no `self`.
         self.is_bound = False
         #: Binds the arguments of calls without an instance; compiled when first needed.
-        self.binder: Binder | None = None
+        self._binder: Binder | None = None
         self._binder_without_first: Binder | None = None
         #: How many positional arguments, `self` among them, are surely right, when there are no others; known once the
         #: first call has been bound.
@@ -72,9 +72,9 @@ class Declared:
             TypeError: as the function itself would raise it.
         """
         if instance is None or self.is_bound:
-            binder = self.binder
+            binder = self._binder
             if binder is None:
-                binder = self.binder = self._compile(without_first=False)
+                binder = self._binder = self._compile(without_first=False)
             return binder(*args, **kwargs) if kwargs else binder(*args)
         binder = self._binder_without_first
         if binder is None:

@@ -7,10 +7,10 @@ asked whether it has.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects._callers import caller
 from sideeffects._open_transactions import Transaction, open_transactions
 
 _MARK: Final = "_side_effects_watched"
@@ -33,9 +33,8 @@ def _switching(original: Callable[..., Any], connection_of: Callable[[Any], Any]
         connection = connection_of(using)
         _close(connection)
         if not autocommit:
-            frame = sys._getframe(1)  # noqa: SLF001 - who opens it
             is_begun = functools.partial(_is_begun, connection)
-            _open(Transaction(connection, set_autocommit, frame.f_code, frame.f_lasti, None, is_begun))
+            _open(Transaction(connection, set_autocommit, *caller(1), None, is_begun))
         return result
 
     setattr(set_autocommit, _MARK, True)

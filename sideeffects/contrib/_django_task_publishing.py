@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import sys
 import traceback
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import CodeType
 from typing import Any, Final
 
 from sideeffects import _registry
 from sideeffects._arrivals import Arrival, arriving
 from sideeffects._background import _answered
+from sideeffects._callers import caller_outside
 from sideeffects._calls import Call, Mode, Outcome
 from sideeffects._declared import Declared
 from sideeffects._open_transactions import hands_over_at_once
@@ -156,7 +155,7 @@ def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, An
     declared = found.declared
     backend.validate_task(task)
     _check_serialisable(base_of(task), declared.effect.name, args, kwargs)
-    code, instruction = _caller()
+    code, instruction = caller_outside(_is_between)
     is_published = hands_over_at_once.set(not _is_rolled_back_with_it(backend))
     try:
         call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True)
@@ -197,15 +196,8 @@ def _check_serialisable(base: Any, name: str, args: tuple[Any, ...], kwargs: dic
             ) from None
 
 
-def _caller() -> tuple[CodeType, int]:
-    """Where the task is enqueued: the innermost frame that belongs neither to tasks nor to us."""
-    frame = sys._getframe(1)  # noqa: SLF001 - as in `perform`
-    while frame.f_back is not None and _is_ours(str(frame.f_globals.get("__name__", ""))):
-        frame = frame.f_back
-    return frame.f_code, frame.f_lasti
-
-
-def _is_ours(module: str) -> bool:
+def _is_between(module: str) -> bool:
+    """Whether this belongs to tasks or to us: a task is enqueued by what is outside."""
     return module.partition(".")[0] in _OURS or module.startswith("django.tasks")
 
 

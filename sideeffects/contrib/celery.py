@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType
 from typing import Any, Final
 
 from sideeffects import _import_hooks
 from sideeffects._background import _answered
+from sideeffects._callers import caller_outside
 from sideeffects._calls import Mode, Outcome
 from sideeffects._decorator import adapt
 from sideeffects._open_transactions import hands_over_at_once
@@ -138,7 +137,7 @@ def _decide(original: Callable[..., Any], app: Any, name: str, task: Any, found:
     declared = found.declared
     args, kwargs = tuple(options.get("args") or ()), dict(options.get("kwargs") or {})
     _check_serialisable(app, task, declared.effect.name, args, kwargs, options)
-    code, instruction = _caller()
+    code, instruction = caller_outside(_is_between)
     is_published = hands_over_at_once.set(True)
     try:
         call, mode, stub = begin(declared, task if found.is_bound else None, args, kwargs, code, instruction, True)
@@ -237,12 +236,9 @@ def _check_serialisable(
         raise TypeError(f"side effect {name!r} cannot be enqueued: its arguments cannot be serialised") from whole
 
 
-def _caller() -> tuple[CodeType, int]:
-    """Where the task is published: the innermost frame that is neither Celery's nor ours."""
-    frame = sys._getframe(1)  # noqa: SLF001 - as in `perform`
-    while str(frame.f_globals.get("__name__", "")).partition(".")[0] in _OURS and frame.f_back is not None:
-        frame = frame.f_back
-    return frame.f_code, frame.f_lasti
+def _is_between(module: str) -> bool:
+    """Whether this is Celery's or ours: a task is published by what is outside."""
+    return module.partition(".")[0] in _OURS
 
 
 _OURS: Final = frozenset(("celery", "kombu", "sideeffects", "functools", "contextlib"))
