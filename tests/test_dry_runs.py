@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from django.db import DatabaseError, IntegrityError, close_old_connections, connections, transaction
+from django.core.management.color import no_style
+from django.db import DatabaseError, IntegrityError, close_old_connections, connections, models, transaction
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
@@ -740,6 +741,52 @@ def test_what_no_rollback_takes_back_is_refused(database: Database) -> None:
         with pytest.raises(DryRunRefused, match=reason), dry_run(), contextlib.suppress(DatabaseError):
             database.execute(statement)
     assert database.execute("SELECT nextval('rows_id_seq')") == [(2,)]
+
+
+class Row(models.Model):
+    """The table `rows`."""
+
+    name = models.CharField(max_length=40)
+
+    class Meta:
+        app_label, db_table, managed = "dry_runs", "rows", False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def test_sequences_that_django_sets_are_left_alone(database: Database) -> None:
+    """As `loaddata` does at its end: the answer is the same, the plan says it, and nobody's sequence is touched."""
+    if not database.is_postgres:
+        pytest.skip("about PostgreSQL")
+    (reset,) = database.connection.ops.sequence_reset_sql(no_style(), [Row])
+    state = "SELECT last_value, is_called FROM rows_id_seq"
+    before = database.execute(state)
+    with dry_run() as plan:
+        database.execute("INSERT INTO rows (id, name) VALUES (7, 'seven')")
+        assert database.execute(reset) == [(7,)]
+        with database.atomic():
+            database.execute("DELETE FROM rows")
+            assert database.execute(reset) == [(1,)]
+        assert database.execute(state) == before
+    assert database.execute(state) == before == [(1, True)]
+    (remark,) = {remark.partition(" (")[0] for remark in plan.remarks}
+    assert remark == (
+        "the sequence of rows.id was not set, since no rollback would take that back: rows that are added after it in "
+        "this run may meet keys that are taken"
+    )
+    for other in (
+        reset + reset,
+        reset.replace("1)", "nextval('rows_id_seq'))", 1),
+        reset.replace('FROM "rows"', 'FROM "parts"'),
+        reset.replace("'id'", "'i''d'"),
+        reset.removesuffix(";") + " WHERE setval('rows_id_seq', 9) > 0;",
+    ):
+        with pytest.raises(DryRunRefused, match="sets a sequence"), dry_run():
+            database.execute(other)
+    with pytest.raises(DryRunRefused, match="sets a sequence"), dry_run(), database.connection.cursor() as cursor:
+        cursor.executemany(reset, [()])
+    assert database.execute(state) == before
 
 
 def test_ddl_and_truncate_are_rolled_back(database: Database) -> None:

@@ -93,7 +93,7 @@ class DryRun(Holder):
         held: dict[int, HeldConnection] = {}
         for alias in connections:
             connection = connections[alias]  # a mirror is the same one under another alias
-            held.setdefault(id(connection), HeldConnection(connection, self.refusals, next(_serials)))
+            held.setdefault(id(connection), HeldConnection(connection, self, next(_serials)))
         held_back = OverrideRule(EVERYTHING, Decision(Mode.RECORD, "a dry run executes nothing", self._origin))
         entry = Entry((held_back, *self._rules), self._origin, context_only=True, foremost=True, owner=self)
         try:

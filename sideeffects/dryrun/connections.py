@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.dryrun import threads
+from sideeffects.dryrun.belonging import Holder
 from sideeffects.dryrun.links import Link, Terms
 from sideeffects.dryrun.outside import connecting
 from sideeffects.dryrun.postgresql import PostgresLink
-from sideeffects.dryrun.refusals import Refusals
 from sideeffects.dryrun.sqlite import SqliteLink
 from sideeffects.dryrun.writes import Tally
 
@@ -41,15 +41,15 @@ class HeldConnection:
 
     Args:
         connection: Django's wrapper.
-        refusals: where to write down what is refused.
+        holder: the dry run.
         serial: a number that no other dry run of this process has.
     """
 
-    def __init__(self, connection: Any, refusals: Refusals, serial: int) -> None:
+    def __init__(self, connection: Any, holder: Holder, serial: int) -> None:
         self.connection = connection
         self.alias: str = connection.alias
         self.tally = Tally(self.alias)
-        self._refusals = refusals
+        self._refusals, self._remarks = holder.refusals, holder.remarks
         self._serial = serial
         self._link: Link | None = None
         self._make: Callable[[], Any] | None = None
@@ -160,7 +160,8 @@ class HeldConnection:
         if kind is not None:
             around = getattr(self._before["create_cursor"], "__self__", None)
             outer = around._link if isinstance(around, HeldConnection) else None  # noqa: SLF001 - another of this class
-            link = kind(Terms(self.connection, self._refusals, self.tally, self._serial, self._is_nested, outer))
+            notes = self._refusals, self._remarks
+            link = kind(Terms(self.connection, *notes, self.tally, self._serial, self._is_nested, outer))
             link.begin()
             self._link = link
             self._make = link.maker()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from sideeffects import statements
-from sideeffects.dryrun.refusals import Refusals
+from sideeffects.dryrun.refusals import Notes, Refusals
 from sideeffects.dryrun.writes import Tally
 
 #: The savepoints of the command's own transaction, and of its last statement outside one.
@@ -26,6 +26,7 @@ class Terms(NamedTuple):
     Attributes:
         connection: Django's wrapper.
         refusals: where to write down what is refused.
+        remarks: where to write down what went otherwise than it would have.
         tally: what is written, by table.
         serial: a number that no other dry run of this process has.
         is_nested: whether the connection is in somebody's transaction already.
@@ -34,6 +35,7 @@ class Terms(NamedTuple):
 
     connection: Any
     refusals: Refusals
+    remarks: Notes
     tally: Tally
     serial: int
     is_nested: bool

@@ -21,6 +21,7 @@ from typing import Any, Final
 from sideeffects.dryrun.links import BASE, MARK, Link, Look, Terms
 from sideeffects.dryrun.outside import HELD
 from sideeffects.dryrun.refusals import DryRunRefused
+from sideeffects.dryrun.sequences import reset_of
 
 _COUNTS: Final = """
     SELECT CASE WHEN schemaname = current_schema() THEN relname ELSE schemaname || '.' || relname END,
@@ -272,6 +273,17 @@ class PostgresLink(Link):
             known = self._classes[factory] = _guarded(factory, self)
         return known
 
+    def instead_of(self, query: Any) -> Any:
+        """What to execute in the place of a statement: itself, unless Django sets a sequence by it."""
+        reset = reset_of(query)
+        if reset is None:
+            return query
+        self.terms.remarks.note(
+            f"the sequence of {reset.column} was not set, since no rollback would take that back: rows that are added "
+            f"after it in this run may meet keys that are taken (database {self._alias!r})"
+        )
+        return reset.instead
+
     def before(self, query: Any) -> Look:
         """As for all; outside a transaction of the command's own, there is a savepoint to go back to."""
         if self.raw.pgconn.transaction_status == _IDLE:
@@ -351,6 +363,7 @@ def _guarded(factory: Any, link: PostgresLink) -> type:
         unguarded = factory
 
         def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            query = link.instead_of(query)
             seen = link.before(query)
             tail = link.tail_of(seen, query) if takes_more and not kwargs else ""
             try:
