@@ -888,6 +888,38 @@ def test_what_sqlite_cannot_take_back_is_refused(database: Database, tmp_path: P
     assert database.committed() == ["kept"]
 
 
+@pytest.mark.parametrize("journal", ["wal", "delete", "memory"])
+@pytest.mark.parametrize("is_atomic", [False, True])
+def test_sqlite_takes_no_backup_from_elsewhere(
+    production: None, tmp_path: Path, django_db_blocker: Any, journal: str, is_atomic: bool
+) -> None:
+    """Which would replace the file at once; also as the first that happens, and in a transaction of somebody else's."""
+    name = ":memory:" if journal == "memory" else str(tmp_path / "dry.sqlite3")
+    source = sqlite3.connect(":memory:")
+    source.executescript("CREATE TABLE rows (id int, name text); INSERT INTO rows VALUES (1, 'from elsewhere')")
+    with django_db_blocker.unblock():
+        database = Database({"ENGINE": "django.db.backends.sqlite3", "NAME": name})
+        try:
+            database.execute(f"PRAGMA journal_mode = {journal}")
+            database.insert("kept")
+            with database.atomic() if is_atomic else contextlib.nullcontext():
+                with dry_run():
+                    with pytest.raises(sqlite3.OperationalError, match="in use"):
+                        source.backup(database.connection.connection)
+                    with dry_run(), pytest.raises(sqlite3.OperationalError, match="in use"):
+                        source.backup(database.connection.connection)
+                assert database.names() == ["kept"]
+            database.connection.close()
+            with dry_run():
+                database.connection.ensure_connection()
+                with pytest.raises(sqlite3.OperationalError, match="in use"):
+                    source.backup(database.connection.connection)
+            assert journal == "memory" or database.committed() == ["kept"]
+        finally:
+            database.forget()
+            source.close()
+
+
 def test_advisory_locks_are_given_back(database: Database) -> None:
     """They are no part of the transaction; those that were there before stay, and their loss is told."""
     if not database.is_postgres:

@@ -45,6 +45,8 @@ class SqliteLink(Link):
         if not self.terms.is_nested:
             self.run("BEGIN")
         self.run(f"SAVEPOINT {self.hold}")
+        # SQLite lets nobody replace a database by `backup()` that is being read, and it asks no authorizer about that.
+        self.raw.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
         self._total = self.raw.total_changes
         if self.terms.connection.allow_thread_sharing:
             # SQLite keeps a lock while it asks, and Python keeps its own while it waits for SQLite's in many places:
