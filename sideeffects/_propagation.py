@@ -1,16 +1,19 @@
 """Carrying a context's overrides, captures and lineage into threads and executors.
 
 A `ContextVar` is seen by tasks and `asyncio.to_thread`, but not by `Thread`, `ThreadPoolExecutor` and what is built on
-them. `Thread.start` and `ThreadPoolExecutor.submit` are therefore patched, once, when the first override, capture or
-guard is entered, and hand them on. Not reached: own queue workers, `_thread.start_new_thread` and processes.
+them. `Thread.start`, `ThreadPoolExecutor.submit` and `_thread.start_new_thread` are therefore patched, once, when the
+first override, capture or guard is entered, and hand them on. `threading` itself has hold of what `_thread` had at its
+import, so that nothing is handed on twice. Not reached: own queue workers and processes.
 """
 
 from __future__ import annotations
 
+import _thread
+import contextvars
 import functools
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sideeffects import _import_hooks
 from sideeffects._lineage import NONE, Lineage, handed_on, lineage
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 _patched: list[bool] = []
+#: What starts threads without an object; `start_new` is an alias, and the last is there from Python 3.13 on.
+_RAW: Final = frozenset(("start_new_thread", "start_new", "start_joinable_thread"))
 
 
 def install() -> None:
@@ -30,6 +35,8 @@ def install() -> None:
         if not _patched:
             _patched.append(True)
             setattr(threading.Thread, "start", _start(threading.Thread.start))  # noqa: B010 - a method, for the checkers
+            for name in _RAW & vars(_thread).keys():
+                setattr(_thread, name, _start_raw(getattr(_thread, name)))
             # Where there are no executors, none are imported.
             _import_hooks.after_import("concurrent.futures.thread", _patch_executors)
 
@@ -82,6 +89,21 @@ def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.
         except RuntimeError:  # started before, or no more threads to be had
             put_back()
             raise
+
+    return start
+
+
+def _start_raw(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def start(function: Any = None, *args: Any, **kwargs: Any) -> Any:
+        own, line = scope.get(), lineage.get()
+        if (own is EMPTY and line is NONE) or not callable(function):
+            return original(function, *args, **kwargs)
+        # Its context would be empty but for these. No frame of ours is beneath it: nobody shall be told that we called.
+        context = contextvars.Context()
+        context.run(scope.set, own)
+        context.run(lineage.set, line)
+        return original(functools.partial(context.run, function), *args, **kwargs)
 
     return start
 

@@ -1,11 +1,13 @@
 """`with dry_run()`: on a real SQLite and a real PostgreSQL, everything runs, and nothing is kept or executed."""
 
+import _thread
 import asyncio
 import contextlib
 import contextvars
 import json
 import multiprocessing
 import os
+import queue
 import socket
 import sqlite3
 import subprocess
@@ -435,6 +437,29 @@ def test_threads_are_part_of_it(database: Database, send: Any) -> None:
         asyncio.run(task())
     assert [call.arguments["to"] for call in plan] == ["+1", "+2", "+3"]
     assert len(refused) == 2
+    assert executed == []
+    assert database.committed() == ["kept"]
+
+
+def test_threads_without_an_object_are_part_of_it(database: Database, send: Any) -> None:
+    """They execute nothing and write nothing."""
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def work() -> None:
+        send("+1")
+        try:
+            database.insert("raw")
+        except DryRunRefused as error:
+            done.put(error)
+        else:
+            done.put(None)
+        finally:
+            connections["dry"].close()
+
+    with pytest.raises(DryRunRefused, match="writes, in another thread"), dry_run() as plan:
+        _thread.start_new_thread(work, ())
+        assert done.get(timeout=30) is not None
+    assert len(plan) == 1
     assert executed == []
     assert database.committed() == ["kept"]
 
@@ -916,7 +941,9 @@ def test_sqlite_takes_no_backup_from_elsewhere(
                     source.backup(database.connection.connection)
             assert journal == "memory" or database.committed() == ["kept"]
         finally:
+            raw = database.connection.connection
             database.forget()
+            raw.close()  # Django leaves open what is in memory
             source.close()
 
 

@@ -64,6 +64,20 @@ def in_subclass_of_thread(work: Callable[[], Any]) -> Any:
     return done.get(timeout=30)
 
 
+def in_raw_thread(work: Callable[[], Any]) -> Any:
+    """Through a thread without an object."""
+    done = queue.SimpleQueue[Any]()
+    _thread.start_new_thread(lambda put: put(work()), (done.put,))
+    return done.get(timeout=30)
+
+
+def in_raw_thread_by_its_old_name(work: Callable[[], Any]) -> Any:
+    """Through the alias, with keyword arguments for the function."""
+    done = queue.SimpleQueue[Any]()
+    _thread.start_new(lambda *, put: put(work()), (), {"put": done.put})
+    return done.get(timeout=30)
+
+
 def in_timer(work: Callable[[], Any]) -> Any:
     """Through a timer."""
     done = queue.SimpleQueue[Any]()
@@ -150,6 +164,8 @@ WAYS = pytest.mark.parametrize(
     [
         in_thread,
         in_subclass_of_thread,
+        in_raw_thread,
+        in_raw_thread_by_its_old_name,
         in_timer,
         in_nested_threads,
         in_new_pool,
@@ -266,6 +282,34 @@ def test_arguments_and_results_pass(send: Effect) -> None:
             pool.submit()  # type: ignore[call-arg]
 
 
+def test_a_raw_thread_refuses_what_cannot_be_called(send: Effect) -> None:
+    """At once, as without a block, and not in the thread; no arguments are as wrong as ever."""
+    with record("sms.send"):
+        with pytest.raises(TypeError, match="callable"):
+            _thread.start_new_thread(None, ())  # type: ignore[call-overload]
+        with pytest.raises(TypeError):
+            _thread.start_new_thread()  # type: ignore[call-overload]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="threads that can be joined came with Python 3.13")
+def test_raw_threads_that_can_be_joined_see_it(send: Effect) -> None:
+    """With the function by its place, and by its name."""
+    done = queue.SimpleQueue[Any]()
+    start: Any = vars(_thread)["start_joinable_thread"]
+    with record("sms.send"):
+        start(lambda: done.put(send())).join()
+        start(daemon=False, function=lambda: done.put(send())).join()
+    assert (done.get(timeout=30), done.get(timeout=30)) == ("recorded", "recorded")
+
+
+def test_threads_with_an_object_are_not_carried_twice(send: Effect) -> None:
+    """`threading` has hold of the function below it from its import, which stays as it was."""
+    with record("sms.send"):
+        assert hasattr(_thread.start_new_thread, "__wrapped__")
+        below = "_start_joinable_thread" if sys.version_info >= (3, 13) else "_start_new_thread"
+        assert not hasattr(vars(threading)[below], "__wrapped__")
+
+
 def test_a_thread_cannot_be_started_twice(send: Effect) -> None:
     """The error of `Thread.start` passes, and leaves the thread as it was."""
     with record("sms.send"):
@@ -320,9 +364,9 @@ def test_work_handed_on_while_nothing_is_in_force_is_handed_on_as_it_is(
 def test_patching_happens_once(send: Effect) -> None:
     """`Thread.start` and `ThreadPoolExecutor.submit` are patched once, however many blocks are entered."""
     with record("sms.send"):
-        first = threading.Thread.start, ThreadPoolExecutor.submit
+        first = threading.Thread.start, ThreadPoolExecutor.submit, _thread.start_new_thread
     with capture(), record("sms.send"):
-        assert (threading.Thread.start, ThreadPoolExecutor.submit) == first
+        assert (threading.Thread.start, ThreadPoolExecutor.submit, _thread.start_new_thread) == first
     assert first[0].__name__ == "start"
     assert not hasattr(first[0].__wrapped__, "__wrapped__")  # type: ignore[attr-defined]
 
@@ -344,14 +388,17 @@ def test_two_threads_that_enter_the_first_block_patch_once(monkeypatch: pytest.M
 
 
 UNTOUCHED = """
-import threading, concurrent.futures
+import _thread, threading, concurrent.futures
 start, submit = threading.Thread.start, concurrent.futures.ThreadPoolExecutor.submit
+raw = _thread.start_new_thread
 from sideeffects import record, side_effect
 @side_effect(name="sms.send")
 def send(): pass
 send()
 assert (threading.Thread.start, concurrent.futures.ThreadPoolExecutor.submit) == (start, submit)
+assert _thread.start_new_thread is raw
 with record(): pass
+assert _thread.start_new_thread is not raw and _thread.start_new is not raw
 assert threading.Thread.start is not start and concurrent.futures.ThreadPoolExecutor.submit is not submit
 """
 
@@ -375,14 +422,6 @@ def test_limit_a_queue_worker_of_your_own_sees_nothing(send: Effect) -> None:
         assert done.get(timeout=30) == "executed"
     jobs.put(None)
     thread.join(30)
-
-
-def test_limit_low_level_threads_see_nothing(send: Effect) -> None:
-    """Limit: `_thread.start_new_thread` is not reached."""
-    done = queue.SimpleQueue[str]()
-    with record("sms.send"):
-        _thread.start_new_thread(lambda: done.put(send()), ())
-        assert done.get(timeout=30) == "executed"
 
 
 def test_limit_callbacks_of_a_future_see_nothing(send: Effect) -> None:
