@@ -943,7 +943,8 @@ def test_sqlite_takes_no_backup_from_elsewhere(
         finally:
             raw = database.connection.connection
             database.forget()
-            raw.close()  # Django leaves open what is in memory
+            if raw is not None:  # Django leaves open what is in memory
+                raw.close()
             source.close()
 
 
