@@ -544,6 +544,40 @@ def test_what_threads_read_writes_nothing(database: Database, is_atomic: bool) -
     assert database.committed() == ["kept"]
 
 
+def test_threads_do_not_write_past_django(database: Database, tmp_path: Path) -> None:
+    """On SQLite's own connection, also what they have sent before; whoever has the thread after the block may."""
+    if database.is_postgres:
+        pytest.skip("psycopg's own cursors are refused")
+    insert = "INSERT INTO rows (name) VALUES ('past')"
+
+    def send(statement: str) -> None:
+        connections["dry"].connection.execute(statement)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(database.execute, "DELETE FROM rows").result()
+        pool.submit(send, insert).result()
+        pool.submit(database.execute, "UPDATE rows SET name = 'kept'").result()
+        for statement in (
+            insert,
+            "CREATE TABLE past (id int)",
+            "DROP TABLE rows",
+            "ALTER TABLE rows RENAME TO past",
+            "PRAGMA User_Version = 7",
+            "VACUUM",
+            f"ATTACH '{tmp_path}/past' AS past",
+        ):
+            with pytest.raises(DryRunRefused, match=r"past Django.* in another thread"), dry_run():
+                assert pool.submit(database.names).result() == ["kept"]
+                with pytest.raises(sqlite3.DatabaseError):
+                    pool.submit(send, statement).result()
+                pool.submit(send, "SELECT name FROM rows").result()
+        assert database.execute("PRAGMA user_version") == [(0,)]
+        assert database.committed() == ["kept"]
+        pool.submit(send, insert).result()
+        pool.submit(connections.close_all).result()
+    assert database.committed() == ["kept", "past"]
+
+
 def test_threads_do_not_wait_for_the_dry_run_for_ever(database: Database) -> None:
     """What it has locked they cannot read, and it may be waiting for them."""
     if not database.is_postgres:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sqlite3
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from sideeffects import statements
+from sideeffects.dryrun.belonging import belong
 from sideeffects.dryrun.links import look
 from sideeffects.dryrun.outside import connecting
 from sideeffects.dryrun.refusals import Notes, Refusals
@@ -24,6 +26,10 @@ _DJANGO: Final = re.compile(
     (?:savepoint|release\s+savepoint|rollback\s+to\s+savepoint)\s+[\w"]+)\s*\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
+#: SQLite's numbers for DELETE, INSERT, UPDATE and ATTACH, which VACUUM does, too; and for PRAGMA, with what stays of it.
+_SQLITE_WRITES: Final = frozenset((9, 18, 23, 24))
+_SQLITE_PRAGMA: Final = 19
+_SQLITE_SETTINGS: Final = frozenset(("application_id", "journal_mode", "schema_version", "user_version"))
 #: What libpq and PostgreSQL say.
 _IDLE: Final = 0
 _INERROR: Final = 3
@@ -56,8 +62,9 @@ def cursor_for_reading(connection: Any, original: Callable[..., Any], refusals: 
     if made is None or not (connection.vendor == "sqlite" or hasattr(raw, "pgconn")):
         refusals.refuse(f"the database {connection.alias!r} was used {_OTHER}: {_ADVICE}")
     kind = SqliteReader if connection.vendor == "sqlite" else PostgresReader
-    cursor = made.cursor
-    cursor.__class__ = _reading(type(cursor), kind(connection, refusals, remarks))
+    cursor, reader = made.cursor, kind(connection, refusals, remarks)
+    reader.keep_connection()
+    cursor.__class__ = _reading(type(cursor), reader)
     return made
 
 
@@ -73,8 +80,12 @@ class Reader:
     def __init__(self, connection: Any, refusals: Refusals, remarks: Notes) -> None:
         self.raw: Any = connection.connection
         self.alias: str = connection.alias
+        self._is_shared: bool = connection.allow_thread_sharing
         self.refusals = refusals
         self._remarks = remarks
+
+    def keep_connection(self) -> None:
+        """See to it that nothing is written on the driver's connection past Django, if nobody else does."""
 
     @contextlib.contextmanager
     def around(self, query: Any) -> Generator[None]:
@@ -122,6 +133,22 @@ class Reader:
 
 class SqliteReader(Reader):
     """A connection of `sqlite3`."""
+
+    def keep_connection(self) -> None:
+        """By an authorizer, which stays: it asks who is at work. Setting it anew has SQLite ask for all statements."""
+        if not self._is_shared:  # see `SqliteLink.begin`
+            self.raw.set_authorizer(self._authorize)
+
+    def _authorize(self, action: int, what: str | None, argument: str | None, *_: object) -> int:
+        writes = action in _SQLITE_WRITES or (
+            action == _SQLITE_PRAGMA and argument and str(what).lower() in _SQLITE_SETTINGS
+        )
+        holders = belong() if writes and not connecting.get() else ()
+        for holder in holders[:1]:
+            holder.refusals.note(
+                f"writing to {what!r} past Django was refused, {_OTHER}: {_ADVICE} (database {self.alias!r})"
+            )
+        return sqlite3.SQLITE_DENY if holders else sqlite3.SQLITE_OK
 
     @contextlib.contextmanager
     def kept(self) -> Generator[None]:
