@@ -26,7 +26,7 @@ _DJANGO: Final = re.compile(
     (?:savepoint|release\s+savepoint|rollback\s+to\s+savepoint)\s+[\w"]+)\s*\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
-#: SQLite's numbers for DELETE, INSERT, UPDATE and ATTACH, which VACUUM does, too; and for PRAGMA, with what stays of it.
+#: SQLite's numbers for DELETE, INSERT, UPDATE and ATTACH (VACUUM does that, too), and for PRAGMA with what of it stays.
 _SQLITE_WRITES: Final = frozenset((9, 18, 23, 24))
 _SQLITE_PRAGMA: Final = 19
 _SQLITE_SETTINGS: Final = frozenset(("application_id", "journal_mode", "schema_version", "user_version"))
