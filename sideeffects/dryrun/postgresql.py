@@ -18,7 +18,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects.dryrun.cursors import guarded
 from sideeffects.dryrun.links import BASE, MARK, Link, Look, Terms
+from sideeffects.dryrun.locks import AdvisoryLocks
 from sideeffects.dryrun.outside import HELD
 from sideeffects.dryrun.refusals import DryRunRefused
 from sideeffects.dryrun.sequences import reset_of
@@ -33,15 +35,6 @@ _IMMEDIATE: Final = """
     SELECT quote_ident(nspname) || '.' || quote_ident(conname)
     FROM pg_constraint JOIN pg_namespace ON pg_namespace.oid = connamespace
     WHERE condeferrable AND NOT condeferred AND conparentid = 0
-"""
-#: The locks that a session holds until it gives them back, whatever is rolled back, with how it does that.
-_LOCKS: Final = """
-    SELECT CASE mode WHEN 'ShareLock' THEN 'pg_advisory_unlock_shared' ELSE 'pg_advisory_unlock' END ||
-           CASE objsubid WHEN 1 THEN format('(%s)', (classid::int8 << 32) | objid::int8)
-                         ELSE format('(%s, %s)', classid::int8::bit(32)::int4, objid::int8::bit(32)::int4) END
-    FROM pg_locks
-    WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 #: What libpq says of a transaction, and of a command that went well.
 _IDLE: Final = 0
@@ -65,7 +58,7 @@ class PostgresLink(Link):
         self._checks_constraints = True
         self._defer = ""
         self._counted: dict[str, tuple[int, ...]] = {}
-        self._locked: frozenset[str] = frozenset()
+        self._locks: AdvisoryLocks | None = None
         self._kept: dict[str, Any] = {}
         self._refused: dict[str, Any] = {}
         self._classes: dict[type, type] = {}
@@ -98,7 +91,7 @@ class PostgresLink(Link):
             self._own.execute("SELECT current_setting('track_counts')")
             self._counts_itself = self._own.fetchone()[0] == "on"
             self._counted = self._counts()
-            self._locked = self._locks()
+            self._locks = AdvisoryLocks(self._own)
             for name in _FACTORIES:
                 factory = self._kept[name]
                 setattr(raw, name, self._guard(getattr(factory, "unguarded", factory)))
@@ -214,19 +207,10 @@ class PostgresLink(Link):
         for name, value in self._kept.items():
             setattr(raw, name, value)
 
-    def _locks(self) -> frozenset[str]:
-        self._own.execute(_LOCKS)
-        return frozenset(unlock for (unlock,) in self._own.fetchall())
-
     def _unlock(self) -> None:
         """Give back the advisory locks that were taken, which are no part of a transaction."""
         try:
-            held = self._locks()
-            for unlock in held - self._locked:
-                self._own.execute(f"SELECT {unlock}")
-                while self._own.fetchone()[0]:  # as often as it was taken
-                    self._own.execute(f"SELECT {unlock}")
-            if self._locked - held:
+            if self._locks is not None and self._locks.give_back():
                 self.terms.refusals.note(
                     f"an advisory lock of the database {self._alias!r} was released, which no rollback takes back"
                 )
@@ -270,7 +254,7 @@ class PostgresLink(Link):
     def _guard(self, factory: type) -> type:
         known = self._classes.get(factory)
         if known is None:
-            known = self._classes[factory] = _guarded(factory, self)
+            known = self._classes[factory] = guarded(factory, self)
         return known
 
     def instead_of(self, query: Any) -> Any:
@@ -350,68 +334,3 @@ _RENEW: Final = f"RELEASE SAVEPOINT {MARK}; SAVEPOINT {MARK}".encode()
 _TAIL: Final = f"\n;RELEASE SAVEPOINT {MARK}; SAVEPOINT {MARK}"
 _FACTORIES: Final = ("cursor_factory", "server_cursor_factory")
 _REFUSED: Final = ("commit", "rollback")
-
-
-def _guarded(factory: Any, link: PostgresLink) -> type:
-    """A class of cursors whose statements the link sees."""
-    from psycopg import ClientCursor, ServerCursor
-
-    is_open = issubclass(factory, ServerCursor)
-    takes_more = issubclass(factory, ClientCursor)  # several statements at once
-
-    class Guarded(factory):  # type: ignore[misc]
-        unguarded = factory
-
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            query = link.instead_of(query)
-            seen = link.before(query)
-            tail = link.tail_of(seen, query) if takes_more and not kwargs else ""
-            try:
-                result = super().execute(query + tail if tail else query, *args, **kwargs)
-            except Exception as error:
-                if tail:
-                    self._forget(tail)
-                link.failed(seen, error)
-                raise
-            if tail:
-                del self._results[1:]
-                self._forget(tail)
-            link.after(seen, self.rowcount, is_open=is_open, is_marked=bool(tail))
-            return result
-
-        def _forget(self, tail: str) -> None:
-            # Django shows it as the last query.
-            if self._query is not None:
-                self._query.query = self._query.query.removesuffix(tail.encode())
-
-        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            seen = link.before(query)
-            try:
-                result = super().executemany(query, *args, **kwargs)
-            except Exception as error:
-                link.failed(seen, error)
-                raise
-            link.after(seen, self.rowcount)
-            return result
-
-        def stream(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            seen = link.before(query)
-            try:
-                yield from super().stream(query, *args, **kwargs)
-            except Exception as error:
-                link.failed(seen, error)
-                raise
-
-        @contextlib.contextmanager
-        def copy(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            seen = link.before(query)
-            try:
-                with super().copy(query, *args, **kwargs) as copy:
-                    yield copy
-            except Exception as error:
-                link.failed(seen, error)
-                raise
-
-    Guarded.__name__ = factory.__name__
-    Guarded.__qualname__ = factory.__qualname__
-    return Guarded
