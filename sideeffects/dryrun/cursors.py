@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Protocol
-
-from sideeffects.dryrun.links import Look
+from typing import Any
 
 
-class Watcher(Protocol):
-    """Who sees statements: a `PostgresLink`, where each of these is described."""
+def guarded(factory: Any, link: Any) -> type:
+    """A class of cursors whose statements a link sees.
 
-    def instead_of(self, query: Any) -> Any:
-        """What to execute in its place, which is mostly itself."""
-
-    def before(self, query: Any) -> Look:
-        """It is about to be sent."""
-
-    def tail_of(self, seen: Look, query: Any) -> str:
-        """What to send with it."""
-
-    def failed(self, seen: Look, error: Exception) -> None:
-        """It has failed."""
-
-    def after(self, seen: Look, count: int, *, is_open: bool = False, is_marked: bool = False) -> None:
-        """It has been executed."""
-
-
-def guarded(factory: Any, link: Watcher) -> type:
-    """A class of cursors whose statements the link sees."""
+    Args:
+        factory: the class of cursors that there would be without.
+        link: a `PostgresLink`.
+    """
     from psycopg import ClientCursor, ServerCursor
 
     is_open = issubclass(factory, ServerCursor)
