@@ -26,7 +26,9 @@ def after_import(module: str, hook: Hook) -> None:
     with _finder.lock:
         # First again: finders that others have put before it since would find the module without it.
         sys.meta_path[:] = [_finder, *(finder for finder in sys.meta_path if finder is not _finder)]
-        _finder.hooks.setdefault(module, []).append(hook)
+        hooks = _finder.hooks.setdefault(module, [])
+        if hook not in hooks:
+            hooks.append(hook)
     there = sys.modules.get(module)
     if there is not None:
         hook(there)

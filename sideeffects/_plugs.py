@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sideeffects._calls import Call
 from sideeffects._frozen import Frozen
-from sideeffects._handles import Handle
 from sideeffects._policy import Rules
 from sideeffects.errors import SideEffectError
+
+if TYPE_CHECKING:
+    from sideeffects._handles import Handle  # imports executors, which a suite without effects needs not
 
 
 class Parcel(Frozen):

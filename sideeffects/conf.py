@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects import _environment, _import_hooks, atomic_blocks
+from sideeffects import _environment, _import_hooks
 from sideeffects._copying import snapshot
 from sideeffects._frozen import Frozen
 from sideeffects._plugs import plugs
@@ -174,6 +174,8 @@ def _load(settings: Any) -> Rules:
         state.shared = rules.shared
         state.disturb()
         if rules.watches_transactions:
+            from sideeffects import atomic_blocks  # where nobody watches, it is not imported
+
             atomic_blocks.install()
         state.in_test_run(rules)  # now, so that children which are started before the first call know it too
     plugs.rules_changed()

@@ -184,15 +184,15 @@ _LOOKOUT: Final = pytest.StashKey[Lookout]()
 
 
 def _is_asked_for(items: Sequence[pytest.Item]) -> bool:
-    seen: set[Any] = set()
+    parent: Any = None
     for item in items:
         if "side_effects" in getattr(item, "fixturenames", ()):
             return True
         node: Any = item
-        while node is not None and node not in seen:
-            if any(mark.name == "side_effects" for mark in node.own_markers):
-                return True
-            if node is not item:
-                seen.add(node)
+        while node is not None and node is not parent:  # whose markers the item before has shown
+            for mark in node.own_markers:
+                if mark.name == "side_effects":
+                    return True
             node = node.parent
+        parent = item.parent
     return False

@@ -9,9 +9,8 @@ from typing import Any
 
 from sideeffects import _import_hooks, _plugs, _reading, conf
 from sideeffects._calls import Call
+from sideeffects._plugs import Engine
 from sideeffects._policy import Rules
-from sideeffects.contrib import celery, django_tasks
-from sideeffects.engines import choice
 from sideeffects.errors import SideEffectError
 from sideeffects.transactions import DjangoTransactions
 
@@ -20,6 +19,12 @@ def _discover() -> list[str]:
     from sideeffects import discovery  # when a name is unknown, which most processes never see
 
     return discovery.notes()
+
+
+def _engine() -> Engine:
+    from sideeffects.engines import choice  # when something is handed over
+
+    return choice.engine()
 
 
 def _report_error(error: BaseException, call: Call) -> None:
@@ -34,6 +39,18 @@ def _place(call: Call, rules: Rules, is_test_run: bool) -> SideEffectError | Non
     return hazards.place(call, rules, is_test_run)
 
 
+def _hook_celery(_: Any) -> None:
+    from sideeffects.contrib import celery  # when it is there
+
+    celery.install()
+
+
+def _hook_django_tasks(_: Any) -> None:
+    from sideeffects.contrib import django_tasks  # when one of the packages is there
+
+    django_tasks.install()
+
+
 def _hook_sentry(sentry_sdk: Any) -> None:
     from sideeffects.contrib import sentry  # when it is there
 
@@ -41,11 +58,12 @@ def _hook_sentry(sentry_sdk: Any) -> None:
 
 
 _plugs.plugs.deferral = DjangoTransactions()
-_plugs.plugs.engine = choice.engine
+_plugs.plugs.engine = _engine
 _plugs.plugs.report_error = _report_error
 _plugs.plugs.place = _place
 _reading.set_discovery(_discover)
-celery.install()
-django_tasks.install()
+_import_hooks.after_import("celery", _hook_celery)
+for _package in ("django.tasks", "django_tasks"):
+    _import_hooks.after_import(_package, _hook_django_tasks)
 _import_hooks.after_import("sentry_sdk", _hook_sentry)
 conf.install()

@@ -365,6 +365,20 @@ def test_finders_of_others_do_not_get_in_between(module: Callable[..., str], mon
         importlib.import_module("declared_nowhere")
 
 
+def test_a_hook_that_is_given_twice_is_called_once(module: Callable[..., str]) -> None:
+    """What hooks into a package does so again when the package is reloaded."""
+    from sideeffects._import_hooks import after_import
+
+    applied: list[Any] = []
+    name = module("declared_hooked")
+    after_import(name, applied.append)
+    after_import(name, applied.append)
+    gateway = importlib.import_module(name)
+    assert applied == [gateway]
+    importlib.reload(gateway)
+    assert applied == [gateway, gateway]
+
+
 def test_a_found_module_can_still_be_looked_into(module: Callable[..., str]) -> None:
     """What looks for a module without importing it gets a loader with everything that the real one has."""
     import importlib.util

@@ -25,8 +25,6 @@ from sideeffects.guard import hosts, levels, programs, sites
 from sideeffects.guard.book import Finding, books
 from sideeffects.guard.events import BELOW_SUBPROCESS, NETWORK, READERS, STARTS, Reach, Reader
 
-logger: Final = logging.getLogger("sideeffects")
-
 #: unittest, and pytest for its test cases, leave the frames of such modules out of tracebacks.
 __unittest = True
 
@@ -108,7 +106,7 @@ def _look(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -
     try:
         return _judge(event, args, reader, frame)
     except Exception:
-        logger.exception("the guard could not judge %s", event)
+        logging.getLogger("sideeffects").exception("the guard could not judge %s", event)
         return _in_doubt(event, frame)
     finally:
         _busy.discard(thread)

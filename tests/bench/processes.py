@@ -1,6 +1,10 @@
 """Whole processes, one after the other: what importing costs, and what the plugin costs a suite."""
 
+import json
 import os
+import random
+import statistics
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,20 +42,27 @@ def seconds(arguments, environment=None, folder="/"):
     return usage.ru_utime + usage.ru_stime
 
 
-def imports(turns=21):
-    """Milliseconds above nothing that importing takes: wrapt, the package, and the package with its verbs.
+#: What is imported, after what.
+IMPORTS = {
+    "import wrapt": "pass",
+    "import sideeffects": "pass",
+    "from sideeffects import side_effect": "import wrapt",
+}
 
-    Of the least of many turns: a whole process meets every disturbance there is, and each of them makes it longer.
-    """
-    codes = ("pass", "import wrapt", "import sideeffects", "from sideeffects import side_effect")
-    runs = {code: [] for code in codes}
+
+def imports(turns=21):
+    """Milliseconds of processor time that each import takes in a process of its own, the median of many."""
+    runs = {statement: [] for statement in IMPORTS}
     for turn in range(turns + 1):
-        for code, taken in runs.items():
-            value = seconds(["-c", code]) * 1000
+        for statement, before in IMPORTS.items():
+            clock = "time.process_time_ns()"
+            code = f"import time\n{before}\nstart = {clock}\n{statement}\nprint({clock} - start)"
+            ran = subprocess.run(
+                [sys.executable, "-c", code], env=clean_environment(), cwd="/", check=True, stdout=subprocess.PIPE
+            )
             if turn:  # the first one writes byte code
-                taken.append(value)
-    nothing, *others = map(min, runs.values())
-    return [taken - nothing for taken in others]
+                runs[statement].append(int(ran.stdout) / 1e6)
+    return {statement: statistics.median(taken) for statement, taken in runs.items()}
 
 
 def imported():
@@ -64,36 +75,72 @@ def imported():
     return False
 
 
-def plugin(folder, turns=15):
-    """Processor time of suites of trivial tests, in ms, by what is there beside pytest and by the number of tests.
+STOPWATCH = """
+import json, os, statistics, time
+import pytest
+
+began, collected = [], []
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session):
+    start = time.process_time_ns()
+    result = yield
+    collected.append(time.process_time_ns() - start)
+    return result
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol():
+    began.append(time.process_time_ns())
+    return (yield)
+
+def pytest_unconfigure():
+    each = [after - before for before, after in zip(began, began[1:])]
+    with open("taken.json", "w") as file:
+        json.dump([statistics.median(each), collected[0] / len(began)], file)
+"""
+
+#: What stands beside pytest in a suite, as its options.
+BESIDE = {
+    "nothing": (),
+    "the plugin": ("-p", "sideeffects"),
+    "the plugin, without its guard": ("-p", "sideeffects", "-p", "no:sideeffects-guard"),
+    "nothing again": (),
+}
+
+
+def plugin(folder, turns=21):
+    """Processor time of a trivial test, in microseconds, by what is there beside pytest; and of starting, in ms.
 
     Against pytest alone: other plugins make more of what an audit hook is told of (`guards.py` has pytest-django).
-    "wrapt": not the plugin, but the largest of what it imports. A larger heap makes every garbage collection longer.
 
-    The least of many turns, as for `imports`.
+    The median of the tests of a run and their share of the collection, each the median of many runs in changing order.
+    Whole runs differ by a tenth among themselves, by garbage collections and by what else the machine does. Of this the
+    same suite gives the same within a percent, which "nothing again" shows.
     """
     folder = Path(folder)
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    (folder / "imports_wrapt.py").write_text("import wrapt\n", encoding="utf-8")
+    (folder / "stopwatch.py").write_text(STOPWATCH, encoding="utf-8")
     for tests in (1, TESTS):
         source = "\n".join(f"def test_{number}():\n    assert {number} >= 0\n" for number in range(tests))
         (folder / f"test_{tests}.py").write_text(source, encoding="utf-8")
-    options = {
-        "the plugin": ("-p", "sideeffects"),
-        "nothing": (),
-        "wrapt": ("-p", "imports_wrapt"),
-    }
-    cases = {
-        (beside, tests): ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{tests}.py", *more]
-        for tests in (1, TESTS)
-        for beside, more in options.items()
-    }
     # The order of sets is luck, and the same for all.
-    environment = clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONHASHSEED="0")
-    taken = {case: [] for case in cases}
+    environment = clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONHASHSEED="0", PYTHONPATH=str(folder))
+
+    def run(tests, *options):
+        arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{tests}.py", *options)
+        return seconds(arguments, environment, folder) * 1000
+
+    each = {beside: [] for beside in BESIDE}
+    starting = {beside: [] for beside in BESIDE}
     for turn in range(turns + 1):
-        for case, arguments in cases.items():
-            value = seconds(arguments, environment, folder) * 1000
+        for beside in random.sample(list(BESIDE), len(BESIDE)):
+            run(TESTS, "-p", "stopwatch", *BESIDE[beside])
+            start = run(1, *BESIDE[beside])
             if turn:  # the first one writes byte code
-                taken[case].append(value)
-    return {case: min(values) for case, values in taken.items()}
+                taken = json.loads((folder / "taken.json").read_text(encoding="utf-8"))
+                each[beside].append([nanoseconds / 1000 for nanoseconds in taken])
+                starting[beside].append(start)
+    return (
+        {beside: sum(map(statistics.median, zip(*taken, strict=True))) for beside, taken in each.items()},
+        {beside: min(taken) for beside, taken in starting.items()},
+    )
