@@ -79,35 +79,48 @@ def _split(sql: str) -> Iterator[str]:
 #: What of PostgreSQL no transaction takes back, with why. `nextval` is not among these: all that it leaves is a gap.
 _IRREVOCABLE: Final = (
     (re.compile(r"\bsetval\"?\s*\(", re.IGNORECASE), "sets a sequence, which no rollback takes back"),
+    (re.compile(r"\bu&\"", re.IGNORECASE), "spells a name in code points, so that it cannot be told what it does"),
     (
-        re.compile(r"\bcopy\b.*?\b(?:to|from)\s+program\b|\bcopy\b.*?\bto\s+''", re.IGNORECASE | re.DOTALL),
+        re.compile(r"\bcopy\b.*?\b(?:to|from)\s+program\b|\bcopy\b.*?\bto\s+(?:e|u&)?\s*''", re.IGNORECASE | re.DOTALL),
         "runs a program or writes a file on the server, which no rollback takes back",
     ),
     (
         re.compile(
-            r"\b(?:dblink\w*|lo_export|pg_(?:terminate|cancel)_backend|pg_reload_conf|pg_promote)\s*\(", re.IGNORECASE
+            r"""\b(?:dblink\w*|lo_export|pg_(?:terminate|cancel)_backend|pg_reload_conf|pg_promote|pg_file_\w+|pg_switch_wal|
+            pg_stat(?:_\w+)?_reset\w*|pg_(?:create|drop|copy)_\w*slot|pg_create_restore_point|pg_rotate_logfile)\"?\s*\(""",
+            re.IGNORECASE | re.VERBOSE,
         ),
         "acts outside the transaction, which no rollback takes back",
     ),
 )
 _STRINGS: Final = re.compile(
-    r"""'(?:[^']|'')*' | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*(?!!).*?\*/""", re.DOTALL | re.VERBOSE
+    r"""'(?:[^']|'')*' | \$(\w*)\$.*?\$\1\$ | (?P<comment>--[^\n]* | /\*(?!!).*?\*/)""", re.DOTALL | re.VERBOSE
 )
+_STRINGS_WITH_BACKSLASHES: Final = re.compile(
+    r"""'(?:[^'\\]|\\.|'')*' | \$(\w*)\$.*?\$\1\$ | (?P<comment>--[^\n]* | /\*(?!!).*?\*/)""", re.DOTALL | re.VERBOSE
+)
+_COMMENTS: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _DO: Final = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*do\b", re.IGNORECASE | re.DOTALL)
 _MAY_BE_IRREVOCABLE: Final = re.compile(
-    r"setval|copy|dblink|lo_export|pg_(?:terminate|cancel|reload|promote)", re.IGNORECASE
+    r"setval|u&\"|copy|dblink|lo_export|pg_(?:terminate|cancel|reload|promote|file|switch|stat|create|drop|rotate)",
+    re.IGNORECASE,
 )
 
 
 def irrevocable(sql: str) -> str:
     """Why no rollback takes the statement back, as the end of a sentence about it; empty when one does."""
     if _MAY_BE_IRREVOCABLE.search(sql):
-        # The names of functions may be quoted, and what DO executes is.
-        bare = sql if _DO.match(sql) else _STRINGS.sub(" '' ", sql)
+        # The names of functions may be quoted, and what DO executes is. What looks like a comment may be in a string.
+        bare = [sql, _COMMENTS.sub(" ", sql)] if _DO.match(sql) else list(_without_strings(sql))
         for pattern, why in _IRREVOCABLE:
-            if pattern.search(bare):
+            if any(map(pattern.search, bare)):
                 return why
     return ""
+
+
+def _without_strings(sql: str) -> Iterator[str]:
+    for strings in (_STRINGS, _STRINGS_WITH_BACKSLASHES) if "\\" in sql else (_STRINGS,):
+        yield strings.sub(lambda found: " " if found["comment"] else " '' ", sql)
 
 
 _STAYS: Final = re.compile(r"\bpg_(?:try_)?advisory_lock|\bprepare\b", re.IGNORECASE)

@@ -7,6 +7,7 @@ so that an empty transaction costs nothing.
 from __future__ import annotations
 
 import functools
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -138,13 +139,18 @@ class Link(ABC):
         alias: str = self.terms.connection.alias
         return alias
 
+    @property
+    def fate(self) -> str:
+        """What has become of a transaction that was ended against our will."""
+        return "It was rolled back"
+
     def lost(self) -> None:
         """Note that the transaction around everything has ended."""
         if not self.is_over:
             self.is_over = True
             self.terms.refusals.note(
-                f"the transaction on the database {self._alias!r} was ended past Django. It was rolled back, and "
-                f"what came after it is unknown: do without COMMIT and ROLLBACK on the driver's connection"
+                f"the transaction on the database {self._alias!r} was ended past Django. {self.fate}, and what came "
+                f"after it is unknown: do without COMMIT and ROLLBACK on the driver's connection"
             )
 
 
@@ -183,7 +189,13 @@ def look(text: str) -> Look:
 def _reason_against(text: str) -> str:
     if statements.ends_transaction(text):
         return "begins or ends a transaction, and a dry run keeps all in one: use transaction.atomic()"
+    if _DISCARDS.match(text):
+        return "drops the temporary tables because of which the server refuses the commit of a dry run"
     return statements.irrevocable(text)
+
+
+#: As PostgreSQL has it; `DISCARD ALL` it refuses itself inside a transaction.
+_DISCARDS: Final = re.compile(r"\s*discard\s+temp", re.IGNORECASE)
 
 
 #: Texts up to this length are looked at once: a command repeats itself.

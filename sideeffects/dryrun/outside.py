@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
@@ -34,7 +35,7 @@ def install() -> None:
             _import_hooks.after_import("multiprocessing.process", _in_multiprocessing)
             _import_hooks.after_import("concurrent.futures.process", _in_pools)
             _import_hooks.after_import("psycopg", _in_psycopg)
-            _import_hooks.after_import("sqlite3", _in_sqlite)
+            sys.addaudithook(_in_sqlite)
 
 
 _PROCESS: Final = (
@@ -91,21 +92,21 @@ def _held_only(original: Callable[..., Any]) -> Any:
     return statement
 
 
-def _in_sqlite(module: Any) -> None:
-    original = module.connect
-
-    @functools.wraps(original)
-    def connect(database: Any, *args: Any, **kwargs: Any) -> Any:
-        if not connecting.get():
-            for holder in belong():
-                if _is_of_django(database):
-                    holder.refusals.refuse(
-                        f"sqlite3 was asked for a connection to {database!r} past Django, which nothing would roll "
-                        f"back: use Django's"
-                    )
-        return original(database, *args, **kwargs)
-
-    module.connect = module.dbapi2.connect = connect
+def _in_sqlite(
+    event: str,
+    args: tuple[Any, ...],
+    # Bound here: at the interpreter's end the module's names are gone, and events still come.
+    wanted: str = "sqlite3.connect",
+    is_over: Callable[[], bool] = sys.is_finalizing,
+) -> None:
+    """An audit hook, since `connect` is a name that others may have taken hold of, and the class connects as well."""
+    if event == wanted and not is_over() and not connecting.get():
+        for holder in belong():
+            if _is_of_django(args[0]):
+                holder.refusals.refuse(
+                    f"sqlite3 was asked for a connection to {args[0]!r} past Django, which nothing would roll back: "
+                    f"use Django's"
+                )
 
 
 def _is_of_django(database: Any) -> bool:

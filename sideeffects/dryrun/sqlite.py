@@ -99,6 +99,11 @@ class SqliteLink(Link):
             return _DENY
         return _ALLOW
 
+    @property
+    def fate(self) -> str:
+        """What is shared between threads has no authorizer."""
+        return "It may have been kept" if self.terms.connection.allow_thread_sharing else super().fate
+
     def guarded(self, cursor: Any, *, is_named: bool) -> Any:  # noqa: ARG002 - SQLite has no named cursors
         """A cursor of the same class, whose statements are looked at."""
         kind = type(cursor)

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_threads_do_not_write_past_django(database: Database, tmp_path: Path) ->
 
 @on_sqlite
 def test_sqlite_files_of_django_are_not_opened_past_it(database: Database, tmp_path: Path) -> None:
-    """By their names or as URIs; other files are nobody's business, and neither is what happens outside."""
+    """By their names or as URIs, and by what somebody has taken hold of before. Other files are nobody's business."""
     name = database.given["NAME"]
     with dry_run():
         sqlite3.connect(tmp_path / "other.sqlite3").close()
@@ -59,6 +60,10 @@ def test_sqlite_files_of_django_are_not_opened_past_it(database: Database, tmp_p
     for given in (name, f"file:{name}?mode=rwc"):
         with pytest.raises(DryRunRefused, match="past Django"), dry_run():
             sqlite3.connect(given, uri=True)
+    for take_hold in (connect, sqlite3.Connection):
+        with pytest.raises(DryRunRefused, match="past Django"), dry_run():
+            take_hold(name)
+        take_hold(name).close()
     assert database.committed() == ["kept"]
 
 
