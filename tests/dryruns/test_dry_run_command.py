@@ -18,6 +18,7 @@ SIDE_EFFECTS = {"POLICY": {"shop.confirm": "record"}}
 """
 
 BILL = '''
+    import atexit
     import queue
     import sys
     import threading
@@ -27,6 +28,15 @@ BILL = '''
 
     from effects import confirm, send
     from shop import sms, workers
+
+
+    def late():
+        send("at exit")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO bills (cents) VALUES (4)")
+        except Exception as error:
+            print("at exit:", type(error).__name__)
 
 
     class Command(BaseCommand):
@@ -68,12 +78,16 @@ BILL = '''
                         cursor.execute("COMMIT")
                 except Exception:
                     pass
+            if way == "late":
+                atexit.register(late)
+                workers.late.append("a queue")
             if way == "answer":
                 print("got", send("+2"))
 '''
 
 WORKERS = '''
-    """A thread that is there before every command, with a queue of its own."""
+    """A thread that is there before every command, with a queue of its own, which is emptied when the process ends."""
+    import atexit
     import queue
     import threading
 
@@ -103,6 +117,16 @@ WORKERS = '''
     def ask(place):
         asked.put(place)
         answered.get(timeout=10)
+
+
+    late = []
+
+
+    @atexit.register
+    def flush():
+        for place in late:
+            ask(place)
+            print("flushed", place)
 '''
 
 
@@ -138,6 +162,13 @@ def test_the_plan_then_what_the_command_said(project: Project) -> None:
     assert "shop/management/commands/bill.py:" in said.stdout
     assert "  default  bills  2 inserted" in lines
     assert lines[-3:] == ["The command ended with exit code 0, and printed:", "printed by x", "written"]
+    assert is_untouched(project)
+
+
+def test_what_happens_while_the_process_ends_is_held_back(project: Project) -> None:
+    """Callbacks that the command has registered, and a queue that is emptied by a thread that was there before it."""
+    said = project.run("manage.py", "dry_run", "bill", "--way", "late")
+    assert said.stdout.splitlines()[-2:] == ["at exit: DryRunRefused", "flushed a queue"]
     assert is_untouched(project)
 
 

@@ -52,6 +52,13 @@ class Command(BaseCommand):
         "written down instead of executed. Shows what would have happened, then what the command printed."
     )
     requires_system_checks = ()  # type: ignore[mutable-override]
+    #: Whether it is what this process was started for.
+    _is_all = False
+
+    def run_from_argv(self, argv: Sequence[str]) -> None:
+        """Run it as a program."""
+        self._is_all = list(argv) == sys.argv
+        super().run_from_argv(list(argv))
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Django's parser, with examples at the end of the help."""
@@ -92,7 +99,7 @@ class Command(BaseCommand):
         if output is not None:
             _check_writable(output)
         is_program = getattr(self, "_called_from_command_line", False)
-        around = whole_process() if is_program else contextlib.nullcontext()
+        around = whole_process(until_its_end=self._is_all) if is_program else contextlib.nullcontext()
         with around:
             ran = _run(command, command_line, stubs, keep_output=output is None, is_program=is_program)
         self._show(ran, options["format"], output)
