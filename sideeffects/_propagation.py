@@ -1,9 +1,10 @@
 """Carrying a context's overrides, captures and lineage into threads and executors.
 
 A `ContextVar` is seen by tasks and `asyncio.to_thread`, but not by `Thread`, `ThreadPoolExecutor` and what is built on
-them. `Thread.start`, `ThreadPoolExecutor.submit` and `_thread.start_new_thread` are therefore patched, once, when the
-first override, capture or guard is entered, and hand them on. `threading` itself has hold of what `_thread` had at its
-import, so that nothing is handed on twice. Not reached: own queue workers and processes.
+them. `Thread.start`, `ThreadPoolExecutor.submit`, `Future.add_done_callback` and `_thread.start_new_thread` are
+therefore patched, once, when the first override, capture or guard is entered, and hand them on. `threading` itself has
+hold of what `_thread` had at its import, so that nothing is handed on twice. Not reached: own queue workers and
+processes.
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ def install() -> None:
                 setattr(_thread, name, _start_raw(getattr(_thread, name)))
             # Where there are no executors, none are imported.
             _import_hooks.after_import("concurrent.futures.thread", _patch_executors)
+            _import_hooks.after_import("concurrent.futures._base", _patch_futures)
 
 
 def _patch_executors(module: Any) -> None:
     module.ThreadPoolExecutor.submit = _submit(module.ThreadPoolExecutor.submit)
+
+
+def _patch_futures(module: Any) -> None:
+    module.Future.add_done_callback = _add_done_callback(module.Future.add_done_callback)
 
 
 def carried(function: Callable[..., Any], own: Scope, line: Lineage = NONE) -> Callable[..., Any]:
@@ -60,6 +66,15 @@ def carried(function: Callable[..., Any], own: Scope, line: Lineage = NONE) -> C
             lineage.set(line_before)
 
     return run
+
+
+def _add_done_callback(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def add_done_callback(self: Future[Any], fn: Callable[[Future[Any]], object]) -> None:
+        own, line = scope.get(), lineage.get()
+        original(self, fn if own is EMPTY and line is NONE else carried(fn, own, line))
+
+    return add_done_callback
 
 
 def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:

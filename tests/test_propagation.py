@@ -78,6 +78,30 @@ def in_raw_thread_by_its_old_name(work: Callable[[], Any]) -> Any:
     return done.get(timeout=30)
 
 
+def in_callback_of_a_future(work: Callable[[], Any]) -> Any:
+    """Through what is called when a job of a pool is done, in its thread."""
+    done, go = queue.SimpleQueue[Any](), threading.Event()
+
+    def report(future: Future[Any]) -> None:
+        done.put((future, work()))
+
+    with ThreadPoolExecutor(1) as pool:
+        future = contextvars.Context().run(pool.submit, go.wait, 30)
+        future.add_done_callback(report)
+        go.set()
+        given, result = done.get(timeout=30)
+        assert given is future
+        return result
+
+
+def in_callback_of_a_done_future(work: Callable[[], Any]) -> Any:
+    """Through what is called at once, since the job is done."""
+    done, future = queue.SimpleQueue[Any](), Future[None]()
+    future.set_result(None)
+    future.add_done_callback(lambda _: done.put(work()))
+    return done.get(timeout=30)
+
+
 def in_timer(work: Callable[[], Any]) -> Any:
     """Through a timer."""
     done = queue.SimpleQueue[Any]()
@@ -166,6 +190,8 @@ WAYS = pytest.mark.parametrize(
         in_subclass_of_thread,
         in_raw_thread,
         in_raw_thread_by_its_old_name,
+        in_callback_of_a_future,
+        in_callback_of_a_done_future,
         in_timer,
         in_nested_threads,
         in_new_pool,
@@ -422,19 +448,6 @@ def test_limit_a_queue_worker_of_your_own_sees_nothing(send: Effect) -> None:
         assert done.get(timeout=30) == "executed"
     jobs.put(None)
     thread.join(30)
-
-
-def test_limit_callbacks_of_a_future_see_nothing(send: Effect) -> None:
-    """Limit: what is added to a future with `add_done_callback` runs in the worker's own context."""
-    done, go = queue.SimpleQueue[str](), threading.Event()
-
-    def report(future: Future[Any]) -> None:
-        done.put(send())
-
-    with ThreadPoolExecutor(1) as pool, record("sms.send"):
-        pool.submit(go.wait, 30).add_done_callback(report)
-        go.set()
-        assert done.get(timeout=30) == "executed"
 
 
 def _fate_in_child(effect: str) -> str:

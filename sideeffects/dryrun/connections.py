@@ -160,6 +160,8 @@ class HeldConnection:
         if kind is not None:
             around = getattr(self._before["create_cursor"], "__self__", None)
             outer = around._link if isinstance(around, HeldConnection) else None  # noqa: SLF001 - another of this class
+            # Opened in here, it may be in the transaction of the dry run around this one.
+            self._is_nested = self._is_nested or outer is not None
             notes = self._refusals, self._remarks
             link = kind(Terms(self.connection, *notes, self.tally, self._serial, self._is_nested, outer))
             link.begin()

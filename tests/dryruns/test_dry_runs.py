@@ -164,6 +164,19 @@ def test_stubs_answer(database: Database, send: Any) -> None:
     assert executed == []
 
 
+def test_dry_runs_nest_before_the_database_is_opened(database: Database) -> None:
+    """The inner one opens it, and the outer one has it from then on."""
+    database.connection.close()
+    with dry_run():
+        with dry_run() as inner:
+            database.insert("inner")
+        assert inner.writes == (Writes("dry", "rows", inserted=1),)
+        database.insert("outer")
+        with dry_run():
+            assert database.names() == ["kept", "outer"]
+    assert database.committed() == ["kept"]
+
+
 def test_dry_runs_nest(database: Database, send: Any) -> None:
     """The inner one takes back its own, and its effects are in both plans."""
     with dry_run() as outer:
