@@ -131,6 +131,16 @@ def stays_with_session(sql: str) -> bool:
     return _STAYS.search(sql) is not None
 
 
+_MAY_MATTER: Final = re.compile(
+    "|".join(words.pattern for words in (_MAY_CONTROL, _MAY_BE_IRREVOCABLE, _STAYS)), re.IGNORECASE
+)
+
+
+def is_plain(sql: str) -> bool:
+    """Whether it has no word by which it could be one of the above: most statements are done with by one look."""
+    return _MAY_MATTER.search(sql) is None
+
+
 _TARGET: Final = re.compile(
     r"""\s*(insert|replace|update|delete|truncate)\b(?:\s+or\s+\w+)?(?:\s+(?:into|from|table|only))*\s+
     ((?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|\w+)(?:\.(?:"(?:[^"]|"")+"|`[^`]+`|\w+))?)""",

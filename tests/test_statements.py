@@ -2,7 +2,16 @@
 
 import pytest
 
-from sideeffects.statements import ends_transaction, is_single_write, only_reads, text_of, writes
+from sideeffects.statements import (
+    ends_transaction,
+    irrevocable,
+    is_plain,
+    is_single_write,
+    only_reads,
+    stays_with_session,
+    text_of,
+    writes,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +61,33 @@ def test_what_ends_a_transaction(sql: str) -> None:
 def test_what_does_not(sql: str) -> None:
     """Savepoints, words in strings, names and comments."""
     assert not ends_transaction(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "commit",
+        "Select SetVal('a', 1)",
+        "SELECT \"setval\"('a', 1)",
+        "COPY a TO PROGRAM 'cat'",
+        "SELECT dblink_exec('a')",
+        "SELECT lo_export(1, 'a')",
+        "SELECT pg_terminate_backend(1)",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT PG_TRY_ADVISORY_LOCK(1)",
+        "PREPARE a AS SELECT 1",
+    ],
+)
+def test_what_needs_a_closer_look_is_not_plain(sql: str) -> None:
+    """Whatever matters to one of the questions is asked all of them."""
+    assert ends_transaction(sql) or irrevocable(sql) or stays_with_session(sql)
+    assert not is_plain(sql)
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1", "INSERT INTO committee (trend, beginner) VALUES (1, 2)", "SAVEPOINT a"])
+def test_most_statements_are_plain(sql: str) -> None:
+    """Words that only contain one of those which matter do not."""
+    assert is_plain(sql)
 
 
 @pytest.mark.parametrize(

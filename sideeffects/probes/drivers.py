@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
-from sideeffects.statements import ends_transaction, irrevocable, stays_with_session, text_of, writes
+from sideeffects.statements import ends_transaction, irrevocable, is_plain, stays_with_session, text_of, writes
 
 
 class Terms:
@@ -155,18 +155,22 @@ class Looking(Driver):
             if watch.is_over:
                 watch.refuse_late()
             text = text_of(query, self.raw)
-            if ends_transaction(text):
-                self.refuse(text.strip())
             if name == "executescript":
                 self.refuse("executescript(), which commits first")
-            if self.is_told_by_server:
-                why = irrevocable(text)
-                if why:
-                    raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
-                if stays_with_session(text):
-                    self.is_spoilt = True
+            if not is_plain(text):
+                self._look_closer(text)
             if watch.is_read_only and not self.is_told_by_server and writes(text):
                 raise WriteRefused(f"this probe is read-only, and would have written to the database: {text[:200]}")
+
+    def _look_closer(self, text: str) -> None:
+        if ends_transaction(text):
+            self.refuse(text.strip())
+        if self.is_told_by_server:
+            why = irrevocable(text)
+            if why:
+                raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
+            if stays_with_session(text):
+                self.is_spoilt = True
 
 
 def _looking(factory: Any, driver: Looking) -> Any:
