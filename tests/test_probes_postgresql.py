@@ -164,6 +164,53 @@ def test_the_server_ends_what_takes_longer_than_the_probe_may(tmp_path: Path, di
     ]
 
 
+ONE_AFTER_THE_OTHER = """
+    import psycopg
+    from django.db import connections
+
+    import effects
+    from sideeffects.probes import SmokeTest
+    from shop.models import Row
+
+    pids = []
+
+
+    class InTurns(SmokeTest):
+        def past_django(self, sql):
+            parameters = connections["other"].get_connection_params()
+            parameters.pop("cursor_factory", None)
+            with psycopg.connect(**parameters) as raw:
+                raw.execute("SET lock_timeout = 5000")
+                return raw.execute(sql).fetchone()[0]
+
+        def test_a_writes_and_locks(self):
+            Row.objects.using("other").create(name="x")
+            with connections["other"].cursor() as cursor:
+                cursor.execute("LOCK TABLE shop_row IN ACCESS EXCLUSIVE MODE")
+                cursor.execute("SELECT pg_backend_pid()")
+                pids.append(cursor.fetchone()[0])
+
+        def test_b_finds_nothing_locked_before_it_uses_the_session(self):
+            self.assertEqual(self.past_django("SELECT count(*) FROM shop_row"), 0)
+            with connections["other"].cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                self.assertEqual(cursor.fetchone()[0], pids[0])
+
+        def test_c_survives_the_end_of_the_session(self):
+            self.assertTrue(self.past_django(f"SELECT pg_terminate_backend({pids[0]}, 5000)"))
+            self.assertEqual(Row.objects.using("other").count(), 0)
+"""
+
+
+def test_who_comes_next_waits_for_no_rollback(tmp_path: Path, postgres: dict[str, Any]) -> None:
+    """It has been sent when a probe is over. Its answer is taken when the session is used again, if it can be."""
+    project = ProbeProject(tmp_path, postgres)
+    project.manage("migrate", "--database=other", "--verbosity=0")
+    project.write("shop/probes.py", ONE_AFTER_THE_OTHER)
+    report = project.probe("--parallel", "1")
+    assert [probe["outcome"] for probe in report["probes"]] == ["passed"] * 3, report["probes"]
+
+
 @pytest.mark.parametrize("kind", ["pooler", "Django's pool", "package"])
 def test_a_session_that_others_use_is_told_for_a_transaction_only(
     tmp_path: Path, postgres: dict[str, Any], kind: str

@@ -114,6 +114,12 @@ class Psycopg(Looking):
         raw, pgconn = self.raw, self.raw.pgconn
         # The driver's way takes longer, and is needed when it has something to forget or to refuse.
         is_plain = not self._has_blocks and raw.prepare_threshold is None and not pgconn.pipeline_status
+        if is_plain and self.watch.keeps_session and not self.is_spoilt:
+            # The server rolls back while the next probe is made ready, whose BEGIN takes this answer first.
+            pgconn.send_query(b"ROLLBACK")
+            if pgconn.flush():
+                pgconn.exec_(b"SELECT 1")  # returns when it has been sent, and answered
+            return
         if not is_plain or pgconn.exec_(b"ROLLBACK").status not in _FINE:
             type(raw).rollback(raw)
         if self.is_spoilt:  # the server takes a moment to notice that a session has ended
