@@ -35,6 +35,7 @@ def install() -> None:
             _import_hooks.after_import("multiprocessing.process", _in_multiprocessing)
             _import_hooks.after_import("concurrent.futures.process", _in_pools)
             _import_hooks.after_import("psycopg", _in_psycopg)
+            _import_hooks.after_import("psycopg_pool.pool", _in_psycopg_pool)
             sys.addaudithook(_in_sqlite)
 
 
@@ -90,6 +91,26 @@ def _held_only(original: Callable[..., Any]) -> Any:
         return original(self, *args, **kwargs)
 
     return statement
+
+
+def _in_psycopg_pool(module: Any) -> None:
+    original = module.ConnectionPool._connect  # noqa: SLF001 - there is no other place before the connection is set up
+
+    @functools.wraps(original)
+    def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """Django's pool connects in threads of its own, which may have been started by a dry run, and outlive it."""
+        token = connecting.set(connecting.get() or _is_pool_of_django(self))
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            connecting.reset(token)
+
+    module.ConnectionPool._connect = connect  # noqa: SLF001 - as above
+
+
+def _is_pool_of_django(pool: Any) -> bool:
+    base: Any = sys.modules.get("django.db.backends.postgresql.base")
+    return base is not None and any(pool is one for one in base.DatabaseWrapper._connection_pools.values())  # noqa: SLF001
 
 
 def _in_sqlite(

@@ -12,6 +12,14 @@ from tests.projects import Project
 
 pytestmark = pytest.mark.processes
 
+SETTINGS = """\
+import os
+DATABASES = {{"default": {!r}}}
+SILENCED_SYSTEM_CHECKS = ["models.W042"]
+if "POOL" in os.environ:
+    DATABASES["default"]["OPTIONS"] = {{"pool": {{"timeout": int(os.environ["POOL"])}}}}
+"""
+
 MODELS = '''
     from django.db import models
 
@@ -49,7 +57,7 @@ class Shop(Project):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, postgres: dict[str, Any]) -> Iterator[Shop]:
     root = tmp_path_factory.mktemp("books")
-    listed_project(root, f'DATABASES = {{"default": {postgres!r}}}\nSILENCED_SYSTEM_CHECKS = ["models.W042"]\n')
+    listed_project(root, SETTINGS.format(postgres))
     made = Shop(root, postgres)
     made.write("shop/models.py", MODELS)
     made.write(
@@ -75,10 +83,12 @@ def state_of(shop: Shop) -> list[Any]:
     return [shop.rows(statement) for statement in asked]
 
 
-def test_fixtures_are_loaded_and_taken_back(shop: Shop) -> None:
+@pytest.mark.parametrize("environment", [{}, {"POOL": "5"}], ids=["connection", "pool"])
+def test_fixtures_are_loaded_and_taken_back(shop: Shop, environment: dict[str, str]) -> None:
     """`loaddata` ends well, with its rows in the plan; neither rows nor sequences have changed after it."""
     before = state_of(shop)
-    plan = json.loads(shop.run("manage.py", "dry_run", "--format=json", "loaddata", "books.json").stdout)
+    dry = ("manage.py", "dry_run", "--format=json", "loaddata", "books.json")
+    plan = json.loads(shop.run(*dry, environment=environment).stdout)
     assert (plan["exit_code"], plan["refusals"]) == (0, [])
     assert plan["output"] == "Installed 4 object(s) from 1 fixture(s)\n"
     assert [(row["table"], row["inserted"], row["updated"]) for row in plan["writes"]] == [

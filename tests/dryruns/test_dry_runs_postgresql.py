@@ -1,6 +1,7 @@
 """Dry runs on PostgreSQL: what it is kept from, and what it counts."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.management.color import no_style
@@ -170,3 +171,28 @@ def test_where_the_server_does_not_count_the_statements_do(database: Database) -
         database.execute("UPDATE rows SET name = name || '!'")
     database.execute("RESET track_counts")
     assert plan.writes == (Writes("dry", "rows", inserted=1, updated=2),)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_django_s_pool(database: Database, is_open: bool) -> None:
+    """Its connections are opened by threads of its own; they are good for others afterwards."""
+    pytest.importorskip("psycopg_pool")
+    settings = connections[database.alias].settings_dict
+    connections[database.alias].close()
+    settings["OPTIONS"] = {**settings["OPTIONS"], "pool": {"min_size": 1, "max_size": 2, "timeout": 5}}
+    try:
+        if is_open:
+            database.names()
+        with dry_run() as plan:
+            database.insert("one")
+            connections[database.alias].close()
+            with database.atomic():
+                database.insert("two")
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(database.names).result() == ["kept"]
+                pool.submit(connections.close_all).result()
+        assert plan.writes == (Writes("dry", "rows", inserted=2),)
+        assert database.committed() == database.names() == ["kept"]
+    finally:
+        connections[database.alias].close_pool()
+        del settings["OPTIONS"]["pool"]
