@@ -19,12 +19,13 @@ from sideeffects import (
     side_effect,
     stub,
 )
-from sideeffects.errors import SideEffectFault, UnknownSideEffect
+from sideeffects.errors import UnknownSideEffect
 from sideeffects.testing import (
     FaultSweepError,
     FaultSweepFailed,
     NotRepeatable,
     ScenarioFails,
+    SideEffectFault,
     UnknownFaultCell,
     current_fault,
     fault_sweep,

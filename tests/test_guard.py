@@ -209,8 +209,11 @@ def test_it_decorates_functions() -> None:
         (lambda: guard("of"), ValueError),
         (lambda: guard("off", allow_hosts="db"), TypeError),
         (lambda: guard("off", allow_processes="git"), TypeError),
+        (lambda: guard("off", allow_hosts=[10]), TypeError),  # type: ignore[list-item]
+        (lambda: guard("off", allow_hosts=["10.0.0.0/99"]), ValueError),
+        (lambda: guard("off", allow_hosts=["http://db/"]), ValueError),
     ],
-    ids=["level", "hosts", "processes"],
+    ids=["level", "hosts", "processes", "no text", "no network", "a URL"],
 )
 def test_a_wrong_guard_is_refused_when_it_is_made(call: Callable[[], object], error: type[Exception]) -> None:
     """Not when something reaches outside."""
@@ -589,6 +592,16 @@ def test_settings_allow_ignore_and_set_the_level() -> None:
 
 
 # -- findings
+
+
+def test_a_program_that_is_searched_for_in_the_path_is_counted_once(tmp_path: Path) -> None:
+    """In a folder where there is no such file nothing is started."""
+    tmp_path.joinpath("tool").write_text("not to be executed")
+    path = os.pathsep.join(("/nowhere", "/nowhere/else", str(tmp_path)))
+    with guard("warn"), pytest.raises(PermissionError):
+        os.execvpe("tool", ["tool"], {"PATH": path})
+
+    assert [(noted.finding.what, noted.count) for noted in books.open[-1].findings()] == [("tool", 1)]
 
 
 def test_a_finding_says_where_what_and_what_to_write() -> None:

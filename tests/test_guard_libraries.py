@@ -150,6 +150,40 @@ def test_a_call_of_a_library_is_refused_at_its_call_site(reach: Callable[[], Non
     assert {(finding.what, finding.function.partition(".")[0]) for finding in found} == {(NAME, reach.__name__)}
 
 
+async def test_a_task_of_a_library_is_found_where_it_was_made() -> None:
+    """The client aiohttp looks hosts up in a task of its own, and the runner has made the loop: this is on no stack."""
+    import aiohttp
+
+    async def ask() -> None:
+        async with aiohttp.ClientSession() as session:
+            with contextlib.suppress(UndeclaredSideEffect):
+                await session.get(URL)
+
+    with guard("raise") as found:
+        await ask()
+    assert [(finding.what, finding.function.rpartition(".")[2], finding.called) for finding in found] == [
+        (NAME, "ask", "aiohttp.client.ClientSession._request")
+    ]
+
+
+def test_a_task_is_found_where_it_was_made_rather_than_where_the_loop_runs() -> None:
+    """Two tasks of one loop are two call sites."""
+
+    async def first() -> None:
+        await asyncio.wait_for(asyncio.get_running_loop().create_connection(asyncio.Protocol, NAME, 80), 30)
+
+    async def second() -> None:
+        await asyncio.wait_for(asyncio.get_running_loop().create_connection(asyncio.Protocol, NAME, 80), 30)
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(first(), second(), return_exceptions=True)
+
+    with guard("raise") as found:
+        errors = asyncio.run(both())
+    assert [type(error) for error in errors] == [UndeclaredSideEffect] * 2
+    assert [finding.function.rpartition(".")[2] for finding in found] == ["first", "second"]
+
+
 @pytest.mark.parametrize("reach", LIBRARIES.values(), ids=LIBRARIES)
 def test_the_same_call_beneath_an_effect_is_none(reach: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever threads and tasks the library uses for it. The resolver says no, as it would."""

@@ -22,9 +22,8 @@ from sideeffects import Calls, dry_run, forbid, force_run, hazards, side_effect
 from sideeffects._open_transactions import open_transactions
 from sideeffects._plugs import Plugs
 from sideeffects._policy import Rules
-from sideeffects.errors import EffectInTransaction
 from sideeffects.guard.book import Book, Finding, books
-from sideeffects.testing import isolated_registry
+from sideeffects.testing import EffectInTransaction, isolated_registry
 from tests.database import Database
 from tests.projects import Project
 

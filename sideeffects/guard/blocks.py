@@ -13,7 +13,7 @@ from sideeffects._state import Restorer
 from sideeffects.guard import hook
 from sideeffects.guard.book import Finding
 from sideeffects.guard.levels import OFF, Entry, enter
-from sideeffects.guard.spelling import LEVELS
+from sideeffects.guard.spelling import LEVELS, host_problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +31,7 @@ class guard:  # noqa: N801 - a verb, as `record` and `force_run` are
         context_only: hold for this context alone in a test run as well.
 
     Raises:
-        ValueError: there is no such level.
+        ValueError: there is no such level, or a host is none.
     """
 
     def __init__(
@@ -50,6 +50,12 @@ class guard:  # noqa: N801 - a verb, as `record` and `force_run` are
         self._level = level
         self._hosts = tuple(allow_hosts)
         self._processes = tuple(allow_processes)
+        for item in (*self._hosts, *self._processes):
+            if not isinstance(item, str):
+                raise TypeError(f"allow_hosts and allow_processes take texts, not {item!r}")
+        for host in self._hosts:
+            if wrong := host_problem(host):
+                raise ValueError(f"allow_hosts: {host!r} {wrong}")
         self._context_only = context_only
         self._open: list[tuple[Entry, Restorer]] = []
 

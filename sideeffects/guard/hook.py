@@ -21,7 +21,7 @@ from sideeffects import _propagation
 from sideeffects._lineage import lineage, watching
 from sideeffects._state import state
 from sideeffects.errors import UndeclaredSideEffect
-from sideeffects.guard import hosts, levels, programs, sites
+from sideeffects.guard import hosts, levels, programs, sites, tasks
 from sideeffects.guard.book import Finding, books
 from sideeffects.guard.events import BELOW_SUBPROCESS, NETWORK, READERS, STARTS, Reach, Reader
 
@@ -73,6 +73,7 @@ def install() -> None:
     watching.locate = sites.place_here
     watching.is_on = True
     _propagation.install()
+    tasks.follow()
     sys.addaudithook(_hook)
 
 
@@ -143,6 +144,8 @@ def _is_allowed(reach: Reach, entries: list[levels.Entry], frame: FrameType, eve
             return True
         if event != "webbrowser.open" and _is_of_browser(frame):
             return True  # so has this
+        if event == "os.exec" and frame.f_code.co_name == "_execvpe" and not os.path.exists(reach.what):
+            return True  # it is searched for in the folders of PATH, and not in this one
         patterns = [*rules.processes, *(pattern for entry in entries for pattern in entry.processes)]
         return programs.is_for_itself(frame) or programs.is_allowed(reach.what, patterns)
     texts = (*rules.hosts, *(text for entry in entries for text in entry.hosts), *hosts.hosts_of_django())

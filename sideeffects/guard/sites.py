@@ -77,6 +77,11 @@ def _is_own(frame: FrameType) -> bool:
     )
 
 
+def _is_loop(frame: FrameType) -> bool:
+    """Whether asyncio's loop calls from here. What runs it, further out, says less than where the task was made."""
+    return frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == "asyncio.events"
+
+
 class Site(NamedTuple):
     """A call site.
 
@@ -100,12 +105,14 @@ class Site(NamedTuple):
 def find(frame: FrameType) -> Site:
     """The call site above `frame`, which is that of the audit hook's caller.
 
-    The user's own code comes first, on this stack or where this work was handed to a pool; then an installed package.
+    The user's own code comes first, on this stack or where this work was handed to a pool or made a task; then an
+    installed package.
     """
     inner: FrameType | None = None
     package: Site | None = None
     at: FrameType | None = frame
-    while at is not None:
+    place = lineage.get().place
+    while at is not None and not (place is not None and _is_loop(at)):
         if _is_own(at):
             return _site(at, inner, is_own=True)
         kind = kind_of(at.f_code.co_filename)
@@ -114,7 +121,6 @@ def find(frame: FrameType) -> Site:
                 package = _site(at, inner, is_own=False)
             inner = at
         at = at.f_back
-    place = lineage.get().place
     if place is not None:
         return Site(*place, is_own=True)
     return package or _site(frame, None, is_own=False)
@@ -134,16 +140,17 @@ def _module(frame: FrameType) -> str:
 
 
 def place_here() -> Place | None:
-    """The line of the user's code that is being executed; `None` when there is none on the stack."""
+    """The line of the user's code that is being executed, or that made this task; `None` when there is none."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - where work is handed to a pool
     inner: FrameType | None = None
-    while frame is not None:
+    place = lineage.get().place
+    while frame is not None and not (place is not None and _is_loop(frame)):
         if _is_own(frame):
             return _place(frame, inner)
         if kind_of(frame.f_code.co_filename) != HIDDEN:
             inner = frame
         frame = frame.f_back
-    return lineage.get().place
+    return place
 
 
 def shown_path(file: str) -> str:

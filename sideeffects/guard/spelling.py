@@ -36,11 +36,27 @@ def problems(value: Any) -> list[str]:
             found += [f"{key}: {item!r} is no text" for item in given if not isinstance(item, str) or not item.strip()]
             if key == "ALLOW_HOSTS":
                 found += [
-                    f"ALLOW_HOSTS: {item!r} is a URL; write the host alone, or host:port"
+                    f"ALLOW_HOSTS: {item!r} {wrong}"
                     for item in given
-                    if isinstance(item, str) and "://" in item
+                    if isinstance(item, str) and (wrong := host_problem(item))
                 ]
     return found
+
+
+def host_problem(text: str) -> str:
+    """What is wrong with a host that is to be allowed; empty when nothing is."""
+    if "://" in text:
+        return "is a URL; write the host alone, or host:port"
+    if "/" not in text:
+        return ""
+    import ipaddress  # for those who allow networks
+
+    host, _, port = text.strip().rpartition(":")
+    try:
+        ipaddress.ip_network(host.strip("[]") if port.isdigit() and "/" in host else text.strip(), strict=False)
+    except ValueError:
+        return "is no network; write one such as 10.0.0.0/8, or a host without a path"
+    return ""
 
 
 def _no_level(value: object) -> str:

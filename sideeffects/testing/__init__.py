@@ -8,7 +8,7 @@ from sideeffects._registry import isolated_registry
 from sideeffects.testing._unittest import SideEffectsMixin
 
 if TYPE_CHECKING:
-    from sideeffects.errors import UndeclaredSideEffect
+    from sideeffects.errors import EffectInTransaction, SideEffectFault, UndeclaredSideEffect
     from sideeffects.guard.blocks import guard
     from sideeffects.testing.faults import (
         CellResult,
@@ -38,6 +38,7 @@ __all__ = [
     "SUBPROCESS_TIMEOUT",
     "CannotTravel",
     "CellResult",
+    "EffectInTransaction",
     "FaultReport",
     "FaultSweepError",
     "FaultSweepFailed",
@@ -46,6 +47,7 @@ __all__ = [
     "RaceError",
     "RaceResult",
     "ScenarioFails",
+    "SideEffectFault",
     "SideEffectsMixin",
     "TerminatedProcessError",
     "UndeclaredSideEffect",
@@ -62,6 +64,8 @@ __all__ = [
 
 #: Where each name lives; all that is neither here nor there is of `races`.
 _ELSEWHERE = {
+    "EffectInTransaction": "sideeffects.errors",
+    "SideEffectFault": "sideeffects.errors",
     "UndeclaredSideEffect": "sideeffects.errors",
     "guard": "sideeffects.guard.blocks",
     "CellResult": "sideeffects.testing.faults",
