@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sideeffects.audit import Audit
-from tests.listed_project import listed_project
+from tests.listed_project import listed_project, write_settings
 from tests.projects import Project
 
 COMMAND = ("manage.py", "side_effects", "--audit")
@@ -60,6 +60,10 @@ def audit(tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
         ("import paramiko", "paramiko.SSHClient().exec_command(url)", "paramiko.SSHClient().exec_command"),
         ("import socket", "socket.create_connection(url)", "socket.create_connection"),
         ("import asyncio, requests", "asyncio.to_thread(requests.get, url)", "requests.get"),
+        ("import socket", "socket.socket().sendmsg([url])", "socket.socket().sendmsg"),
+        ("import webbrowser", "webbrowser.open(url)", "webbrowser.open"),
+        ("import xmlrpc.client", "xmlrpc.client.ServerProxy(url).pay(1)", "xmlrpc.client.ServerProxy().pay"),
+        ("import pty", "pty.spawn(url)", "pty.spawn"),
     ],
 )
 def test_well_known_apis(audit: Callable[..., dict[str, list[str]]], imports: str, expression: str, api: str) -> None:
@@ -277,6 +281,14 @@ def test_the_command_lists_each_with_the_line_to_write(project: Project) -> None
         "| --- | --- | --- | --- |",
         '| `shop/hooks.py:6` | `notify` | `requests.post`, `requests.get` | `@side_effect(name="shop.hooks.notify")` |',
     ]
+
+
+@pytest.mark.processes
+def test_installed_packages_are_not_the_projects(project: Project) -> None:
+    """Django's own app for users sends mail; nobody writes a decorator into it."""
+    write_settings(project, 'INSTALLED_APPS += ["django.contrib.auth", "django.contrib.contenttypes"]')
+
+    assert "django" not in project.run(*COMMAND).stdout
 
 
 @pytest.mark.processes

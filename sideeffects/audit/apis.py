@@ -21,6 +21,7 @@ _FUNCTIONS: Final = {
     "os": "popen posix_spawn posix_spawnp startfile system "
     "execl execle execlp execlpe execv execve execvp execvpe "
     "spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe",
+    "pty": "spawn",
     "pywebpush": "webpush",
     "requests": _HTTP,
     "requests.api": _HTTP,
@@ -28,6 +29,7 @@ _FUNCTIONS: Final = {
     "subprocess": "Popen call check_call check_output getoutput getstatusoutput run",
     "urllib.request": "urlopen urlretrieve",
     "urllib3": "request",
+    "webbrowser": "open open_new open_new_tab",
     "websocket": "create_connection",
     "websockets": "connect",
     "websockets.sync.client": "connect",
@@ -92,13 +94,14 @@ _OBJECTS: Final = {
     "slack_sdk.web.async_client.AsyncWebClient": "",
     "smtplib.SMTP": "",
     "smtplib.SMTP_SSL": "",
-    "socket.socket": "connect connect_ex sendto",
+    "socket.socket": "connect connect_ex sendmsg sendto",
     "stripe.StripeClient": "",
     "twilio.rest.Client": "",
     "urllib.request.build_opener": "open",
     "urllib3.HTTPConnectionPool": "request urlopen",
     "urllib3.HTTPSConnectionPool": "request urlopen",
     "urllib3.PoolManager": "request urlopen",
+    "xmlrpc.client.ServerProxy": "",
 }
 
 #: Methods of such objects that reach nothing outside.

@@ -9,7 +9,8 @@ import functools
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MethodType
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from sideeffects.audit import (
 )
 from sideeffects.discovery.project import module_files
 from sideeffects.errors import UnknownSideEffect
+from sideeffects.guard import sites
 from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
 
 _EXAMPLES: Final = """\
@@ -126,7 +128,7 @@ class Command(BaseCommand):
         if given:
             raise _wrong(f"--audit{' --check' if check else ''} does not go with {', '.join(given)}")
         conf.current_rules()  # what the settings declare is declared
-        files = module_files(settings, apps)
+        files = _own(module_files(settings, apps))
         progress = self._progress() if options["verbosity"] and self.stderr.isatty() else _no_progress
         found = Audit(files, _declared_targets(), progress)
         listed = _of_modules(found.found, files, options)
@@ -212,6 +214,12 @@ class Command(BaseCommand):
 
 def _no_progress(number: int, count: int) -> None:
     """Nobody watches."""
+
+
+def _own(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Without installed packages, into which nobody writes a decorator; all, for a project that is one itself."""
+    own = {name: path for name, path in files.items() if sites.kind_of(str(path)) == sites.OWN}
+    return own or dict(files)
 
 
 def _declared_targets() -> set[str]:
