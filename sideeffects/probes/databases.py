@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ from sideeffects.statements import ends_transaction, text_of, writes
 #: What Django keeps of a transaction on a connection, and forgets when it connects.
 _STATE: Final = ("in_atomic_block", "savepoint_ids", "atomic_blocks", "needs_rollback", "run_on_commit")
 _MISSING: Final = object()
+#: How long the last rollback of a thread is waited for, and the most for any.
+_LAST_SECONDS: Final = 2.0
+_MOST_SECONDS: Final = 3600.0
 
 
 class HeldDatabase:
@@ -106,6 +110,8 @@ class HeldDatabase:
         self._terms = terms
         self.is_read_only = terms.read_only
         self._driver = None
+        if self._known is not None and self._known.is_ending:
+            self._settle(terms.deadline)
         if connection.errors_occurred and connection.connection is not None:
             self.discard()
             connection.errors_occurred = False
@@ -113,6 +119,10 @@ class HeldDatabase:
         _set_state(connection, in_atomic_block=True)
         connection.commit_on_exit = True
         self.is_ours = False
+        if self._is_borrowed and self._waiting is not None:
+            # A cursor that a probe before has kept is no more looked at: it must find a transaction.
+            with contextlib.suppress(Exception):  # the probe's first use tells
+                self._connect()
 
     def stop(self) -> None:
         """Roll back."""
@@ -145,6 +155,21 @@ class HeldDatabase:
                         connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
             except Exception:  # noqa: BLE001 - a connection that cannot roll back is of no use; the database rolls back
                 self.discard()
+
+    def close(self) -> None:
+        """There are no more probes in this thread. Nobody watches how long this takes."""
+        if self._known is not None and self._known.is_ending:
+            self._settle(time.monotonic() + _LAST_SECONDS)
+        self.discard()
+
+    def _settle(self, until: float | None) -> None:
+        """Wait until the rollback is over: no probe shall find locked what the one before it has locked."""
+        seconds = _MOST_SECONDS if until is None else max(0.0, min(_MOST_SECONDS, until - time.monotonic()))
+        try:
+            if self._known is not None:
+                self._known.settle(seconds)
+        except Exception:  # noqa: BLE001 - the session is lost, or will be rolled back when it is closed
+            self.discard()
 
     def abandon(self) -> None:
         """From another thread: the probe hangs. It can use the database no more."""
@@ -259,6 +284,7 @@ class HeldDatabase:
         if self.is_ours:
             return execute(sql, params, many, context)
         self._check()
+        self.use()
         connection = self.connection
         text = text_of(sql, connection.connection)
         if ends_transaction(text, ddl_commits=not connection.features.can_rollback_ddl):
@@ -268,6 +294,20 @@ class HeldDatabase:
                 f"this probe is read-only, and would have written to the database {self._alias!r}: {text[:200]}"
             )
         return execute(sql, params, many, context)
+
+    def use(self, driver: Driver | None = None) -> None:
+        """A cursor of a probe before, or of `setUpClass`, may be the first that is used: it begins the transaction.
+
+        Raises:
+            DatabaseRefused: its connection is no more the one that is held.
+        """
+        if self._driver is None:
+            self._connect()
+        if driver is not None and self._driver is not driver:
+            raise DatabaseRefused(
+                f"this probe used a cursor or a connection of the database {self._alias!r} that was kept from before "
+                f"and has been replaced since. Ask Django for a cursor where it is used"
+            )
 
     def refuse_late(self) -> None:
         """The probe is past its timeout.

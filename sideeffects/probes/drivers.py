@@ -55,6 +55,9 @@ class Watch(Protocol):
     def refuse_late(self) -> None:
         """A probe past its timeout wants to go on."""
 
+    def use(self, driver: Driver) -> None:
+        """Something of the driver's connection is about to be used, maybe before the probe has begun to use it."""
+
 
 class Driver:
     """How a driver's connection is held. This one takes away `commit()` where the driver lets it be replaced."""
@@ -63,6 +66,8 @@ class Driver:
     sees_all = False
     #: Whether a rollback leaves something with the session, which then must end with the probe.
     is_spoilt = False
+    #: Whether the rollback has been asked for, and not yet been answered.
+    is_ending = False
     #: The methods that a probe may not call.
     refused: tuple[str, ...] = ("commit",)
 
@@ -90,6 +95,9 @@ class Driver:
         """Roll it back."""
         self.raw.rollback()
         _set_autocommit(connection, autocommit=True)
+
+    def settle(self, seconds: float) -> None:
+        """Wait until the database has rolled back, so that what the probe has locked is free."""
 
     def is_in_transaction(self) -> bool:
         """Whether the transaction is still the one that was begun, as far as the driver tells."""
@@ -154,6 +162,7 @@ class Looking(Driver):
         if not watch.is_ours:
             if watch.is_over:
                 watch.refuse_late()
+            watch.use(self)
             text = text_of(query, self.raw)
             if name == "executescript":
                 self.refuse("executescript(), which commits first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import time
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ class Psycopg(Looking):
     """A connection of psycopg 3."""
 
     is_told_by_server = True
-    refused: tuple[str, ...] = ("commit", "rollback", "set_autocommit")
+    refused: tuple[str, ...] = ("commit", "rollback", "set_autocommit", "tpc_begin")
 
     def __init__(self, raw: Any, watch: Watch) -> None:
         super().__init__(raw, watch)
@@ -57,6 +58,7 @@ class Psycopg(Looking):
     def _block(self, *args: Any, **kwargs: Any) -> Any:
         """A block of the driver's own, as its method makes it: one that is left open, only the driver knows of."""
         self._has_blocks = True
+        self.watch.use(self)
         return type(self.raw).transaction(self.raw, *args, **kwargs)
 
     def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - as others do
@@ -64,6 +66,8 @@ class Psycopg(Looking):
         raw = self.raw
         if raw.autocommit:
             raw.autocommit = False
+        elif raw.pgconn.transaction_status != _IDLE:  # what a probe before has kept was used past Django since
+            raw.pgconn.exec_(b"ROLLBACK")
         statements = self._begin
         if terms.deadline is not None:
             statements += self._ending(terms.deadline)
@@ -115,15 +119,37 @@ class Psycopg(Looking):
         # The driver's way takes longer, and is needed when it has something to forget or to refuse.
         is_plain = not self._has_blocks and raw.prepare_threshold is None and not pgconn.pipeline_status
         if is_plain and self.watch.keeps_session and not self.is_spoilt:
-            # The server rolls back while the next probe is made ready, whose BEGIN takes this answer first.
+            # The server rolls back while the next probe is made ready.
             pgconn.send_query(b"ROLLBACK")
             if pgconn.flush():
                 pgconn.exec_(b"SELECT 1")  # returns when it has been sent, and answered
+            else:
+                self.is_ending = True
             return
         if not is_plain or pgconn.exec_(b"ROLLBACK").status not in _FINE:
             type(raw).rollback(raw)
         if self.is_spoilt:  # the server takes a moment to notice that a session has ended
             pgconn.exec_(b"SELECT pg_catalog.pg_advisory_unlock_all()")
+
+    def settle(self, seconds: float) -> None:
+        """Take the answer to ROLLBACK. Waiting for it, libpq would hold up the threads of the whole process.
+
+        Raises:
+            psycopg.Error: the session is lost.
+            TimeoutError: there is no answer in time.
+        """
+        self.is_ending = False
+        pgconn = self.raw.pgconn
+        pgconn.consume_input()
+        while True:
+            while pgconn.is_busy():
+                _wait_for(pgconn.socket, seconds)
+                pgconn.consume_input()
+            answer = pgconn.get_result()
+            if answer is None:
+                return
+            if answer.status not in _FINE:
+                raise type(self.raw).OperationalError(answer.error_message)
 
     def is_in_transaction(self) -> bool:
         """One in which a statement has failed is a transaction, and that of a lost connection is unknown."""
@@ -135,6 +161,18 @@ class Psycopg(Looking):
             with contextlib.suppress(Exception):
                 self.raw.cancel_safe(timeout=_CANCEL_SECONDS)
         super().cut()
+
+
+def _wait_for(file: int, seconds: float) -> None:
+    """Wait until there is something to read."""
+    if hasattr(select, "poll"):  # everywhere but on Windows
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        is_ready = bool(poll.poll(1000 * seconds))
+    else:
+        is_ready = bool(select.select([file], [], [], seconds)[0])
+    if not is_ready:
+        raise TimeoutError(f"the server has not answered for {seconds:g} s")
 
 
 def _beginning(raw: Any) -> bytes:

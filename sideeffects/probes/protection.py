@@ -191,7 +191,7 @@ class Guard:
         """Close the thread's connections."""
         self._release()
         for database in self._databases:
-            database.discard()
+            database.close()
 
 
 def guard_in(own: Scope) -> Guard | None:
