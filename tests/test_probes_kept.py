@@ -153,3 +153,61 @@ def test_a_connection_in_memory_is_held_whether_it_is_asked_for_or_not(tmp_path:
     project.write("shop/tests.py", CALLING)
     project.write("shop/probes.py", BORROWED)
     assert "Ran 1 test" in project.manage("test", "shop").stderr
+
+
+LEFT_OPEN = """
+    from django.db import connections
+
+    from shop.models import Row
+    from sideeffects.probes import SmokeTest
+
+    kept = []
+
+
+    class Leaving(SmokeTest):
+        timeout = 5
+
+        def raw(self):
+            Row.objects.using("other").create(name="kept")
+            return connections["other"].connection
+
+        def zero(self):
+            self.assertEqual(Row.objects.using("other").count(), 0)
+
+        def test_1_pipeline(self):
+            kept.append(self.raw().pipeline())
+            kept[-1].__enter__()
+
+        def test_2_zero(self):
+            self.zero()
+
+        def test_3_rows(self):
+            kept.append(self.raw().cursor().stream("SELECT generate_series(1, 100000)"))
+            next(kept[-1])
+
+        def test_4_zero(self):
+            self.zero()
+
+        def test_5_copying(self):
+            kept.append(self.raw().cursor().copy("COPY shop_row (name) FROM STDIN"))
+            kept[-1].__enter__()
+
+        def test_6_zero(self):
+            self.zero()
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"prepare_threshold": 0}, {"pool": {"min_size": 1, "max_size": 1, "timeout": 3}}],
+    ids=["as it is", "prepared statements", "pool"],
+)
+def test_what_is_left_open_on_postgresql_meets_nobody(
+    tmp_path: Path, postgres: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """A session that is in a mode of its own, or in the middle of a statement, ends with its probe."""
+    project = ProbeProject(tmp_path, postgres | {"OPTIONS": options})
+    project.manage("migrate", "--database=other", "--verbosity=0")
+    project.write("shop/probes.py", LEFT_OPEN)
+    report = project.probe("--parallel", "1")
+    assert [probe["outcome"] for probe in report["probes"]] == ["passed"] * 6, report["errored_tests"]

@@ -116,8 +116,11 @@ class Psycopg(Looking):
     def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
         """Roll it back. The next probe wants the connection as it is."""
         raw, pgconn = self.raw, self.raw.pgconn
+        if pgconn.pipeline_status or pgconn.transaction_status == _ACTIVE:
+            raw.close()  # what is half done would stay, also for others of a pool, and psycopg would wait for its end
+            return
         # The driver's way takes longer, and is needed when it has something to forget or to refuse.
-        is_plain = not self._has_blocks and raw.prepare_threshold is None and not pgconn.pipeline_status
+        is_plain = not self._has_blocks and raw.prepare_threshold is None
         if is_plain and self.watch.keeps_session and not self.is_spoilt:
             # The server rolls back while the next probe is made ready.
             pgconn.send_query(b"ROLLBACK")
