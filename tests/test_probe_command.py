@@ -74,6 +74,20 @@ def test_a_label_that_means_nothing_runs_nothing(project: ProbeProject) -> None:
     assert not done.stdout
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--timeout", "soon", "it must be a number of seconds above 0, and not 'soon'"),
+        ("--timeout", "nan", "it must be a number of seconds above 0, and not 'nan'"),
+        ("--parallel", "0", "it must be a whole number, at least 1, and not '0'"),
+        ("--parallel", "many", "it must be a whole number, at least 1, and not 'many'"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(project: ProbeProject, option: str, value: str, said: str) -> None:
+    """Saying what is expected, and exit code 2."""
+    assert f"argument {option}: {said}" in project.manage("probe", option, value, code=2).stderr
+
+
 def test_a_selection_without_probes_does_not_pass(project: ProbeProject) -> None:
     """An app that has none, and tags and skipped apps that leave none: nothing is run, and exit code 2."""
     for chosen in (

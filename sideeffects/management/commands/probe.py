@@ -234,14 +234,17 @@ def _exit(code: Any) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError("it must be at least 1")
+        raise argparse.ArgumentTypeError(f"it must be a whole number, at least 1, and not {text!r}")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("it must be a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"it must be a number of seconds above 0, and not {text!r}")
     return value
