@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import CodeType, TracebackType
 from typing import Any, Final
 
-#: Where work was handed to a pool or a task was made: the function, the line in it and its module; what it had called,
+#: Where work was handed to a pool, or a task was made: the function, the line in it and its module; what it had called,
 #: and that's module.
 Place = tuple[CodeType, int, str, CodeType | None, str]
 
@@ -21,7 +21,7 @@ class Lineage:
 
     Attributes:
         effect: the name of the innermost executing effect; empty when none is above.
-        place: where this work was handed to a pool or made a task, in the user's code; its own stack does not show it.
+        place: where this work was handed to a pool, in the user's code; a pool's own stack does not show it.
         guards: the guards around it, the innermost last.
     """
 

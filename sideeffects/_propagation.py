@@ -51,8 +51,14 @@ def _patch_futures(module: Any) -> None:
     module.Future.add_done_callback = _add_done_callback(module.Future.add_done_callback)
 
 
-def carried(function: Callable[..., Any], own: Scope, line: Lineage = NONE) -> Callable[..., Any]:
-    """`function`, run under the scope `own` and a lineage, whatever the thread had before and gets back afterwards."""
+def carried(
+    function: Callable[..., Any], own: Scope, line: Lineage = NONE, *, ends_line: bool = False
+) -> Callable[..., Any]:
+    """`function`, run under the scope `own` and a lineage, whatever the thread had before and gets back afterwards.
+
+    With `ends_line` the lineage is this job's alone: where it was handed over ends with it. asgiref gives what stands
+    in the context of a job to the context that waits for it.
+    """
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -64,6 +70,8 @@ def carried(function: Callable[..., Any], own: Scope, line: Lineage = NONE) -> C
         finally:
             scope.set(before)
             lineage.set(line_before)
+            if ends_line:
+                line.place = None
 
     return run
 
@@ -134,7 +142,7 @@ def _submit(original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
         scope.set(EMPTY)
         lineage.set(NONE)
         try:
-            return original(self, carried(fn, own, line), *args, **kwargs)
+            return original(self, carried(fn, own, line, ends_line=True), *args, **kwargs)
         finally:
             scope.set(own)
             lineage.set(line_before)

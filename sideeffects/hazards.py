@@ -51,13 +51,19 @@ def place(call: Call, rules: Rules, is_test_run: bool) -> EffectInTransaction | 
 
 def _found(call: Call, around: Transaction, level: str, is_test_run: bool) -> EffectInTransaction | None:
     file, function, key = call.site
+    line = int(call.caller.rpartition(":")[2])
+    # A package has called it, for the user's code: `async_to_sync`, a pool, a task.
+    own = None if sites.kind_of(file) == sites.OWN else sites.place_here()
+    if own is not None:
+        file, function, line = own[0].co_filename, own[0].co_qualname, own[1]
+        key = (own[0], line)
     key = (level, HAZARD, *key, call.name)
 
     def finding() -> Finding:
         return Finding(
             kind=HAZARD,
             file=sites.shown_path(file),
-            line=int(call.caller.rpartition(":")[2]),
+            line=line,
             function=function,
             module="",
             what=call.name,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import override_settings
 
 from sideeffects import capture, force_run, record, side_effect
@@ -633,6 +634,16 @@ def test_a_pool_does_not_hide_the_call_site() -> None:
     with guard("raise") as found, ThreadPoolExecutor() as pool, pytest.raises(UndeclaredSideEffect):
         pool.submit(socket.getaddrinfo, NAME, 80).result(30)
     assert found[0].function == "test_a_pool_does_not_hide_the_call_site"
+
+
+def test_where_a_job_was_handed_over_ends_with_the_job() -> None:
+    """Asgiref gives the contexts of its jobs back: what comes later would be found at a line that is over."""
+
+    async def nothing() -> None: ...
+
+    with guard("raise"):
+        async_to_sync(nothing)()
+    assert lineage.get().place is None
 
 
 def test_a_lookup_and_what_is_connected_to_after_it_are_one_finding() -> None:

@@ -269,6 +269,20 @@ def test_in_coroutines_too(database: Database, found: Book) -> None:
     assert [finding.what for finding in findings(found)] == ["hook.post"]
 
 
+def test_what_a_package_calls_is_found_where_the_users_code_asked_for_it(database: Database, found: Book) -> None:
+    """An effect that is handed to `async_to_sync` is called by asgiref: nobody can mend it there."""
+
+    @side_effect(name="hook.post")
+    async def post() -> None:
+        """Post."""
+
+    with database.atomic():
+        async_to_sync(post)()
+    assert [(finding.file, finding.function) for finding in findings(found)] == [
+        ("tests/test_hazards.py", "test_what_a_package_calls_is_found_where_the_users_code_asked_for_it")
+    ]
+
+
 # -- the levels
 
 
@@ -462,3 +476,55 @@ def test_without_wiring_nothing_is_placed(database: Database, side_effects: Call
     with database.atomic():
         send()
     assert Plugs().place(side_effects[0], Rules(), True) is None
+
+
+@pytest.mark.processes
+def test_a_refusal_that_the_code_swallows_fails_its_test(tmp_path: Path) -> None:
+    """As it does for what the guard and `forbid` refuse. Who reads the call, or gets the error, has noticed."""
+    project = Project(tmp_path)
+    project.write("conftest.py", PROJECT)
+    project.write(
+        "careless.py",
+        """
+        from django.db import transaction
+        from effects import send
+
+        def place():
+            with transaction.atomic():
+                try:
+                    send("a place")
+                except Exception:
+                    pass
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        from careless import place
+        from django.db import transaction
+        from django.test import TestCase
+        from effects import send
+        from sideeffects.testing import EffectInTransaction, SideEffectsMixin
+
+        class Tests(SideEffectsMixin, TestCase):
+            def test_swallowed(self):
+                place()
+
+            def test_read(self):
+                place()
+                self.side_effects.assert_called("shop.send")
+
+            def test_expected(self):
+                with transaction.atomic(), self.assertRaises(EffectInTransaction):
+                    send("a place")
+        """,
+    )
+    project.write("run.py", PROJECT + "    import unittest\n    unittest.main('test_it')\n")
+    refusing = {"GIVEN": '{"TRANSACTIONS": "raise"}'}
+    plain = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+    said = project.run(*plain, environment=refusing, code=1).stdout
+    assert "1 failed, 2 passed" in said
+    assert "refused inside an open transaction, and the test did not notice" in said
+    assert "FAILED (failures=1)" in project.run("run.py", environment=refusing, code=1).stderr
+    assert not project.executed

@@ -10,6 +10,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from sideeffects._lineage import Place, lineage
+from sideeffects.guard import tasks
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LIBRARY: Final = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -111,16 +112,18 @@ def find(frame: FrameType) -> Site:
     inner: FrameType | None = None
     package: Site | None = None
     at: FrameType | None = frame
-    place = lineage.get().place
-    while at is not None and not (place is not None and _is_loop(at)):
+    place: Place | None = None
+    while at is not None and place is None:
         if _is_own(at):
             return _site(at, inner, is_own=True)
+        place = tasks.place() if _is_loop(at) else None
         kind = kind_of(at.f_code.co_filename)
         if kind != HIDDEN:
             if package is None and kind == PACKAGE:
                 package = _site(at, inner, is_own=False)
             inner = at
         at = at.f_back
+    place = place or lineage.get().place
     if place is not None:
         return Site(*place, is_own=True)
     return package or _site(frame, None, is_own=False)
@@ -143,14 +146,15 @@ def place_here() -> Place | None:
     """The line of the user's code that is being executed, or that made this task; `None` when there is none."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - where work is handed to a pool
     inner: FrameType | None = None
-    place = lineage.get().place
-    while frame is not None and not (place is not None and _is_loop(frame)):
+    place: Place | None = None
+    while frame is not None and place is None:
         if _is_own(frame):
             return _place(frame, inner)
+        place = tasks.place() if _is_loop(frame) else None
         if kind_of(frame.f_code.co_filename) != HIDDEN:
             inner = frame
         frame = frame.f_back
-    return place
+    return place or lineage.get().place
 
 
 def shown_path(file: str) -> str:

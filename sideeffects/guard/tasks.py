@@ -2,21 +2,36 @@
 
 Clients such as aiohttp look a host up in a task of their own. Under a runner that makes the loop (pytest-asyncio,
 `IsolatedAsyncioTestCase`) nothing of the user's is on that task's stack, nor on that of the pool that it asks.
+Kept by task rather than in its context: asgiref gives contexts back to those who wait for them.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sideeffects import _import_hooks
-from sideeffects._lineage import handed_on, lineage
+from sideeffects._lineage import Place, watching
+
+_places: Final[weakref.WeakKeyDictionary[Any, Place]] = weakref.WeakKeyDictionary()
 
 
 def follow() -> None:
-    """Let tasks of asyncio's own loops know from now on which line they were made at."""
+    """Keep the lines at which the tasks of asyncio's own loops are made from now on."""
     _import_hooks.after_import("asyncio.base_events", _patch)  # where there is no loop, none is imported
+
+
+def place() -> Place | None:
+    """Where the task that runs here was made; `None` when none does."""
+    asyncio: Any = sys.modules.get("asyncio.tasks")
+    try:
+        task = None if asyncio is None else asyncio.current_task()
+    except RuntimeError:  # there is no loop in this thread
+        return None
+    return None if task is None else _places.get(task)
 
 
 def _patch(module: Any) -> None:
@@ -26,11 +41,10 @@ def _patch(module: Any) -> None:
 def _create_task(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def create_task(*args: Any, **kwargs: Any) -> Any:
-        own = lineage.get()
-        lineage.set(handed_on())  # a task copies the context in which it is made
-        try:
-            return original(*args, **kwargs)
-        finally:
-            lineage.set(own)
+        made_at = watching.locate()
+        task = original(*args, **kwargs)
+        if made_at is not None:
+            _places[task] = made_at
+        return task
 
     return create_task

@@ -16,7 +16,7 @@ from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
-from sideeffects.errors import SideEffectBlocked, UndeclaredSideEffect
+from sideeffects.errors import EffectInTransaction, SideEffectBlocked, UndeclaredSideEffect
 from sideeffects.guard import hook
 from sideeffects.guard.blocks import enter_guard
 from sideeffects.testing._levels import Level
@@ -133,13 +133,40 @@ def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> st
     The exception of a refused call carries the frames that it went through. One of the test's own means that the test
     saw it. What was refused in a child process cannot have come here: such a call has to be read.
     """
-    refused = [call for call in calls if call.mode is Mode.RAISE and not call.is_read]
+    refused = [call for call in calls if _is_refused(call) and not call.is_read]
     if not refused:
         return ""
     own = files()
     unseen = [call for call in refused if not _reached(call, own)]
     for call in refused:
         call.mark_read()
+    blocked = [call for call in unseen if call.mode is Mode.RAISE]
+    in_transactions = [call for call in unseen if call.mode is not Mode.RAISE]
+    return "\n\n".join(filter(None, (_told_of_blocked(blocked), _told_of_hazards(in_transactions))))
+
+
+def _is_refused(call: Call) -> bool:
+    """Whether it was refused by its mode, or for the transaction around it (`TRANSACTIONS`)."""
+    error = call.outcome.error if call.outcome is not None else None
+    return call.mode is Mode.RAISE or (isinstance(error, EffectInTransaction) and error.name == call.name)
+
+
+def _told_of_hazards(unseen: Sequence[Call]) -> str:
+    if not unseen:
+        return ""
+    what = "a side effect was" if len(unseen) == 1 else f"{len(unseen)} side effects were"
+    errors = [call.outcome.error for call in unseen if call.outcome is not None]
+    return "\n".join(
+        [
+            f"{what} refused inside an open transaction, and the test did not notice: the exception was swallowed.",
+            *(f"  {number}. {error}" for number, error in enumerate(errors[:MOST_SHOWN], 1)),
+            f'If the test expects this, let it read the call: side_effects.assert_called("{unseen[0].name}"),',
+            "or let EffectInTransaction reach it: pytest.raises, assertRaises.",
+        ]
+    )
+
+
+def _told_of_blocked(unseen: Sequence[Call]) -> str:
     if not unseen:
         return ""
     name = unseen[0].name
@@ -203,7 +230,7 @@ MOST_SHOWN: Final = 20
 
 def _reached(call: Call, files: Collection[str]) -> bool:
     error = call.outcome.error if call.outcome is not None else None
-    return isinstance(error, SideEffectBlocked) and _passed(error, files)
+    return isinstance(error, SideEffectBlocked | EffectInTransaction) and _passed(error, files)
 
 
 def _passed(error: BaseException, files: Collection[str]) -> bool:
