@@ -6,6 +6,7 @@ address could be reached the level is `raise`.
 
 import asyncio
 import contextlib
+import contextvars
 import ctypes.util
 import os
 import pickle
@@ -641,9 +642,12 @@ def test_where_a_job_was_handed_over_ends_with_the_job() -> None:
 
     async def nothing() -> None: ...
 
-    with guard("raise"):
+    def wait() -> object:
         async_to_sync(nothing)()
-    assert lineage.get().place is None
+        return lineage.get().place
+
+    with guard("raise"):
+        assert contextvars.Context().run(wait) is None
 
 
 def test_a_lookup_and_what_is_connected_to_after_it_are_one_finding() -> None:
