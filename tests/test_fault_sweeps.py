@@ -635,6 +635,7 @@ def test_nothing_is_left_in_force(shop: Shop) -> None:
         ({"points": []}, "'before', 'after' or both"),
         ({"expected": ["LookupError"]}, "exception classes"),
         ({"invariants": ["nothing"]}, "invariants are functions"),
+        ({"raises": "OSError"}, "not 'OSError'"),
     ],
 )
 def test_options_are_checked(shop: Shop, options: dict[str, Any], message: str) -> None:
@@ -642,6 +643,13 @@ def test_options_are_checked(shop: Shop, options: dict[str, Any], message: str) 
     with pytest.raises((TypeError, ValueError), match=message):
         fault_sweep(shop.place, setup=shop.set_up, **options)
     assert shop.runs == 0
+
+
+def test_what_is_no_function_is_refused() -> None:
+    """Rather than called, and its failure taken for the scenario's."""
+    scenario: Any = "place"
+    with pytest.raises(TypeError, match="runs a function, not 'place'"):
+        fault_sweep(scenario)
 
 
 def test_asynchronous_invariants_need_an_asynchronous_scenario_or_a_loop_of_their_own(shop: Shop) -> None:

@@ -109,6 +109,8 @@ def fault_sweep(
         UnknownSideEffect: a name means no declared effect.
     """
     __tracebackhide__ = True
+    if scenario is not None and not callable(scenario):
+        raise TypeError(f"fault_sweep runs a function, not {scenario!r}")
     options = _options(invariants, raises, expected, effects, points, depth, cells)
     if scenario is not None and not _is_test(scenario):
         return sweep_call(scenario, setup, options, check=check)

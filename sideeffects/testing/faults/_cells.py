@@ -172,7 +172,7 @@ def _points(points: Iterable[str]) -> tuple[Point, ...]:
 
 
 def _exceptions(listed: Any) -> tuple[Raisable, ...]:
-    given = (listed,) if isinstance(listed, type | BaseException) else tuple(listed)
+    given: tuple[Any, ...] = (listed,) if isinstance(listed, type | BaseException | str) else tuple(listed)
     for one in given:
         if not isinstance(one, BaseException) and not (isinstance(one, type) and issubclass(one, BaseException)):
             raise TypeError(f"raises takes exceptions and their classes, not {one!r}")
