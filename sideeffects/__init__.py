@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 from sideeffects import _import_hooks, _state, _test_run
 
 if _TYPE_CHECKING:
-    from sideeffects._calls import Call, Decision, Mode, SideEffect
+    from sideeffects._calls import Call
     from sideeffects._capturing import capture, observe
+    from sideeffects._decisions import Decision, Mode
     from sideeffects._declare import declare
     from sideeffects._decorator import explain, side_effect
+    from sideeffects._effects import SideEffect
     from sideeffects._overrides import forbid, force_run, record, stub
     from sideeffects._reading import Calls
     from sideeffects._registry import registry

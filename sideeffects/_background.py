@@ -17,9 +17,11 @@ from typing import Any, Final
 
 from sideeffects import _identity
 from sideeffects._callers import caller
-from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome, serials
+from sideeffects._calls import Call, serials
+from sideeffects._decisions import Decision, Mode
 from sideeffects._declared import Declared
 from sideeffects._handles import Handle
+from sideeffects._outcomes import NO_RESULT, Outcome
 from sideeffects._plugs import Parcel, plugs
 from sideeffects._policy import EXECUTED, Stub, decide
 from sideeffects._reading import check_known

@@ -26,3 +26,11 @@ def caller_outside(is_inside: Callable[[str], bool]) -> tuple[CodeType, int]:
     while frame.f_back is not None and is_inside(str(frame.f_globals.get("__name__", ""))):
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
+
+
+def line_of(code: CodeType, instruction: int) -> int:
+    """The line of the instruction at that offset in bytes: `frame.f_lineno`, worked out long after the call."""
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno

@@ -1,130 +1,20 @@
-"""The frozen values that travel: modes, decisions, declared effects and calls."""
+"""A call, as written down at the moment of its decision."""
 
 from __future__ import annotations
 
 import datetime
-import enum
 import inspect
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import CodeType, MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from sideeffects import _identity, _kinds, _redaction, _showing
-from sideeffects._frozen import Frozen
+from sideeffects._callers import line_of
+from sideeffects._decisions import Decision, Mode
+from sideeffects._effects import SideEffect
 from sideeffects._identity import Identity
-
-
-class Mode(enum.Enum):
-    """What happens to a call, in order of strictness: `EXECUTE` < `RECORD` < `RAISE`."""
-
-    EXECUTE = "execute"
-    RECORD = "record"
-    RAISE = "raise"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Mode | None:
-        if type(value) is str:
-            return cls.__members__.get(value.upper())
-        return None
-
-    def __lt__(self, other: object) -> bool:
-        if type(other) is not Mode:
-            return NotImplemented
-        return _STRICTNESS[self] < _STRICTNESS[other]
-
-    def __le__(self, other: object) -> bool:
-        return self is other or self < other
-
-    def __gt__(self, other: object) -> bool:
-        if type(other) is not Mode:
-            return NotImplemented
-        return _STRICTNESS[self] > _STRICTNESS[other]
-
-    def __ge__(self, other: object) -> bool:
-        return self is other or self > other
-
-
-_STRICTNESS = {Mode.EXECUTE: 0, Mode.RECORD: 1, Mode.RAISE: 2}
-
-
-class Decision(Frozen):
-    """A mode plus the reason for it.
-
-    Attributes:
-        mode: what happens to the call. Where a rule depends on the call's arguments and there are none (`explain`),
-            the strictest mode that it might give.
-        reason: why, in words, naming the override or setting that decided.
-        origin: where that stands: `file:line` of the override, or the settings key.
-        conditional: whether the rule decides anew for each call, from its arguments.
-    """
-
-    mode: Mode
-    reason: str
-    origin: str = ""
-    conditional: bool = False
-
-    def __str__(self) -> str:
-        where = f" [{self.origin}]" if self.origin else ""
-        per_call = " (decided per call)" if self.conditional else ""
-        return f"{self.mode.name}{per_call}: {self.reason}{where}"
-
-
-class SideEffect(Frozen):
-    """A declared effect.
-
-    Attributes:
-        name: its unique dotted name.
-        dotted_path: `module:qualified.name` of the function.
-        kind: `function`, `coroutine function`, `generator`, `async generator`, `context manager`,
-            `async context manager`, `classmethod`, `staticmethod` or `callable object`.
-        file: absolute path of the source file, empty when there is none.
-        line: line of the definition (1-based; 0 when unknown).
-        signature: the function's signature, `None` when Python cannot tell.
-        doc: first line of the docstring.
-        docstring: the whole docstring, cleaned of indentation.
-        async_ok: whether it may run in the background.
-        on_commit: whether an executing call waits for the commit: `True`, a database alias, or `False`.
-        in_transaction: `True` when it is meant to run inside a transaction.
-        raises: the exceptions that it is known to raise.
-        sensitive: parameters whose values are redacted.
-        tags: free labels, matched by `tag:x` policies and `side_effects --tag`.
-        owner: who answers for it.
-        short_name: the function's `__name__`.
-    """
-
-    name: str
-    dotted_path: str
-    kind: str
-    file: str
-    line: int
-    signature: inspect.Signature | None
-    doc: str
-    docstring: str = ""
-    async_ok: bool = False
-    on_commit: bool | str = False
-    in_transaction: bool | None = None
-    raises: tuple[type[BaseException], ...] = ()
-    sensitive: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    owner: str = ""
-    short_name: str = ""
-
-    @property
-    def location(self) -> str:
-        """The file and line of its definition, with a colon between them."""
-        return f"{self.file or self.dotted_path}:{self.line}"
-
-
-class Outcome(NamedTuple):
-    """What came of a call: `result`, `error` (`None` when there was none) and `duration` in seconds."""
-
-    result: Any
-    error: BaseException | None
-    duration: float
-
-
-NO_RESULT = Outcome(None, None, 0.0)
+from sideeffects._outcomes import Outcome, outcome_from_record, outcome_to_record
 
 #: Numbers the calls of this process.
 serials: Final = itertools.count(1)
@@ -571,39 +461,3 @@ class Call:
             if self._hides(name):
                 hidden.add(position)
         return frozenset(hidden)
-
-
-def line_of(code: CodeType, instruction: int) -> int:
-    """The line of the instruction at that offset in bytes: `frame.f_lineno`, worked out long after the call."""
-    for start, end, line in code.co_lines():
-        if start <= instruction < end and line is not None:
-            return line
-    return code.co_firstlineno
-
-
-class RemoteError(Exception):
-    """Stands for an exception that was raised in another process: its type's name and its text."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(kind, text)
-        self.kind = kind
-        self.text = text
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.text}" if self.text else self.kind
-
-
-def outcome_to_record(outcome: Outcome, scrubbed: Callable[[str], str]) -> dict[str, Any]:
-    """An outcome as JSON-safe data; `scrubbed` takes the call's secrets out of the text of an exception."""
-    error = outcome.error
-    return {
-        "result": _showing.jsonable(outcome.result),
-        "error": None if error is None else [type(error).__name__, scrubbed(_showing.text_of(error))],
-        "duration": outcome.duration,
-    }
-
-
-def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
-    """The outcome that another process wrote down with `outcome_to_record`."""
-    error = record["error"]
-    return Outcome(record["result"], None if error is None else RemoteError(error[0], error[1]), record["duration"])

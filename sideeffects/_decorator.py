@@ -13,9 +13,10 @@ import wrapt
 
 from sideeffects import _registry
 from sideeffects._background import check_class_known, enqueue
-from sideeffects._calls import Decision, SideEffect
+from sideeffects._decisions import Decision
 from sideeffects._declared import Declared
 from sideeffects._description import describe_function
+from sideeffects._effects import SideEffect
 from sideeffects._handles import Handle
 from sideeffects._reading import check_known, pattern_of
 from sideeffects._runtime import explain_declared, perform

@@ -11,7 +11,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
 from sideeffects import _registry
-from sideeffects._calls import SideEffect
+from sideeffects._effects import SideEffect
 from sideeffects._signatures import signature_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
-from sideeffects._calls import SideEffect
+from sideeffects._effects import SideEffect
 from sideeffects._handles import Handle
 
 P = ParamSpec("P")

@@ -9,7 +9,8 @@ import weakref
 from collections.abc import Generator, Mapping
 from typing import Any, Final, Protocol
 
-from sideeffects._calls import NO_RESULT, Call, Outcome, Row, outcome_from_record
+from sideeffects._calls import Call, Row
+from sideeffects._outcomes import NO_RESULT, Outcome, outcome_from_record
 
 DEFAULT_BOUND: Final = 10_000
 

@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from sideeffects import _propagation, _registry
-from sideeffects._calls import Decision, Mode
+from sideeffects._decisions import Decision, Mode
 from sideeffects._policy import Entry, OverrideRule, Stub
 from sideeffects._reading import check_known, pattern_of
 from sideeffects._state import Restorer, scope, state

@@ -10,7 +10,8 @@ import contextvars
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from sideeffects._calls import Decision, Mode, SideEffect
+from sideeffects._decisions import Decision, Mode
+from sideeffects._effects import SideEffect
 from sideeffects._frozen import Frozen
 from sideeffects._ledger import SharedLedger
 from sideeffects._registry import EVERYTHING, is_glob, matches

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, overload
 
 from sideeffects import _kinds, _redaction, _registry, _showing
-from sideeffects._calls import Call, SideEffect
+from sideeffects._calls import Call
+from sideeffects._effects import SideEffect
 from sideeffects.errors import UnknownSideEffect
 
 Source = Callable[[], tuple[Sequence[Call], int]]

@@ -19,11 +19,13 @@ from typing import Any, Final
 from sideeffects import _copying, _identity, _kinds
 from sideeffects._arrivals import arriving
 from sideeffects._callers import NOBODY
-from sideeffects._calls import NO_RESULT, Call, Decision, Mode, Outcome, serials
+from sideeffects._calls import Call, serials
+from sideeffects._decisions import Decision, Mode
 from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
 from sideeffects._lineage import Beneath, lineage
 from sideeffects._open_transactions import open_transactions
+from sideeffects._outcomes import NO_RESULT, Outcome
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub, decide
 from sideeffects._state import EMPTY, Observer, scope, state

@@ -16,9 +16,11 @@ from typing import Any, Final
 
 from sideeffects import _copying
 from sideeffects._callers import caller
-from sideeffects._calls import Call, Mode, Outcome
+from sideeffects._calls import Call
+from sideeffects._decisions import Mode
 from sideeffects._declared import Declared
 from sideeffects._lineage import Beneath
+from sideeffects._outcomes import Outcome
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub
 from sideeffects._runtime import alias_of, answer, begin, begun, finish, returned, stubbed

@@ -24,7 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from sideeffects import _identity
-from sideeffects._calls import Call, Decision, Mode, SideEffect
+from sideeffects._calls import Call
+from sideeffects._decisions import Decision, Mode
+from sideeffects._effects import SideEffect
 from sideeffects._frozen import Frozen
 from sideeffects._ledger import Journal, Ledger, SharedLedger
 from sideeffects._policy import Entry, Rules, Stub

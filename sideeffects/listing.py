@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sideeffects import _kinds, _redaction, _showing
-from sideeffects._calls import Decision, Mode, SideEffect
+from sideeffects._decisions import Decision, Mode
 from sideeffects._decorator import explain
+from sideeffects._effects import SideEffect
 
 #: Colours a text for its role, one of those that Django's palettes know.
 Paint = Callable[[str, str], str]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from sideeffects._calls import Mode
+from sideeffects._decisions import Mode
 from sideeffects._registry import store
 from sideeffects._state import state
 

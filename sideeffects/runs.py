@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple, cast
 from sideeffects import _background
 from sideeffects._arrivals import Arrival, arriving
 from sideeffects._callers import caller
-from sideeffects._calls import Call, Decision, Mode, Outcome
+from sideeffects._calls import Call
+from sideeffects._decisions import Decision, Mode
+from sideeffects._outcomes import Outcome
 from sideeffects._plugs import late_errors, plugs
 from sideeffects._policy import EXECUTED, Stub
 from sideeffects._runtime import alias_of, begin, finish, logger

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sideeffects import _kinds, _showing
 from sideeffects._callers import caller
-from sideeffects._calls import Call, Mode
+from sideeffects._calls import Call
+from sideeffects._decisions import Mode
 from sideeffects._reading import line_of
 from sideeffects._state import state
 from sideeffects.errors import LedgerError

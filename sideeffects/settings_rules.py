@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
-from sideeffects._calls import Mode
+from sideeffects._decisions import Mode
 from sideeffects._decorator import OPTIONS
 from sideeffects._ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._policy import NO_GUARD_RULES, GuardRules, Rule, Rules

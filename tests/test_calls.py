@@ -18,7 +18,7 @@ import pytest
 from django.test import override_settings
 
 from sideeffects import Call, Calls, Decision, Mode, _identity, capture, forbid, force_run, side_effect, stub
-from sideeffects._calls import Outcome, RemoteError
+from sideeffects._outcomes import Outcome, RemoteError
 from sideeffects.testing import isolated_registry
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sideeffects import _propagation, _registry
-from sideeffects._calls import Decision, Mode
+from sideeffects._decisions import Decision, Mode
 from sideeffects._decorator import declared_of
 from sideeffects._frozen import Frozen
 from sideeffects._policy import Entry, OverrideRule

@@ -15,9 +15,11 @@ from sideeffects import _registry
 from sideeffects._arrivals import Arrival, arriving
 from sideeffects._background import _answered
 from sideeffects._callers import caller_outside
-from sideeffects._calls import Call, Mode, Outcome
+from sideeffects._calls import Call
+from sideeffects._decisions import Mode
 from sideeffects._declared import Declared
 from sideeffects._open_transactions import hands_over_at_once
+from sideeffects._outcomes import Outcome
 from sideeffects._plugs import plugs
 from sideeffects._runtime import alias_of, begin, finish
 from sideeffects._state import state

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from sideeffects import _registry, _showing
 from sideeffects._background import reported
-from sideeffects._calls import Call, Mode
+from sideeffects._calls import Call
+from sideeffects._decisions import Mode
 from sideeffects._decorator import side_effect
 from sideeffects._shapes import SHAPES
 from sideeffects._state import Restorer, state

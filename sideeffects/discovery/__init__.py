@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sideeffects import _declare, _propagation, _registry, conf
-from sideeffects._calls import Decision, Mode
+from sideeffects._decisions import Decision, Mode
 from sideeffects._ledger import Ledger
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._state import state

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from sideeffects import _propagation, atomic_blocks
-from sideeffects._calls import Decision, Mode
+from sideeffects._decisions import Decision, Mode
 from sideeffects._lineage import Lineage, lineage
 from sideeffects._open_transactions import open_transactions
 from sideeffects._overrides import rule_table

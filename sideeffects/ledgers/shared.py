@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
 from sideeffects import _identity
-from sideeffects._calls import Call, Mode, Outcome, outcome_to_record
+from sideeffects._calls import Call
+from sideeffects._decisions import Mode
 from sideeffects._ledger import Pairing
+from sideeffects._outcomes import Outcome, outcome_to_record
 from sideeffects._state import state
 from sideeffects.errors import LedgerError
 

@@ -17,7 +17,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sideeffects import _propagation
-from sideeffects._calls import Call, Decision, Mode
+from sideeffects._calls import Call
+from sideeffects._decisions import Decision, Mode
 from sideeffects._ledger import Ledger
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._reading import check_known

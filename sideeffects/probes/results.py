@@ -7,7 +7,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sideeffects._calls import Call, Mode
+from sideeffects._calls import Call
+from sideeffects._decisions import Mode
 from sideeffects._frozen import Frozen
 from sideeffects._showing import describe
 

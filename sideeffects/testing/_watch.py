@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from sideeffects import transactions
-from sideeffects._calls import Call, Mode
+from sideeffects._calls import Call
+from sideeffects._decisions import Mode
 from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls, line_of
 from sideeffects._registry import EVERYTHING

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sideeffects import _registry
-from sideeffects._calls import Mode, SideEffect
+from sideeffects._decisions import Mode
+from sideeffects._effects import SideEffect
 from sideeffects._reading import check_known, pattern_of
 from sideeffects.errors import SideEffectFault
 from sideeffects.testing.faults._errors import FaultSweepError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sideeffects import _declare
-from sideeffects._calls import Decision, Mode
+from sideeffects._decisions import Decision, Mode
 from sideeffects._policy import Entry, OverrideRule, Stub
 from sideeffects._registry import registry
 from sideeffects._state import scope, state

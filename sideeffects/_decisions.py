@@ -1,0 +1,62 @@
+"""What happens to a call, and why."""
+
+from __future__ import annotations
+
+import enum
+
+from sideeffects._frozen import Frozen
+
+
+class Mode(enum.Enum):
+    """What happens to a call, in order of strictness: `EXECUTE` < `RECORD` < `RAISE`."""
+
+    EXECUTE = "execute"
+    RECORD = "record"
+    RAISE = "raise"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Mode | None:
+        if type(value) is str:
+            return cls.__members__.get(value.upper())
+        return None
+
+    def __lt__(self, other: object) -> bool:
+        if type(other) is not Mode:
+            return NotImplemented
+        return _STRICTNESS[self] < _STRICTNESS[other]
+
+    def __le__(self, other: object) -> bool:
+        return self is other or self < other
+
+    def __gt__(self, other: object) -> bool:
+        if type(other) is not Mode:
+            return NotImplemented
+        return _STRICTNESS[self] > _STRICTNESS[other]
+
+    def __ge__(self, other: object) -> bool:
+        return self is other or self > other
+
+
+_STRICTNESS = {Mode.EXECUTE: 0, Mode.RECORD: 1, Mode.RAISE: 2}
+
+
+class Decision(Frozen):
+    """A mode plus the reason for it.
+
+    Attributes:
+        mode: what happens to the call. Where a rule depends on the call's arguments and there are none (`explain`),
+            the strictest mode that it might give.
+        reason: why, in words, naming the override or setting that decided.
+        origin: where that stands: `file:line` of the override, or the settings key.
+        conditional: whether the rule decides anew for each call, from its arguments.
+    """
+
+    mode: Mode
+    reason: str
+    origin: str = ""
+    conditional: bool = False
+
+    def __str__(self) -> str:
+        where = f" [{self.origin}]" if self.origin else ""
+        per_call = " (decided per call)" if self.conditional else ""
+        return f"{self.mode.name}{per_call}: {self.reason}{where}"
