@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from sideeffects import SideEffectBlocked, capture, forbid, force_run, side_effect
 from sideeffects._state import state
@@ -26,6 +26,24 @@ from tests.probe_project import ProbeProject
 def run(case: type[unittest.TestCase]) -> Results:
     """Run the probes of a class here."""
     return ProbeRunner().run(Found(tuple(specs_of(case, "", ""))))
+
+
+def test_a_connection_that_probes_borrow_is_left_as_it_was(django_db_blocker: Any) -> None:
+    """Also where its owner lets nobody connect: in a test without a database, where one before had it open."""
+
+    class Nothing(SmokeTest):
+        def test_nothing(self) -> None:
+            pass
+
+    with django_db_blocker.unblock():
+        connection.ensure_connection()
+    before = connection.connection
+    assert run(Nothing).passed
+    assert (connection.autocommit, connection.in_atomic_block) == (True, False)
+    assert connection.connection is before
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert not connection.connection.in_transaction
 
 
 # -- effects

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from sideeffects.probes.drivers import Driver, Terms
+from sideeffects.probes.drivers import Driver, Terms, set_autocommit
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
 from sideeffects.probes.sqlite import driver_of, factory_for
 from sideeffects.statements import ends_transaction, text_of, writes
@@ -91,6 +91,7 @@ class HeldDatabase:
         with contextlib.suppress(Exception):
             if connection.vendor == "sqlite" and connection.is_in_memory_db():
                 connection.connection.rollback()  # closing it would take the database away
+                set_autocommit(connection, autocommit=connection.settings_dict["AUTOCOMMIT"])
                 return
             connection.close()
         connection.connection = None
@@ -151,8 +152,7 @@ class HeldDatabase:
                     self.discard()
                 elif self._is_borrowed:
                     self._release_driver()
-                    with self._unhooked():
-                        connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
+                    set_autocommit(connection, autocommit=connection.settings_dict["AUTOCOMMIT"])
             except Exception:  # noqa: BLE001 - a connection that cannot roll back is of no use; the database rolls back
                 self.discard()
 

@@ -89,12 +89,12 @@ class Driver:
 
     def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - not all databases know such terms
         """Begin the transaction."""
-        _set_autocommit(connection, autocommit=False)
+        set_autocommit(connection, autocommit=False)
 
     def end(self, connection: Any) -> None:
         """Roll it back."""
         self.raw.rollback()
-        _set_autocommit(connection, autocommit=True)
+        set_autocommit(connection, autocommit=True)
 
     def settle(self, seconds: float) -> None:
         """Wait until the database has rolled back, so that what the probe has locked is free."""
@@ -128,7 +128,7 @@ class Driver:
         raise CommitRefused(f"a probe can neither commit nor end its transaction, and this one tried to: {what}")
 
 
-def _set_autocommit(connection: Any, *, autocommit: bool) -> None:
+def set_autocommit(connection: Any, *, autocommit: bool) -> None:
     """As Django sets it, below what is hooked and what looks whether the connection is in a block."""
     connection._set_autocommit(autocommit)  # noqa: SLF001 - the one method that each backend has for it
     connection.autocommit = autocommit
