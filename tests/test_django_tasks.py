@@ -370,7 +370,7 @@ HOOKED_LATE = """
         print("executed", to)
         return to
 
-    before = Louder(func=send)
+    before = Louder(priority=0, func=send, backend="default", queue_name="default", run_after=None)
     from sideeffects import capture, force_run, side_effect
     assert side_effect(name="send", returns="stub")(before) is before
     with capture() as calls:
@@ -445,7 +445,9 @@ def test_task_classes_and_backends_of_ones_own_are_decided(package: str) -> None
             return await super().aenqueue(task, args, kwargs)
 
     backend = Own("default", {})
-    task = side_effect(name="loud")(Loud(func=module_level))
+    # Django 6.0 has no defaults for these.
+    made = Loud(priority=0, func=module_level, backend="default", queue_name="default", run_after=None)
+    task = side_effect(name="loud")(made)
     assert type(task) is Loud
     with capture() as calls:
         assert backend.enqueue(task, ["ann"], {}).return_value is None
