@@ -184,6 +184,33 @@ def test_a_task_is_found_where_it_was_made_rather_than_where_the_loop_runs() -> 
     assert [finding.function.rpartition(".")[2] for finding in found] == ["first", "second"]
 
 
+def test_what_a_factory_of_tasks_makes_need_not_be_a_task() -> None:
+    """Nor anything that can be referred to weakly: it is awaited all the same."""
+
+    class Made:
+        __slots__ = ("inner",)
+
+        def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Any) -> None:
+            self.inner = asyncio.Task(coroutine, loop=loop)
+
+        def __await__(self) -> Any:
+            return self.inner.__await__()
+
+    async def work() -> str:
+        return "done"
+
+    async def outer() -> str:
+        loop: Any = asyncio.get_running_loop()
+        loop.set_task_factory(lambda own, coroutine, **_: Made(own, coroutine))
+        return str(await loop.create_task(work()))
+
+    with guard("warn"), asyncio.Runner() as runner:
+        try:
+            assert runner.run(outer()) == "done"
+        finally:
+            runner.get_loop().set_task_factory(None)
+
+
 @pytest.mark.parametrize("reach", LIBRARIES.values(), ids=LIBRARIES)
 def test_the_same_call_beneath_an_effect_is_none(reach: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever threads and tasks the library uses for it. The resolver says no, as it would."""

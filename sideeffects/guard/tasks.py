@@ -7,6 +7,7 @@ Kept by task rather than in its context: asgiref gives contexts back to those wh
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import weakref
@@ -44,7 +45,8 @@ def _create_task(original: Callable[..., Any]) -> Callable[..., Any]:
         made_at = watching.locate()
         task = original(*args, **kwargs)
         if made_at is not None:
-            _places[task] = made_at
+            with contextlib.suppress(TypeError):  # a factory may make what cannot be referred to weakly
+                _places[task] = made_at
         return task
 
     return create_task
