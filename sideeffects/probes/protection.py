@@ -24,9 +24,10 @@ from sideeffects._policy import Entry, OverrideRule
 from sideeffects._reading import check_known
 from sideeffects._registry import EVERYTHING, matches
 from sideeffects._state import EMPTY, Restorer, Scope, scope, state
-from sideeffects.probes.databases import HeldDatabase, held
+from sideeffects.probes.databases import HeldDatabase
 from sideeffects.probes.drivers import Terms
 from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
+from sideeffects.probes.savepoints import held
 from sideeffects.statements import text_of, writes
 
 _HELD_BACK: Final = OverrideRule(
