@@ -193,6 +193,8 @@ def test_what_a_factory_of_tasks_makes_need_not_be_a_task() -> None:
         def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Any) -> None:
             self.inner = asyncio.Task(coroutine, loop=loop)
 
+        def set_name(self, _: object) -> None: ...  # from Python 3.13 on it has to be there
+
         def __await__(self) -> Any:
             return self.inner.__await__()
 
