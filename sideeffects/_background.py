@@ -16,8 +16,8 @@ from types import CodeType, MappingProxyType, MethodType
 from typing import Any, Final
 
 from sideeffects import _identity
-from sideeffects._callers import caller
 from sideeffects._calls import Call, serials
+from sideeffects._core.values.callers import caller
 from sideeffects._decisions import Decision, Mode
 from sideeffects._declared import Declared
 from sideeffects._handles import Handle

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from types import CodeType, MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-from sideeffects import _identity, _kinds, _redaction, _showing
-from sideeffects._callers import line_of
+from sideeffects import _identity
+from sideeffects._core.values import describe, kinds, redaction
+from sideeffects._core.values.callers import line_of
 from sideeffects._decisions import Decision, Mode
 from sideeffects._effects import SideEffect
 from sideeffects._identity import Identity
@@ -132,7 +133,7 @@ class Call:
         """The arguments by parameter, defaults applied, redacted."""
         return MappingProxyType(
             {
-                name: _kinds.REDACTED if self._hides(name) else self._clean_argument(name, value)
+                name: kinds.REDACTED if self._hides(name) else self._clean_argument(name, value)
                 for name, value in self._bound.items()
             }
         )
@@ -142,14 +143,14 @@ class Call:
         """The positional arguments as given, redacted."""
         hidden = self._hidden_positions()
         return tuple(
-            _kinds.REDACTED if position in hidden else self._clean(value) for position, value in enumerate(self._args)
+            kinds.REDACTED if position in hidden else self._clean(value) for position, value in enumerate(self._args)
         )
 
     @property
     def kwargs(self) -> Mapping[str, Any]:
         """The keyword arguments as given, redacted."""
         return MappingProxyType(
-            {name: _kinds.REDACTED if self._hides(name) else self._clean(value) for name, value in self._kwargs.items()}
+            {name: kinds.REDACTED if self._hides(name) else self._clean(value) for name, value in self._kwargs.items()}
         )
 
     @property
@@ -312,28 +313,28 @@ class Call:
 
     def scrubbed(self, text: str) -> str:
         """`text` without this call's sensitive values: for what others have written, such as an exception's message."""
-        secrets = set(_redaction.secrets_in(self._attributes(), self._names))
+        secrets = set(redaction.secrets_in(self._attributes(), self._names))
         for name, value in (*self._bound.items(), *self._extras().items()):
             secrets.update(
-                _redaction.texts_in(value) if self._hides(name) else _redaction.secrets_in(value, self._names),
+                redaction.texts_in(value) if self._hides(name) else redaction.secrets_in(value, self._names),
             )
-        return _redaction.scrub(text, secrets)
+        return redaction.scrub(text, secrets)
 
     def as_data(self) -> dict[str, Any]:
         """The call as JSON-safe data without what changes from run to run, redacted."""
         outcome = self.outcome
         return {
             "name": self.name,
-            "arguments": {name: _showing.jsonable(value) for name, value in self.arguments.items()},
+            "arguments": {name: describe.jsonable(value) for name, value in self.arguments.items()},
             "mode": self.mode.value,
             "is_async": self.is_async,
             "run_id": self.run_id,
-            "result": None if outcome is None else _showing.jsonable(outcome.result),
+            "result": None if outcome is None else describe.jsonable(outcome.result),
             "error": None if outcome is None or outcome.error is None else type(outcome.error).__name__,
         }
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={_showing.describe(value)}" for name, value in self.arguments.items())
+        shown = ", ".join(f"{name}={describe.describe(value)}" for name, value in self.arguments.items())
         return f"<Call {self.name}({shown}) {self.mode.name} at {self.caller}>"
 
     def to_record(self) -> dict[str, Any]:
@@ -344,10 +345,10 @@ class Call:
             "mode": self.mode.value,
             "reason": self.reason,
             "origin": self._decision.origin,
-            "arguments": {name: _showing.jsonable(value) for name, value in self.arguments.items()},
-            "args": [_showing.jsonable(value) for value in self.args],
-            "kwargs": {name: _showing.jsonable(value) for name, value in self.kwargs.items()},
-            "instance": None if self._instance is None else _showing.describe(self._clean(self._instance)),
+            "arguments": {name: describe.jsonable(value) for name, value in self.arguments.items()},
+            "args": [describe.jsonable(value) for value in self.args],
+            "kwargs": {name: describe.jsonable(value) for name, value in self.kwargs.items()},
+            "instance": None if self._instance is None else describe.describe(self._clean(self._instance)),
             "by_reference": list(self._by_reference),
             "caller": self.caller,
             "is_async": self._is_async,
@@ -415,17 +416,17 @@ class Call:
 
     def _hides(self, name: str) -> bool:
         sensitive = self._effect.sensitive
-        if name in sensitive or _redaction.is_sensitive(name, self._names):
+        if name in sensitive or redaction.is_sensitive(name, self._names):
             return True
         return name not in self._bound and self._extra_keywords() in sensitive
 
     def _clean_argument(self, name: str, value: Any) -> Any:
         if name == self._extra_keywords() and type(value) is dict:
-            return {key: _kinds.REDACTED if self._hides(key) else self._clean(child) for key, child in value.items()}
+            return {key: kinds.REDACTED if self._hides(key) else self._clean(child) for key, child in value.items()}
         return self._clean(value)
 
     def _clean(self, value: Any) -> Any:
-        return _redaction.redact(value, self._names)
+        return redaction.redact(value, self._names)
 
     def _extra_keywords(self) -> str:
         signature = self._effect.signature
@@ -437,7 +438,7 @@ class Call:
 
     def _attributes(self) -> Mapping[str, Any]:
         """What a method's instance holds: its errors may quote it."""
-        given: object = {} if _kinds.is_lazy(type(self._instance)) else getattr(self._instance, "__dict__", {})
+        given: object = {} if kinds.is_lazy(type(self._instance)) else getattr(self._instance, "__dict__", {})
         return cast(Mapping[str, Any], given) if type(given) is dict else {}
 
     def _extras(self) -> Mapping[str, Any]:

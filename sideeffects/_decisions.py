@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 
 
 class Mode(enum.Enum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects._core.values.binding import Binder, arity, compile_binder
 from sideeffects._decisions import Mode
 from sideeffects._effects import SideEffect
 from sideeffects._policy import EXECUTED, Rules, Standing, standing
-from sideeffects._signatures import Binder, arity, compile_binder
 from sideeffects._state import state
 
 #: Kinds whose calls can be decided once and then executed directly.

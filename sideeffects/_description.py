@@ -11,8 +11,8 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
 from sideeffects import _registry
+from sideeffects._core.values.binding import signature_of
 from sideeffects._effects import SideEffect
-from sideeffects._signatures import signature_of
 
 
 def _kind_of(function: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 
 
 class SideEffect(Frozen):

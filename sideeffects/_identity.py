@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 
 RACER_VARIABLE: Final = "SIDE_EFFECTS_RACER"
 

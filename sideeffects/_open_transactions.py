@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Final
 
-from sideeffects._callers import line_of
+from sideeffects._core.values.callers import line_of
 
 COMMITTED: Final = "committed"
 ROLLED_BACK: Final = "rolled back"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sideeffects import _showing
+from sideeffects._core.values import describe
 
 
 class Outcome(NamedTuple):
@@ -35,8 +35,8 @@ def outcome_to_record(outcome: Outcome, scrubbed: Callable[[str], str]) -> dict[
     """An outcome as JSON-safe data; `scrubbed` takes the call's secrets out of the text of an exception."""
     error = outcome.error
     return {
-        "result": _showing.jsonable(outcome.result),
-        "error": None if error is None else [type(error).__name__, scrubbed(_showing.text_of(error))],
+        "result": describe.jsonable(outcome.result),
+        "error": None if error is None else [type(error).__name__, scrubbed(describe.text_of(error))],
         "duration": outcome.duration,
     }
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sideeffects._calls import Call
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 from sideeffects._policy import Rules
 from sideeffects.errors import SideEffectError
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, overload
 
-from sideeffects import _kinds, _redaction, _registry, _showing
+from sideeffects import _registry
 from sideeffects._calls import Call
+from sideeffects._core.values import describe, kinds, redaction
 from sideeffects._effects import SideEffect
 from sideeffects.errors import UnknownSideEffect
 
@@ -346,11 +347,11 @@ def _same(call: Call, name: str, value: Any) -> bool:
             f"{name} of {call.name} is sensitive and was redacted in the other process that called it, so nobody can "
             f"tell what it was: leave it out of this assertion"
         )
-    return bool(actual == _showing.jsonable(_redaction.redact(value, call.sensitive_names)))
+    return bool(actual == describe.jsonable(redaction.redact(value, call.sensitive_names)))
 
 
 def _shown(value: Any, names: frozenset[str]) -> str:
-    return _showing.describe(_redaction.redact(value, names))
+    return describe.describe(redaction.redact(value, names))
 
 
 def _shown_expectation(
@@ -361,8 +362,8 @@ def _shown_expectation(
     hidden = {name for effect in effects for name in effect.sensitive}
     names = frozenset(name for call in named for name in call.sensitive_names)
     parts = [
-        f"{name}={_kinds.REDACTED}"
-        if name in hidden or _redaction.is_sensitive(name, names) or any(call.hides(name) for call in named)
+        f"{name}={kinds.REDACTED}"
+        if name in hidden or redaction.is_sensitive(name, names) or any(call.hides(name) for call in named)
         else f"{name}={_shown(value, names)}"
         for name, value in expected.items()
     ]
@@ -379,7 +380,7 @@ def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
         if _same(nearest, name, value):
             continue
         hides = nearest.hides(name)
-        wanted = _kinds.REDACTED if hides else _shown(value, nearest.sensitive_names)
+        wanted = kinds.REDACTED if hides else _shown(value, nearest.sensitive_names)
         lines.append(f"    {name}: expected {wanted}")
         if nearest.has_argument(name):
             actual = "another value" if hides else _shown(nearest.true_argument(name), nearest.sensitive_names)
@@ -394,7 +395,7 @@ def line_of(call: Call) -> str:
     # `items[2].user` is a path into `items`.
     referred = {path.partition(".")[0].partition("[")[0] for path in call.by_reference}
     shown = ", ".join(
-        f"{name}={_showing.describe(value, 200)}" + (" (by reference)" if name in referred else "")
+        f"{name}={describe.describe(value, 200)}" + (" (by reference)" if name in referred else "")
         for name, value in call.arguments.items()
     )
     error = call.outcome.error if call.outcome is not None else None

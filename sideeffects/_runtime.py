@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from types import CodeType, MappingProxyType
 from typing import Any, Final
 
-from sideeffects import _copying, _identity, _kinds
+from sideeffects import _identity
 from sideeffects._arrivals import arriving
-from sideeffects._callers import NOBODY
 from sideeffects._calls import Call, serials
+from sideeffects._core.values import copying, kinds
+from sideeffects._core.values.callers import NOBODY
 from sideeffects._decisions import Decision, Mode
 from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
@@ -243,7 +244,7 @@ def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *,
         raise
 
 
-_SCALARS: Final = _kinds.SCALARS
+_SCALARS: Final = kinds.SCALARS
 _now: Final = time.time
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
@@ -268,14 +269,14 @@ def _as_class_method(declared: Declared, args: tuple[Any, ...]) -> tuple[Any, tu
 def _snapshot(
     bound: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[dict[str, Any], tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
-    """The arguments as they are now; see `_copying.snapshot`."""
+    """The arguments as they are now; see `copying.snapshot`."""
     memo: dict[int, Any] = {}
     marks: list[str] = []
-    kept = {name: _copying.snapshot(value, name, memo, marks) for name, value in bound.items()}
+    kept = {name: copying.snapshot(value, name, memo, marks) for name, value in bound.items()}
     # The same objects again, mostly: the memo has their copies, and their marks are set.
     again: list[str] = []
-    kept_args = tuple(_copying.snapshot(value, "", memo, again) for value in args)
-    kept_kwargs = {name: _copying.snapshot(value, "", memo, again) for name, value in kwargs.items()}
+    kept_args = tuple(copying.snapshot(value, "", memo, again) for value in args)
+    kept_kwargs = {name: copying.snapshot(value, "", memo, again) for name, value in kwargs.items()}
     return kept, kept_args, kept_kwargs, tuple(marks)
 
 
@@ -367,7 +368,7 @@ def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwar
 
 def returned(result: Any, started: float) -> Outcome:
     duration = time.perf_counter() - started
-    return Outcome(_copying.snapshot(result, "", {}, []), None, duration)
+    return Outcome(copying.snapshot(result, "", {}, []), None, duration)
 
 
 def answer(
@@ -384,7 +385,7 @@ def answer(
     except BaseException as error:
         finish(call, Outcome(None, error, 0.0))
         raise
-    finish(call, Outcome(_copying.snapshot(value, "", {}, []), None, 0.0))
+    finish(call, Outcome(copying.snapshot(value, "", {}, []), None, 0.0))
     return value
 
 
@@ -396,7 +397,7 @@ def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs
     if callable(value):
         return value(*args, **kwargs)
     # Not `copy.deepcopy`, which fails on what cannot be copied.
-    return _copying.snapshot(value, "", {}, []) if issubclass(type(value), _CONTAINERS) else value
+    return copying.snapshot(value, "", {}, []) if issubclass(type(value), _CONTAINERS) else value
 
 
 _CONTAINERS: Final = (dict, list, set, tuple, bytearray, collections.deque)

@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from types import CodeType, TracebackType
 from typing import Any, Final
 
-from sideeffects import _copying
-from sideeffects._callers import caller
 from sideeffects._calls import Call
+from sideeffects._core.values import copying
+from sideeffects._core.values.callers import caller
 from sideeffects._decisions import Mode
 from sideeffects._declared import Declared
 from sideeffects._lineage import Beneath
@@ -89,7 +89,7 @@ async def answer_async(
     except BaseException as error:
         finish(call, Outcome(None, error, 0.0))
         raise
-    finish(call, Outcome(_copying.snapshot(value, "", {}, []), None, 0.0))
+    finish(call, Outcome(copying.snapshot(value, "", {}, []), None, 0.0))
     return value
 
 

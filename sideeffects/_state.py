@@ -25,9 +25,9 @@ from typing import Any, Final, Protocol
 
 from sideeffects import _identity
 from sideeffects._calls import Call
+from sideeffects._core.values.frozen import Frozen
 from sideeffects._decisions import Decision, Mode
 from sideeffects._effects import SideEffect
-from sideeffects._frozen import Frozen
 from sideeffects._ledger import Journal, Ledger, SharedLedger
 from sideeffects._policy import Entry, Rules, Stub
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects._callers import caller
+from sideeffects._core.values.callers import caller
 from sideeffects._open_transactions import Transaction, open_transactions
 
 _MARK: Final = "_side_effects_watched"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sideeffects import _kinds, _redaction, _showing
+from sideeffects._core.values import describe, kinds, redaction
 from sideeffects._decisions import Decision, Mode
 from sideeffects._decorator import explain
 from sideeffects._effects import SideEffect
@@ -87,10 +87,10 @@ class Row:
 
     def _shown(self, parameter: inspect.Parameter) -> str:
         name = parameter.name
-        hidden = name in self.effect.sensitive or _redaction.is_sensitive(name, self.sensitive_names)
+        hidden = name in self.effect.sensitive or redaction.is_sensitive(name, self.sensitive_names)
         if hidden and parameter.default is not None:
-            return _kinds.REDACTED
-        return _showing.describe(_redaction.redact(parameter.default, self.sensitive_names))
+            return kinds.REDACTED
+        return describe.describe(redaction.redact(parameter.default, self.sensitive_names))
 
     def as_data(self) -> dict[str, Any]:
         """All of it, JSON-safe; the keys are part of the contract."""

@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from sideeffects import _background
 from sideeffects._arrivals import Arrival, arriving
-from sideeffects._callers import caller
 from sideeffects._calls import Call
+from sideeffects._core.values.callers import caller
 from sideeffects._decisions import Decision, Mode
 from sideeffects._outcomes import Outcome
 from sideeffects._plugs import late_errors, plugs

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sideeffects import _kinds, _showing
-from sideeffects._callers import caller
 from sideeffects._calls import Call
+from sideeffects._core.values import describe, kinds
+from sideeffects._core.values.callers import caller
 from sideeffects._decisions import Mode
 from sideeffects._reading import line_of
 from sideeffects._state import state
@@ -181,7 +181,7 @@ def _as_ordered_dict(call: Call) -> str:
 
 def _written(value: Any) -> str:
     """The `repr` of what is plain data through and through; others are described, since some run queries for theirs."""
-    return repr(value) if _is_plain(value) else _showing.describe(value)
+    return repr(value) if _is_plain(value) else describe.describe(value)
 
 
 def _is_plain(value: Any) -> bool:
@@ -190,4 +190,4 @@ def _is_plain(value: Any) -> bool:
         return all(_is_plain(key) and _is_plain(child) for key, child in value.items())
     if kind in (list, tuple, set, frozenset):
         return all(_is_plain(item) for item in value)
-    return kind in _kinds.SCALARS
+    return kind in kinds.SCALARS

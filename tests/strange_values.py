@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sideeffects._copying import snapshot
+from sideeffects._core.values.copying import snapshot
 from sideeffects.testing import isolated_registry
 
 NONE: frozenset[str] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from sideeffects._callers import NOBODY, caller, caller_outside
+from sideeffects._core.values.callers import NOBODY, caller, caller_outside
 
 
 def test_the_caller_is_the_code_that_many_calls_above() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.http import QueryDict
 
-from sideeffects._kinds import REDACTED
-from sideeffects._redaction import redact
-from sideeffects._showing import describe
+from sideeffects._core.values.describe import describe
+from sideeffects._core.values.kinds import REDACTED
+from sideeffects._core.values.redaction import redact
 from tests.strange_values import (
     NONE,
     Account,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sideeffects import Decision, Mode
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 
 DECISION = Decision(Mode.RECORD, "because", "a.py:1")
 

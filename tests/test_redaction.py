@@ -12,9 +12,9 @@ from django.http import QueryDict
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 
-from sideeffects._kinds import CIRCULAR, MAX_DEPTH, MAX_TEXT, REDACTED, TOO_DEEP
-from sideeffects._redaction import is_sensitive, normalise, redact, scrub, secrets_in, texts_in
-from sideeffects._showing import describe, jsonable
+from sideeffects._core.values.describe import describe, jsonable
+from sideeffects._core.values.kinds import CIRCULAR, MAX_DEPTH, MAX_TEXT, REDACTED, TOO_DEEP
+from sideeffects._core.values.redaction import is_sensitive, normalise, redact, scrub, secrets_in, texts_in
 from tests.strange_values import (
     NONE,
     Account,

@@ -18,9 +18,9 @@ from django.db import models
 from django.utils.functional import SimpleLazyObject, lazy
 from django.utils.safestring import mark_safe
 
-from sideeffects._kinds import MAX_TEXT, REDACTED, TOO_DEEP
-from sideeffects._redaction import redact
-from sideeffects._showing import describe, jsonable, text_of
+from sideeffects._core.values.describe import describe, jsonable, text_of
+from sideeffects._core.values.kinds import MAX_TEXT, REDACTED, TOO_DEEP
+from sideeffects._core.values.redaction import redact
 from tests.strange_values import (
     NONE,
     Account,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sideeffects import capture, side_effect
-from sideeffects._signatures import compile_binder, signature_of
+from sideeffects._core.values.binding import compile_binder, signature_of
 from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sideeffects import _propagation, _registry
+from sideeffects._core.values.frozen import Frozen
 from sideeffects._decisions import Decision, Mode
 from sideeffects._decorator import declared_of
-from sideeffects._frozen import Frozen
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._runtime import explain_declared
 from sideeffects._state import scope, state

@@ -14,8 +14,8 @@ from typing import Any, Final
 from sideeffects import _registry
 from sideeffects._arrivals import Arrival, arriving
 from sideeffects._background import _answered
-from sideeffects._callers import caller_outside
 from sideeffects._calls import Call
+from sideeffects._core.values.callers import caller_outside
 from sideeffects._decisions import Mode
 from sideeffects._declared import Declared
 from sideeffects._open_transactions import hands_over_at_once

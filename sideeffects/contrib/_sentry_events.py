@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from sideeffects import _redaction, _registry, _showing
+from sideeffects import _registry
+from sideeffects._core.values import describe, redaction
 from sideeffects._state import state
 
 logger: Final = logging.getLogger("sideeffects")
@@ -117,14 +118,14 @@ def _scrubbed(value: Any, secrets: set[str]) -> Any:
     """A part of an event without these secrets; parameters of the log come as they were given."""
     value = _plain(value)
     if isinstance(value, str):
-        return _redaction.scrub(value, secrets)
+        return redaction.scrub(value, secrets)
     if isinstance(value, dict):
         return {_scrubbed(key, secrets): _scrubbed(child, secrets) for key, child in value.items()}
     if isinstance(value, list | tuple):
         return [_scrubbed(child, secrets) for child in value]
     if value is None or isinstance(value, bool | int | float | datetime):
         return value
-    return _redaction.scrub(_showing.describe(value), secrets)
+    return redaction.scrub(describe.describe(value), secrets)
 
 
 def _secrets_below(error: BaseException | None, sensitive: dict[Any, tuple[str, ...]]) -> Iterator[str]:
@@ -140,11 +141,11 @@ def _secrets_below(error: BaseException | None, sensitive: dict[Any, tuple[str, 
         for frame, _ in traceback.walk_tb(error.__traceback__):
             named = sensitive.get((frame.f_globals.get("__name__"), frame.f_code.co_name))
             for name, value in frame.f_locals.items() if named is not None else ():
-                if name in (named or ()) or _redaction.is_sensitive(name, more):
-                    yield from _redaction.texts_in(value)
+                if name in (named or ()) or redaction.is_sensitive(name, more):
+                    yield from redaction.texts_in(value)
                 else:
                     held = getattr(value, "__dict__", None) if name == "self" else value
-                    yield from _redaction.secrets_in(held, more)
+                    yield from redaction.secrets_in(held, more)
 
 
 def _holders(event: Any) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from sideeffects import _import_hooks
 from sideeffects._background import _answered
-from sideeffects._callers import caller_outside
+from sideeffects._core.values.callers import caller_outside
 from sideeffects._decisions import Mode
 from sideeffects._decorator import adapt
 from sideeffects._open_transactions import hands_over_at_once

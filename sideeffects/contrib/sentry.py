@@ -16,9 +16,10 @@ import weakref
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects import _registry, _showing
+from sideeffects import _registry
 from sideeffects._background import reported
 from sideeffects._calls import Call
+from sideeffects._core.values import describe
 from sideeffects._decisions import Mode
 from sideeffects._decorator import side_effect
 from sideeffects._shapes import SHAPES
@@ -85,8 +86,8 @@ def report(error: BaseException, call: Call) -> None:
     if not state.rules_source().use_sentry and _sdk() is None:
         return
     offer()
-    told = f"{type(error).__name__}: {call.scrubbed(_showing.text_of(error))}"
-    arguments = {name: _showing.jsonable(value) for name, value in call.arguments.items()}
+    told = f"{type(error).__name__}: {call.scrubbed(describe.text_of(error))}"
+    arguments = {name: describe.jsonable(value) for name, value in call.arguments.items()}
     _Report(error, call).capture(call.name, told, call.run_id, is_async=call.is_async, arguments=arguments)
 
 
@@ -192,7 +193,7 @@ def _short(value: Any) -> str:
     kind = type(value)
     if kind is str or kind is bytes:
         value = value[:_LONGEST]
-    return _showing.describe(value, _LONGEST)
+    return describe.describe(value, _LONGEST)
 
 
 _LONGEST: Final = 200

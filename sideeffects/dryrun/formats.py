@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from sideeffects._calls import Call
+from sideeffects._core.values.describe import describe, jsonable
 from sideeffects._decisions import Decision, Mode
 from sideeffects._open_transactions import ROLLED_BACK
-from sideeffects._showing import describe, jsonable
 from sideeffects.dryrun.writes import KINDS, Writes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 
 KINDS: Final = ("inserted", "updated", "deleted")
 

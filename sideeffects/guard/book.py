@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 
 #: The kind of an effect that was called inside an open transaction.
 HAZARD: Final = "transaction"

@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 from sideeffects._calls import Call
-from sideeffects._showing import text_of
+from sideeffects._core.values.describe import text_of
 from sideeffects.probes.results import Effect, Outcome, ProbeResult
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from sideeffects._calls import Call
+from sideeffects._core.values.describe import describe
+from sideeffects._core.values.frozen import Frozen
 from sideeffects._decisions import Mode
-from sideeffects._frozen import Frozen
-from sideeffects._showing import describe
 
 
 class Outcome(enum.StrEnum):

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connections
 
-from sideeffects._frozen import Frozen
+from sideeffects._core.values.frozen import Frozen
 from sideeffects._overrides import rule_table
 from sideeffects._policy import OverrideRule
 

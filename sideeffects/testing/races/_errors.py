@@ -7,7 +7,7 @@ import traceback as tracebacks
 from types import TracebackType
 from typing import Any, NoReturn
 
-from sideeffects._showing import text_of
+from sideeffects._core.values.describe import text_of
 from sideeffects.errors import SideEffectError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sideeffects._calls import Call
+from sideeffects._core.values.describe import text_of
 from sideeffects._reading import Calls, Source
-from sideeffects._showing import text_of
 from sideeffects.testing.races._errors import WrappedError
 
 

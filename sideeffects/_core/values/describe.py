@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
-from sideeffects._kinds import (
+from sideeffects._core.values.kinds import (
     AS_JSON,
     CIRCULAR,
     MAX_DEPTH,

@@ -15,7 +15,8 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from sideeffects._kinds import (
+from sideeffects._core.values.describe import describe
+from sideeffects._core.values.kinds import (
     CIRCULAR,
     MAX_DEPTH,
     REDACTED,
@@ -27,7 +28,6 @@ from sideeffects._kinds import (
     is_walkable,
     refill,
 )
-from sideeffects._showing import describe
 
 #: Whole names of values that are secret wherever they appear; compared by `normalise`.
 SENSITIVE_NAMES: Final = frozenset(

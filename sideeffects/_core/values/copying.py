@@ -10,8 +10,8 @@ import copy
 import enum
 from typing import Any, Final
 
-from sideeffects._kinds import MAX_DEPTH, SCALARS, dict_base, fields_of, is_scalar, refill
-from sideeffects._showing import describe
+from sideeffects._core.values.describe import describe
+from sideeffects._core.values.kinds import MAX_DEPTH, SCALARS, dict_base, fields_of, is_scalar, refill
 
 #: How a value is reached, in steps: the path to what holds it, and its index, key or attribute (with a dot).
 _Path = str | tuple[Any, object, str]

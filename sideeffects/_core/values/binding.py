@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from sideeffects._kinds import SCALARS
+from sideeffects._core.values.kinds import SCALARS
 
 Binder = Callable[..., dict[str, Any]]
 

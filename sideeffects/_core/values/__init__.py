@@ -1,0 +1,1 @@
+"""What arguments are: copied, described, redacted and bound."""
