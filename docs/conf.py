@@ -67,7 +67,7 @@ def resolve_internal(
 ) -> nodes.Node | None:
     """Lead an annotation to where its class is documented.
 
-    Annotations name a class by where it is defined, `sideeffects._calls.Call`; the page has it under the door
+    Annotations name a class by where it is defined, `sideeffects._core.calls.call.Call`; the page has it under the door
     that it is imported from, `sideeffects.Call`. What no door has (a `TypeVar`, say) is shown without a link.
     A name that does not exist stays unresolved, and is a warning.
     """

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 from sideeffects import _import_hooks, _state, _test_run
 
 if _TYPE_CHECKING:
-    from sideeffects._calls import Call
     from sideeffects._capturing import capture, observe
-    from sideeffects._decisions import Decision, Mode
+    from sideeffects._core.calls.call import Call
+    from sideeffects._core.calls.decision import Decision, Mode
+    from sideeffects._core.calls.effect import SideEffect
+    from sideeffects._core.calls.registry import registry
     from sideeffects._declare import declare
     from sideeffects._decorator import explain, side_effect
-    from sideeffects._effects import SideEffect
     from sideeffects._overrides import forbid, force_run, record, stub
     from sideeffects._reading import Calls
-    from sideeffects._registry import registry
     from sideeffects.dryrun import dry_run
     from sideeffects.errors import (
         AsyncNotAllowed,
@@ -55,13 +55,13 @@ __all__ = [
 
 #: Where each name lives. A process that only has the package installed, a suite without effects say, imports no verb.
 _DOORS = {
-    "_calls": ("Call", "Decision", "Mode", "SideEffect"),
+    "_core.calls.call": ("Call", "Decision", "Mode", "SideEffect"),
     "_capturing": ("capture", "observe"),
     "_declare": ("declare",),
     "_decorator": ("explain", "side_effect"),
     "_overrides": ("forbid", "force_run", "record", "stub"),
     "_reading": ("Calls",),
-    "_registry": ("registry",),
+    "_core.calls.registry": ("registry",),
     "dryrun": ("dry_run",),
     "errors": ("AsyncNotAllowed", "DuplicateSideEffect", "SideEffectBlocked", "SideEffectError", "UnknownSideEffect"),
     "runs": ("run_side_effects",),

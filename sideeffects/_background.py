@@ -15,17 +15,17 @@ from concurrent.futures import Future
 from types import CodeType, MappingProxyType, MethodType
 from typing import Any, Final
 
-from sideeffects import _identity
-from sideeffects._calls import Call, serials
+from sideeffects._core.calls import process
+from sideeffects._core.calls.call import Call, serials
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.handle import Handle
+from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.calls.registry import function_of
 from sideeffects._core.values.callers import caller
-from sideeffects._decisions import Decision, Mode
 from sideeffects._declared import Declared
-from sideeffects._handles import Handle
-from sideeffects._outcomes import NO_RESULT, Outcome
 from sideeffects._plugs import Parcel, plugs
 from sideeffects._policy import EXECUTED, Stub, decide
 from sideeffects._reading import check_known
-from sideeffects._registry import function_of
 from sideeffects._runtime import alias_of, answer, begin, execute, finish, logger
 from sideeffects._shapes import answer_async, execute_async
 from sideeffects._state import scope, state
@@ -186,7 +186,7 @@ def unwritten(
             is_async,
             run_id,
             next(serials),
-            _identity.current,
+            process.current,
         )
     )
 
@@ -329,7 +329,7 @@ def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[De
             True,
             parcel.run_id,
             next(serials),
-            _identity.current,
+            process.current,
         )
     )
     call.take_id(parcel.id)

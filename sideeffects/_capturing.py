@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from sideeffects import _propagation
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 from sideeffects._ledger import Ledger
 from sideeffects._reading import Calls
 from sideeffects._state import Observer, state

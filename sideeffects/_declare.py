@@ -9,7 +9,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from sideeffects import _decorator, _import_hooks, _registry
+from sideeffects import _decorator, _import_hooks
+from sideeffects._core.calls import registry
 from sideeffects.errors import DeclarationError
 
 _MISSING: Final = object()
@@ -39,7 +40,7 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
     if not separator or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
         raise ValueError(f"{target!r} is no target: write 'package.module:function' or 'package.module:Class.method'")
     if name is not None:
-        _registry.check_name(name)
+        registry.check_name(name)
     unknown = options.keys() - _decorator.OPTIONS
     if unknown:
         raise TypeError(f"declare() has no option {min(unknown)!r}")
@@ -92,7 +93,7 @@ def _apply(module: ModuleType, *, target: str, path: str, name: str | None, opti
         known = raw.effect.name
         if name is None or known == name:
             # Entered again: the registry may be another one than it was declared in (`isolated_registry`).
-            _registry.store.add(raw.effect, raw)
+            registry.store.add(raw.effect, raw)
             _waiting.pop(target, None)
             return
         raise DeclarationError(f"{module.__name__}:{path} is a side effect already, named {known!r}")

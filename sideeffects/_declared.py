@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values.binding import Binder, arity, compile_binder
-from sideeffects._decisions import Mode
-from sideeffects._effects import SideEffect
 from sideeffects._policy import EXECUTED, Rules, Standing, standing
 from sideeffects._state import state
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
 import wrapt
 
-from sideeffects import _registry
 from sideeffects._background import check_class_known, enqueue
-from sideeffects._decisions import Decision
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.decision import Decision
+from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.handle import Handle
 from sideeffects._declared import Declared
 from sideeffects._description import describe_function
-from sideeffects._effects import SideEffect
-from sideeffects._handles import Handle
 from sideeffects._reading import check_known, pattern_of
 from sideeffects._runtime import explain_declared, perform
 from sideeffects._shapes import SHAPES
 
 if TYPE_CHECKING:
-    from sideeffects._effect_types import Effect, SideEffectDecorator, StaticEffect
+    from sideeffects._core.calls.effect_types import Effect, SideEffectDecorator, StaticEffect
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -148,7 +148,7 @@ def _refer(module: str, qualname: str, name: str) -> Any:
         found = getattr(found, part, None)
     if issubclass(type(found), EffectFunction | BoundEffectFunction) and found.effect.name == name:
         return found
-    return _registry.function_of(name)
+    return registry.function_of(name)
 
 
 def _refuse(function: Any) -> None:
@@ -182,7 +182,7 @@ def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
     declared = Declared(effect, returns, qualname, SHAPES.get(effect.kind))
     declared.is_bound = isinstance(function, MethodType)
     wrapper = EffectFunction(function, declared)
-    _registry.store.add(effect, wrapper)
+    registry.store.add(effect, wrapper)
     return wrapper
 
 
@@ -252,7 +252,7 @@ def side_effect(
             raise TypeError("give the options in @side_effect(name=..., ...), above the function")
         return decorate(name, None, None, {})
     if name is not None:
-        _registry.check_name(name)
+        registry.check_name(name)
 
     def decorator(function: Any) -> Any:
         return decorate(function, name, returns, options)
@@ -318,6 +318,6 @@ def explain(name: object) -> Decision:
         UnknownSideEffect: no effect has that name.
     """
     pattern = pattern_of(name)
-    if pattern not in _registry.registry:
+    if pattern not in registry.registry:
         check_known(pattern)
-    return explain_declared(declared_of(_registry.function_of(pattern)))
+    return explain_declared(declared_of(registry.function_of(pattern)))

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
-from sideeffects import _registry
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values.binding import signature_of
-from sideeffects._effects import SideEffect
 
 
 def _kind_of(function: Any) -> str:
@@ -94,7 +94,7 @@ def describe_function(
             raise ValueError(f"{function!r} has no name of its own: give one, as in @side_effect(name='sms.send')")
         readable = qualname.replace("<locals>.", "").replace("<lambda>", "lambda")
         name = f"{module}.{readable}"
-    _registry.check_name(name)
+    registry.check_name(name)
     kind = _kind_of(function)
     if kind in _STREAMS and on_commit is not False:
         raise TypeError(f"{name}: a {kind} cannot wait for a commit; leave out on_commit")

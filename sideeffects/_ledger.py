@@ -9,8 +9,8 @@ import weakref
 from collections.abc import Generator, Mapping
 from typing import Any, Final, Protocol
 
-from sideeffects._calls import Call, Row
-from sideeffects._outcomes import NO_RESULT, Outcome, outcome_from_record
+from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.outcome import NO_RESULT, Outcome, outcome_from_record
 
 DEFAULT_BOUND: Final = 10_000
 

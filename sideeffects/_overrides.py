@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
-from sideeffects import _propagation, _registry
-from sideeffects._decisions import Decision, Mode
+from sideeffects import _propagation
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._policy import Entry, OverrideRule, Stub
 from sideeffects._reading import check_known, pattern_of
 from sideeffects._state import Restorer, scope, state
@@ -184,7 +185,7 @@ def _where(decorated: Any) -> str:
 
 
 def _override(mode: Mode, name: str, patterns: Sequence[str]) -> Override:
-    listed = ", ".join(f'"{pattern}"' for pattern in patterns if patterns != (_registry.EVERYTHING,))
+    listed = ", ".join(f'"{pattern}"' for pattern in patterns if patterns != (registry.EVERYTHING,))
     label = f"{name}({listed})"
     reason = f"{_WORDS[mode]} by {label}"
     return Override([OverrideRule(pattern, Decision(mode, reason)) for pattern in patterns], label)
@@ -217,7 +218,7 @@ def record(*effects: object) -> Override:
     Raises:
         UnknownSideEffect: on entering, when one of them means no declared effect.
     """
-    patterns = tuple(pattern_of(effect) for effect in effects) or (_registry.EVERYTHING,)
+    patterns = tuple(pattern_of(effect) for effect in effects) or (registry.EVERYTHING,)
     return _override(Mode.RECORD, "record", patterns)
 
 
@@ -230,7 +231,7 @@ def forbid(*effects: object) -> Override:
     Raises:
         UnknownSideEffect: on entering, when one of them means no declared effect.
     """
-    patterns = tuple(pattern_of(effect) for effect in effects) or (_registry.EVERYTHING,)
+    patterns = tuple(pattern_of(effect) for effect in effects) or (registry.EVERYTHING,)
     return _override(Mode.RAISE, "forbid", patterns)
 
 

@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 from sideeffects._core.values.frozen import Frozen
 from sideeffects._policy import Rules
 from sideeffects.errors import SideEffectError
 
 if TYPE_CHECKING:
-    from sideeffects._handles import Handle  # imports executors, which a suite without effects needs not
+    from sideeffects._core.calls.handle import Handle  # imports executors, which a suite without effects needs not
 
 
 class Parcel(Frozen):

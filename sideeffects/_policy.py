@@ -10,12 +10,12 @@ import contextvars
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.registry import EVERYTHING, is_glob, matches
 from sideeffects._core.values.describe import text_of
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._decisions import Decision, Mode
-from sideeffects._effects import SideEffect
 from sideeffects._ledger import SharedLedger
-from sideeffects._registry import EVERYTHING, is_glob, matches
 
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, overload
 
-from sideeffects import _registry
-from sideeffects._calls import Call
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values import describe, kinds, redaction
-from sideeffects._effects import SideEffect
 from sideeffects.errors import UnknownSideEffect
 
 Source = Callable[[], tuple[Sequence[Call], int]]
@@ -84,7 +84,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
         def source() -> tuple[Sequence[Call], int]:
             calls, dropped = self._source()
-            return [call for call in calls if _registry.matches(pattern, call.name)], dropped
+            return [call for call in calls if registry.matches(pattern, call.name)], dropped
 
         return Calls(source)
 
@@ -192,7 +192,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         patterns = [self._known(effect) for effect in effects]
         self._complete()
         calls = _read(self._calls())
-        others = [call for call in calls if not any(_registry.matches(pattern, call.name) for pattern in patterns)]
+        others = [call for call in calls if not any(registry.matches(pattern, call.name) for pattern in patterns)]
         if others:
             allowed = f"only {', '.join(patterns)}" if patterns else "no effects"
             self._fail(f"expected {allowed} to be called, but also: {', '.join(sorted({c.name for c in others}))}")
@@ -211,7 +211,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         position = 0
         matched: list[str] = []
         for pattern in patterns:
-            while position < len(calls) and not _registry.matches(pattern, calls[position].name):
+            while position < len(calls) and not registry.matches(pattern, calls[position].name):
                 position += 1
             if position == len(calls):
                 after = f" after {' → '.join(matched)}" if matched else ""
@@ -227,12 +227,12 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
     def _matching(self, effect: object) -> list[Call]:
         pattern = self._known(effect)
-        return [call for call in self._calls() if _registry.matches(pattern, call.name)]
+        return [call for call in self._calls() if registry.matches(pattern, call.name)]
 
     def _known(self, effect: object) -> str:
         """A misspelt name must not make `assert_not_called` pass."""
         pattern = pattern_of(effect)
-        if pattern == _registry.EVERYTHING or any(_registry.matches(pattern, call.name) for call in self._calls()):
+        if pattern == registry.EVERYTHING or any(registry.matches(pattern, call.name) for call in self._calls()):
             return pattern
         check_known(pattern)
         return pattern
@@ -249,7 +249,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
     def _check_parameters(self, effect: object, expected: Mapping[str, Any]) -> None:
         pattern = pattern_of(effect)
-        declared = _registry.registry.match(pattern)
+        declared = registry.registry.match(pattern)
         known: dict[str, None] = {}
         for one in declared:
             if one.signature is None or any(p.kind is p.VAR_KEYWORD for p in one.signature.parameters.values()):
@@ -310,11 +310,11 @@ def check_known(pattern: str) -> None:
     Raises:
         UnknownSideEffect: with close matches.
     """
-    if pattern == _registry.EVERYTHING or _registry.registry.match(pattern):
+    if pattern == registry.EVERYTHING or registry.registry.match(pattern):
         return
     notes = _discover[0]()
-    if not _registry.registry.match(pattern):
-        unknown = UnknownSideEffect(pattern, _registry.registry.close_to(pattern))
+    if not registry.registry.match(pattern):
+        unknown = UnknownSideEffect(pattern, registry.registry.close_to(pattern))
         for note in notes:
             unknown.add_note(note)
         raise unknown
@@ -358,7 +358,7 @@ def _shown_expectation(
     pattern: str, expected: Mapping[str, Any], where: Callable[[Call], object] | None, named: Sequence[Call]
 ) -> str:
     """What was expected, without what is secret in any of the calls that it is compared with."""
-    effects = [*_registry.registry.match(pattern), *(call.effect for call in named)]
+    effects = [*registry.registry.match(pattern), *(call.effect for call in named)]
     hidden = {name for effect in effects for name in effect.sensitive}
     names = frozenset(name for call in named for name in call.sensitive_names)
     parts = [

@@ -16,17 +16,17 @@ from collections.abc import Callable, Sequence
 from types import CodeType, MappingProxyType
 from typing import Any, Final
 
-from sideeffects import _identity
-from sideeffects._arrivals import arriving
-from sideeffects._calls import Call, serials
+from sideeffects._core.calls import process
+from sideeffects._core.calls.call import Call, serials
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.incoming import arriving
+from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.values import copying, kinds
 from sideeffects._core.values.callers import NOBODY
-from sideeffects._decisions import Decision, Mode
 from sideeffects._declared import Declared
 from sideeffects._ledger import SharedLedger
 from sideeffects._lineage import Beneath, lineage
 from sideeffects._open_transactions import open_transactions
-from sideeffects._outcomes import NO_RESULT, Outcome
 from sideeffects._plugs import plugs
 from sideeffects._policy import Stub, decide
 from sideeffects._state import EMPTY, Observer, scope, state
@@ -184,7 +184,7 @@ def begin(
         is_async,
         run_id,
         next(serials),
-        _identity.current,
+        process.current,
     )
     if (
         may_end

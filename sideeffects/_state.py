@@ -23,11 +23,11 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from sideeffects import _identity
-from sideeffects._calls import Call
+from sideeffects._core.calls import process
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._decisions import Decision, Mode
-from sideeffects._effects import SideEffect
 from sideeffects._ledger import Journal, Ledger, SharedLedger
 from sideeffects._policy import Entry, Rules, Stub
 
@@ -352,7 +352,7 @@ class State:
             path = os.path.join(temporary_folder(), f"sideeffects-{os.getpid()}-{os.urandom(12).hex()}.jsonl")
             os.environ[JOURNAL_VARIABLE] = path
             self._journal = Journal(path)
-            self._journal_owner = _identity.current.pid
+            self._journal_owner = process.current.pid
             self.journal = None
             atexit.register(_remove_own, self._journal, os.getpid())
             return self._journal
@@ -397,7 +397,7 @@ class State:
 
     def expect(self, call: Call) -> None:
         """Take over what another process writes of a call that this one has enqueued."""
-        if self._journal is not None and self._journal_owner == _identity.current.pid:
+        if self._journal is not None and self._journal_owner == process.current.pid:
             self._journal.expect(call)
         if self.shared is not None:
             self.shared.expect(call)
@@ -418,7 +418,7 @@ class State:
             for call in calls:
                 self.ledger.append(call)
             self.ledger.lose(lost)
-        if journal is not None and self._journal_owner == _identity.current.pid:
+        if journal is not None and self._journal_owner == process.current.pid:
             known = journal.torn
             for call in journal.read_new():
                 self.ledger.append(call)

@@ -8,7 +8,8 @@ from typing import Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
-from sideeffects import _registry, conf, discovery, probe_apps
+from sideeffects import conf, discovery, probe_apps
+from sideeffects._core.calls import registry
 from sideeffects._policy import Rules, legacy_names
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
@@ -119,7 +120,7 @@ def unknown_skipped_apps() -> Iterator[CheckMessage]:
 
 def unknown_names(rules: Rules) -> Iterator[Problem]:
     """Names, globs and tags in the settings that mean no effect known by now."""
-    known = _registry.registry
+    known = registry.registry
     tags = {tag for effect in known.values() for tag in effect.tags}
     for rule in rules.policy:
         tag = rule.pattern.removeprefix("tag:")
@@ -133,20 +134,20 @@ def unknown_names(rules: Rules) -> Iterator[Problem]:
         if not _means_something(pattern):
             yield Problem("E021", f"SIDE_EFFECTS['FORCE_RUN']: {_unknown(pattern)}")
     if rules.force_run_legacy:
-        named = {_registry.EVERYTHING}.union(*(legacy_names(effect) for effect in known.values()))
+        named = {registry.EVERYTHING}.union(*(legacy_names(effect) for effect in known.values()))
         for name in sorted(rules.force_run_legacy - named):
             yield Problem("E022", f"FORCE_RUN_SIDE_EFFECTS: {_unknown(name)}")
 
 
 def _means_something(pattern: str) -> bool:
     """Whether a pattern means an effect, or means all of them, however many there are."""
-    return pattern in (_registry.EVERYTHING, "*") or bool(_registry.registry.match(pattern))
+    return pattern in (registry.EVERYTHING, "*") or bool(registry.registry.match(pattern))
 
 
 def _unknown(pattern: str) -> str:
-    close = _registry.registry.close_to(pattern)
+    close = registry.registry.close_to(pattern)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-    what = "matches no side effect" if _registry.is_glob(pattern) else "names no side effect"
+    what = "matches no side effect" if registry.is_glob(pattern) else "names no side effect"
     return f"{pattern!r} {what}{hint}"
 
 

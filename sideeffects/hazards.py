@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from sideeffects._calls import Call
-from sideeffects._decisions import Mode
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
 from sideeffects._open_transactions import Transaction, Transactions, hands_over_at_once, innermost
 from sideeffects._policy import Rules
 from sideeffects.errors import EffectInTransaction

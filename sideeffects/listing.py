@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values import describe, kinds, redaction
-from sideeffects._decisions import Decision, Mode
 from sideeffects._decorator import explain
-from sideeffects._effects import SideEffect
 
 #: Colours a text for its role, one of those that Django's palettes know.
 Paint = Callable[[str, str], str]

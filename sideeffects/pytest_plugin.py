@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from sideeffects._decisions import Mode
-from sideeffects._registry import store
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.registry import store
 from sideeffects._state import state
 
 if TYPE_CHECKING:

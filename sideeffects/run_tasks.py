@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any, Final
 
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._declared import Declared
 from sideeffects._decorator import BoundEffectFunction, EffectFunction
 from sideeffects._description import describe_function
-from sideeffects._effects import SideEffect
 from sideeffects._shapes import SHAPES
 
 Delay = Callable[[dict[str, Any], str], Any]

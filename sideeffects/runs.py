@@ -13,11 +13,11 @@ from types import CodeType
 from typing import Any, Final, NamedTuple, cast
 
 from sideeffects import _background
-from sideeffects._arrivals import Arrival, arriving
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.incoming import Arrival, arriving
+from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.values.callers import caller
-from sideeffects._decisions import Decision, Mode
-from sideeffects._outcomes import Outcome
 from sideeffects._plugs import late_errors, plugs
 from sideeffects._policy import EXECUTED, Stub
 from sideeffects._runtime import alias_of, begin, finish, logger

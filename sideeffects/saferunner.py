@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
 from sideeffects._core.values import describe, kinds
 from sideeffects._core.values.callers import caller
-from sideeffects._decisions import Mode
 from sideeffects._reading import line_of
 from sideeffects._state import state
 from sideeffects.errors import LedgerError

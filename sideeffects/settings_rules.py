@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.registry import EVERYTHING, check_name
 from sideeffects._core.values.redaction import normalise
-from sideeffects._decisions import Mode
 from sideeffects._decorator import OPTIONS
 from sideeffects._ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._policy import NO_GUARD_RULES, GuardRules, Rule, Rules
-from sideeffects._registry import EVERYTHING, check_name
 from sideeffects.probe_rules import check_probes
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 from sideeffects._plugs import late_errors
 from sideeffects._state import state
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sideeffects import _import_hooks, _plugs, _reading, conf
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 from sideeffects._plugs import Engine
 from sideeffects._policy import Rules
 from sideeffects.errors import SideEffectError

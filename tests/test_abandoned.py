@@ -55,7 +55,7 @@ def abandon(request: HttpRequest) -> HttpResponse:
 def call(request: HttpRequest) -> HttpResponse:
     """Call the effect and answer what became of it."""
     from sideeffects import SideEffectBlocked
-    from sideeffects._registry import function_of
+    from sideeffects._core.calls.registry import function_of
 
     try:
         return HttpResponse(function_of("sms.send")())

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from sideeffects import Call, Calls, Decision, Mode, _identity, capture, forbid, force_run, side_effect, stub
-from sideeffects._outcomes import Outcome, RemoteError
+from sideeffects import Call, Calls, Decision, Mode, capture, forbid, force_run, side_effect, stub
+from sideeffects._core.calls import process
+from sideeffects._core.calls.outcome import Outcome, RemoteError
 from sideeffects.testing import isolated_registry
 
 
@@ -449,8 +450,8 @@ def test_data_for_snapshots_is_the_same_in_each_process() -> None:
 def test_a_call_tells_which_racer_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of its process, or the one noted afterwards; it travels, and is no part of a snapshot."""
     assert recorded(lambda: None).racer is None
-    monkeypatch.setattr(_identity, "current", _identity.current)  # put back afterwards
-    _identity.set_racer(3)
+    monkeypatch.setattr(process, "current", process.current)  # put back afterwards
+    process.set_racer(3)
     call = recorded(lambda: None, name="another")
     assert pickle.loads(pickle.dumps(call)).racer == call.racer == 3
     call.mark_racer(4)

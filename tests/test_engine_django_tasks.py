@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from sideeffects import Mode, SideEffectError, UnknownSideEffect, capture, force_run, run_side_effects, side_effect
-from sideeffects._registry import store
+from sideeffects._core.calls.registry import store
 from sideeffects.engines import django_tasks
 from sideeffects.engines.django_tasks import DjangoTasksEngine
 from sideeffects.testing import isolated_registry

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from sideeffects import Call, Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
-from sideeffects._handles import Handle
+from sideeffects._core.calls.handle import Handle
 from sideeffects._plugs import Parcel, plugs
 from sideeffects._state import state
 from sideeffects.engines import threads

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sideeffects._handles import Handle
+from sideeffects._core.calls.handle import Handle
 
 
 def test_a_finished_handle_has_its_result() -> None:

@@ -451,7 +451,7 @@ def test_limit_a_queue_worker_of_your_own_sees_nothing(send: Effect) -> None:
 
 
 def _fate_in_child(effect: str) -> str:
-    from sideeffects._registry import function_of
+    from sideeffects._core.calls.registry import function_of
 
     return function_of(effect)()
 

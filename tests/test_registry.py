@@ -130,7 +130,7 @@ def test_threads_declare_at_once() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_a_child_forked_while_another_thread_declares_can_list() -> None:
     """A lock that another thread held at the fork does not stay locked in the child."""
-    from sideeffects._registry import store
+    from sideeffects._core.calls.registry import store
 
     declare("a")
     held, done = threading.Event(), threading.Event()
@@ -156,7 +156,7 @@ def test_a_child_forked_while_another_thread_declares_can_list() -> None:
 
 def test_who_waits_for_a_declaration_is_told_of_the_first_one_only() -> None:
     """At once if there is one already; and not at all if it has gone."""
-    from sideeffects._registry import store
+    from sideeffects._core.calls.registry import store
 
     told: list[str] = []
     store.when_declared(lambda: told.append("first"))

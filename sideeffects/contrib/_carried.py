@@ -12,9 +12,10 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sideeffects import _propagation, _registry
+from sideeffects import _propagation
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._decisions import Decision, Mode
 from sideeffects._decorator import declared_of
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._runtime import explain_declared
@@ -48,9 +49,9 @@ def test_run_part() -> dict[str, Any]:
     if carried is None and not state.in_test_run():
         return {}
     forced = set() if carried is None else set(carried.forced)
-    for name in _registry.registry:
+    for name in registry.registry:
         with contextlib.suppress(Exception):  # what cannot be told is not forced
-            if explain_declared(declared_of(_registry.function_of(name))).mode is Mode.EXECUTE:
+            if explain_declared(declared_of(registry.function_of(name))).mode is Mode.EXECUTE:
                 forced.add(name)
     return {"test_run": True, "forced": sorted(forced)}
 
@@ -59,7 +60,7 @@ def enter(header: Mapping[str, Any]) -> Callable[[], object]:
     """Obey what `test_run_part` told, in this context; returns what ends that."""
     given = header.get("forced")
     forced = frozenset(name for name in given if isinstance(name, str)) if isinstance(given, list | tuple) else ()
-    rules = [OverrideRule(_registry.EVERYTHING, Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else"))]
+    rules = [OverrideRule(registry.EVERYTHING, Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else"))]
     rules += [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
     _propagation.install()
     return state.enter(Entry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sideeffects._arrivals import Arrival, arriving
+from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects.contrib._carried import enter
 
 HEADER: Final = "side_effects"

@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from sideeffects import _registry
+from sideeffects._core.calls import registry
 from sideeffects._declared import Declared
 from sideeffects._decorator import EffectFunction, wrap
 from sideeffects._description import describe_function
@@ -64,7 +64,7 @@ def declare_task(task: Any, name: str | None, returns: Any, options: dict[str, A
     if issubclass(type(function), EffectFunction):
         if name == function.effect.name:
             # Its module has been reloaded, and the app has kept its task; or the registry is another one.
-            _registry.store.add(function.effect, function)
+            registry.store.add(function.effect, function)
             return task
         raise TypeError(f"{function.__qualname__} is a side effect already, named {function.effect.name!r}")
     effect = wrap(function, describe_function(function, name, **options), returns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from sideeffects import _registry
+from sideeffects._core.calls import registry
 from sideeffects._decorator import wrap
 from sideeffects._description import describe_function
 from sideeffects.contrib._task_effects import Below, below
@@ -51,7 +51,7 @@ def declare_task(task: Any, name: str | None, returns: Any, options: dict[str, A
         function = task.func
         if found.is_direct and name == function.effect.name:
             # Declared again: the registry may be another one (`isolated_registry`).
-            _registry.store.add(function.effect, function)
+            registry.store.add(function.effect, function)
             return task
         raise TypeError(f"{task.module_path} is a side effect already, named {found.declared.effect.name!r}")
     effect = wrap(task.func, describe_function(task.func, name, **options), returns)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-from sideeffects._arrivals import Arrival, arriving
+from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects.contrib._carried import enter
 from sideeffects.contrib._django_task_functions import settle
 

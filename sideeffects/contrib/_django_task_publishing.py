@@ -11,15 +11,15 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sideeffects import _registry
-from sideeffects._arrivals import Arrival, arriving
 from sideeffects._background import _answered
-from sideeffects._calls import Call
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.incoming import Arrival, arriving
+from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.values.callers import caller_outside
-from sideeffects._decisions import Mode
 from sideeffects._declared import Declared
 from sideeffects._open_transactions import hands_over_at_once
-from sideeffects._outcomes import Outcome
 from sideeffects._plugs import plugs
 from sideeffects._runtime import alias_of, begin, finish
 from sideeffects._state import state
@@ -115,7 +115,7 @@ class _Publication:
     def _sending(self) -> Generator[dict[str, Any]]:
         call = self.call
         is_here = _runs_here(self.backend)
-        header: dict[str, Any] = {} if is_here or not _registry.registry else test_run_part()
+        header: dict[str, Any] = {} if is_here or not registry.registry else test_run_part()
         arrival = None
         if call is not None and is_here:
             arrival = Arrival(call.name, call.id, call.run_id, call=call)

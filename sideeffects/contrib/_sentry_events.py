@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from sideeffects import _registry
+from sideeffects._core.calls import registry
 from sideeffects._core.values import describe, redaction
 from sideeffects._state import state
 
@@ -94,7 +94,7 @@ def _cleaned(event: Any, error: BaseException | None) -> Any:
     # While nobody watches, the functions that effects are are called directly, with no frame of ours.
     sensitive = {
         (effect.dotted_path.partition(":")[0], effect.short_name): effect.sensitive
-        for effect in list(_registry.registry.values())
+        for effect in list(registry.registry.values())
     }
     for holder in holders:
         is_below = False

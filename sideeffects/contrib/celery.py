@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from sideeffects import _import_hooks
 from sideeffects._background import _answered
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.values.callers import caller_outside
-from sideeffects._decisions import Mode
 from sideeffects._decorator import adapt
 from sideeffects._open_transactions import hands_over_at_once
-from sideeffects._outcomes import Outcome
 from sideeffects._plugs import plugs
 from sideeffects._runtime import alias_of, begin, explain_declared, finish
 from sideeffects._state import state

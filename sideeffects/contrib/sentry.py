@@ -16,11 +16,11 @@ import weakref
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects import _registry
 from sideeffects._background import reported
-from sideeffects._calls import Call
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
 from sideeffects._core.values import describe
-from sideeffects._decisions import Mode
 from sideeffects._decorator import side_effect
 from sideeffects._shapes import SHAPES
 from sideeffects._state import Restorer, state
@@ -51,9 +51,9 @@ _cleaned: Final[list[Any]] = []
 
 def offer() -> None:
     """Let `sentry.capture` be in the registry, whichever is in use."""
-    if CAPTURE not in _registry.registry:
+    if CAPTURE not in registry.registry:
         capture: Any = vars(_Report)["capture"]
-        _registry.store.add(capture.effect, capture)
+        registry.store.add(capture.effect, capture)
 
 
 def trouble() -> str:

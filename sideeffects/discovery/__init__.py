@@ -18,8 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sideeffects import _declare, _propagation, _registry, conf
-from sideeffects._decisions import Decision, Mode
+from sideeffects import _declare, _propagation, conf
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._ledger import Ledger
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._state import state
@@ -132,7 +133,7 @@ def find_declared() -> tuple[Failure, ...]:
 
 
 def _may_look() -> bool:
-    return _is_ready() and not _is_running.get() and not _registry.store.isolations
+    return _is_ready() and not _is_running.get() and not registry.store.isolations
 
 
 def _has_settings() -> bool:
@@ -183,7 +184,7 @@ def recording() -> Generator[Ledger]:
     _propagation.install()
     ledger = Ledger()
     decision = Decision(Mode.RECORD, "its module is being imported to find its effects", "discovery")
-    entry = Entry((OverrideRule(_registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)
+    entry = Entry((OverrideRule(registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)
     leave = state.enter(entry)
     stop = state.watch(ledger)
     token = _is_running.set(True)

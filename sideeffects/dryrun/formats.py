@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.values.describe import describe, jsonable
-from sideeffects._decisions import Decision, Mode
 from sideeffects._open_transactions import ROLLED_BACK
 from sideeffects.dryrun.writes import KINDS, Writes
 

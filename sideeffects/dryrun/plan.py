@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from sideeffects._calls import Call, Row
-from sideeffects._decisions import Decision
+from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.decision import Decision
 from sideeffects._ledger import Ledger
 from sideeffects._policy import Rules, decide, standing
 from sideeffects._reading import Calls

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from sideeffects._decisions import Mode
+from sideeffects._core.calls.decision import Mode
 from sideeffects._policy import Rules
 from sideeffects._state import state
 from sideeffects.dryrun.belonging import Holder, everywhere, is_whole

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sideeffects._background import run_parcel
-from sideeffects._handles import Handle
+from sideeffects._core.calls.handle import Handle
 from sideeffects._plugs import Parcel
 from sideeffects.errors import SideEffectError
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sideeffects._background import reported
-from sideeffects._handles import Handle
+from sideeffects._core.calls.handle import Handle
 from sideeffects._lineage import lineage
 from sideeffects._plugs import Parcel
 from sideeffects._propagation import carried

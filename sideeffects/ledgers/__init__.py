@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 from sideeffects._reading import Calls
 from sideeffects._state import state
 from sideeffects.errors import LedgerError

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
-from sideeffects import _identity
+from sideeffects._core.calls import process
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.media import PREFIX, Medium, medium_of
 from sideeffects.ledgers.shared import Loss
@@ -90,7 +90,7 @@ class CacheLog:
         self._stretch = timeout / 4
         self._is_trusted = is_trusted
         self._lines: dict[object, _Line] = {}
-        self._owner = _identity.current  # a child of a fork has another one
+        self._owner = process.current  # a child of a fork has another one
 
     # -- writing
 
@@ -253,8 +253,8 @@ class CacheLog:
             cache = caches[self.alias]  # of this thread
         except InvalidCacheBackendError as error:
             return str(error)
-        if self._owner is not _identity.current:  # a fork has its parent's streams, locks and connections
-            self._lines, self._owner = {}, _identity.current
+        if self._owner is not process.current:  # a fork has its parent's streams, locks and connections
+            self._lines, self._owner = {}, process.current
             cache.close()
         return medium_of(cache, is_trusted=self._is_trusted)
 

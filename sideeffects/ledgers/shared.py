@@ -10,11 +10,11 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
-from sideeffects import _identity
-from sideeffects._calls import Call
-from sideeffects._decisions import Mode
+from sideeffects._core.calls import process
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.outcome import Outcome, outcome_to_record
 from sideeffects._ledger import Pairing
-from sideeffects._outcomes import Outcome, outcome_to_record
 from sideeffects._state import state
 from sideeffects.errors import LedgerError
 
@@ -81,13 +81,13 @@ class Reader:
         self.pairing = Pairing()
         self.lost = 0
         self._lock = threading.Lock()
-        self._owner = _identity.current  # a child of a fork has another one
+        self._owner = process.current  # a child of a fork has another one
 
     @property
     def lock(self) -> threading.Lock:
         """One reads at a time."""
-        if self._owner is not _identity.current:  # a thread of the parent may have held it
-            self._lock, self._owner = threading.Lock(), _identity.current
+        if self._owner is not process.current:  # a thread of the parent may have held it
+            self._lock, self._owner = threading.Lock(), process.current
         return self._lock
 
 
@@ -273,4 +273,4 @@ def _decoded(lines: Iterable[str]) -> Generator[Mapping[str, Any] | None]:
 
 def _is_own(told: Mapping[str, Any]) -> bool:
     pid, token = told["process"]
-    return bool(pid == _identity.current.pid and token == _identity.current.token)
+    return bool(pid == process.current.pid and token == process.current.token)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 from sideeffects._core.values.describe import text_of
 from sideeffects.probes.results import Effect, Outcome, ProbeResult
 

@@ -7,10 +7,10 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
 from sideeffects._core.values.describe import describe
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._decisions import Mode
 
 
 class Outcome(enum.StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sideeffects._registry import isolated_registry
+from sideeffects._core.calls.registry import isolated_registry
 from sideeffects.testing._unittest import SideEffectsMixin
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from sideeffects import transactions
-from sideeffects._calls import Call
-from sideeffects._decisions import Mode
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.registry import EVERYTHING
 from sideeffects._overrides import enter_rules
 from sideeffects._reading import Calls, line_of
-from sideeffects._registry import EVERYTHING
 from sideeffects._state import Restorer, state
 from sideeffects.errors import EffectInTransaction, SideEffectBlocked, UndeclaredSideEffect
 from sideeffects.guard import hook

@@ -66,7 +66,7 @@ def measure(ledger, url=None):
     from django.test import override_settings
 
     from sideeffects import run_side_effects, side_effect
-    from sideeffects._registry import registry
+    from sideeffects._core.calls.registry import registry
     from sideeffects.ledgers import shared_calls
     from sideeffects.saferunner import assert_call_count, clear_run_cache
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter, OutputWrapper
 
-from sideeffects import _registry
+from sideeffects._core.calls import registry
 from sideeffects._reading import check_known
 from sideeffects.dryrun import DryRunRefused, Plan, dry_run
 from sideeffects.dryrun.formats import as_json, as_markdown, as_text
@@ -123,7 +123,7 @@ class Command(BaseCommand):
             raise _wrong(f"the dry run was refused, and everything was rolled back:\n{reasons}")
         if ran.error is not None:
             raise ran.error
-        failing = [name for name in ran.plan.counts if any(_registry.matches(pattern, name) for pattern in fail_on)]
+        failing = [name for name in ran.plan.counts if any(registry.matches(pattern, name) for pattern in fail_on)]
         if failing:
             raise CommandError(f"the plan has {', '.join(failing)}, which --fail-on names", returncode=1)
         if ran.code:

@@ -18,7 +18,8 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from sideeffects import _declare, _registry, checks, conf, discovery
+from sideeffects import _declare, checks, conf, discovery
+from sideeffects._core.calls import registry
 from sideeffects._policy import Rules
 from sideeffects._state import state
 from sideeffects.audit import (
@@ -105,7 +106,7 @@ class Command(BaseCommand):
         failures = self._discover()
         rules = conf.current_rules()
         rows = _select(
-            rows_of(_registry.registry.values(), functools.cache(_app_of), rules.sensitive), patterns, options, failures
+            rows_of(registry.registry.values(), functools.cache(_app_of), rules.sensitive), patterns, options, failures
         )
         problems = [*_problems_of(rows), *_problems_of_settings(rules)] if check else []
         if check:
@@ -172,7 +173,7 @@ class Command(BaseCommand):
         if form == "json":
             self._write(as_json(rows, ascii_only=not self._can_write("\u00fc")))
         elif not rows:
-            self.stderr.write("No side effect has all of that." if _registry.registry else _NONE_DECLARED)
+            self.stderr.write("No side effect has all of that." if registry.registry else _NONE_DECLARED)
         elif form == "markdown":
             self._write(as_markdown(rows, verbose=verbose, explain=explain))
         elif verbose:
@@ -224,7 +225,7 @@ def _own(files: Mapping[str, Path]) -> dict[str, Path]:
 
 def _declared_targets() -> set[str]:
     """What is declared as far as is known without importing anything."""
-    return {effect.dotted_path for effect in _registry.registry.values()} | set(_declare.waiting())
+    return {effect.dotted_path for effect in registry.registry.values()} | set(_declare.waiting())
 
 
 def _many(count: int, one: str, several: str) -> str:
@@ -286,12 +287,12 @@ def _select(
     rows: list[Row], patterns: Sequence[str], options: dict[str, Any], failures: Sequence[discovery.Failure]
 ) -> list[Row]:
     for pattern in patterns:
-        if not _registry.registry.match(pattern) and pattern not in (_registry.EVERYTHING, "*"):
-            unknown = UnknownSideEffect(pattern, _registry.registry.close_to(pattern))
+        if not registry.registry.match(pattern) and pattern not in (registry.EVERYTHING, "*"):
+            unknown = UnknownSideEffect(pattern, registry.registry.close_to(pattern))
             raise _wrong("\n".join([str(unknown), *map(str, failures)]))
     selected = rows
     if patterns:
-        selected = [row for row in rows if any(_registry.matches(pattern, row.effect.name) for pattern in patterns)]
+        selected = [row for row in rows if any(registry.matches(pattern, row.effect.name) for pattern in patterns)]
     for option, of in _FILTERS.items():
         wanted: list[str] = options[option] or []
         if wanted:
@@ -330,7 +331,7 @@ def _problems_of(rows: Iterable[Row]) -> list[str]:
         name = row.effect.name
         if not row.effect.docstring.strip():
             found.append(f"{row.where}: {name} has no docstring")
-        function = _identity(_registry.function_of(name).__wrapped__)
+        function = _identity(registry.function_of(name).__wrapped__)
         other = names.setdefault(function, name)
         if other != name:
             found.append(f"{row.where}: {other} and {name} are two effects of one function")

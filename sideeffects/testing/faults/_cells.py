@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sideeffects import _registry
-from sideeffects._decisions import Mode
-from sideeffects._effects import SideEffect
+from sideeffects._core.calls import registry
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._reading import check_known, pattern_of
 from sideeffects.errors import SideEffectFault
 from sideeffects.testing.faults._errors import FaultSweepError
@@ -117,10 +117,10 @@ class Choice:
         points: Iterable[str],
     ) -> None:
         self.points = _points(points)
-        given: Mapping[Any, Any] = raises if isinstance(raises, Mapping) else {_registry.EVERYTHING: raises}
+        given: Mapping[Any, Any] = raises if isinstance(raises, Mapping) else {registry.EVERYTHING: raises}
         self._raises = {pattern_of(effect): _exceptions(listed) for effect, listed in given.items()}
         if effects is None:
-            self._effects: tuple[str, ...] = (_registry.EVERYTHING,)
+            self._effects: tuple[str, ...] = (registry.EVERYTHING,)
         elif isinstance(effects, list | tuple | set | frozenset):
             self._effects = tuple(pattern_of(effect) for effect in effects)
         else:
@@ -138,7 +138,7 @@ class Choice:
     def faults(self, seen: Seen) -> list[Fault]:
         """All ways in which a call is to fail; none when it was refused, or is not to fail."""
         effect = seen.effect
-        if seen.mode is Mode.RAISE or not any(_registry.matches(pattern, effect.name) for pattern in self._effects):
+        if seen.mode is Mode.RAISE or not any(registry.matches(pattern, effect.name) for pattern in self._effects):
             return []
         kinds = self._exceptions_of(effect)
         return [
@@ -150,16 +150,16 @@ class Choice:
     def parsed(self, name: str) -> Fault | None:
         """The fault of that name, whether or not there is such a call; `None` when there can be none."""
         found = _NAME.match(name)
-        effect = None if found is None else _registry.registry.get(found["effect"])
+        effect = None if found is None else registry.registry.get(found["effect"])
         if found is None or effect is None:
             return None
         asked = Seen(effect, int(found["number"]), Mode.RECORD, True)
         return next((fault for fault in self.faults(asked) if fault.name == name), None)
 
     def _exceptions_of(self, effect: SideEffect) -> Sequence[Raisable]:
-        named = [pattern for pattern in self._raises if _registry.matches(pattern, effect.name)]
+        named = [pattern for pattern in self._raises if registry.matches(pattern, effect.name)]
         closest = max(
-            named, key=lambda pattern: (not _registry.is_glob(pattern), pattern != "__all__", len(pattern)), default=""
+            named, key=lambda pattern: (not registry.is_glob(pattern), pattern != "__all__", len(pattern)), default=""
         )
         return self._raises.get(closest) or effect.raises or (SideEffectFault,)
 

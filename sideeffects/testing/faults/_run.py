@@ -8,10 +8,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sideeffects._calls import Call
 from sideeffects._capturing import Window
-from sideeffects._decisions import Decision, Mode
-from sideeffects._effects import SideEffect
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._policy import Stub
 from sideeffects._reading import Calls
 from sideeffects._state import state

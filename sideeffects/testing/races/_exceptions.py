@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from types import SimpleNamespace, TracebackType
 from typing import Any, Final
 
+from sideeffects._core.calls.outcome import RemoteError
 from sideeffects._core.values.describe import text_of
-from sideeffects._outcomes import RemoteError
 from sideeffects.testing.races._errors import CannotTravel
 from sideeffects.testing.races._messages import packed
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from sideeffects._core.calls.registry import matches
 from sideeffects._policy import Entry, OverrideRule
-from sideeffects._registry import matches
 from sideeffects._state import Restorer, state
 
 

@@ -19,9 +19,9 @@ from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
+from sideeffects._core.calls.registry import function_of, registry
 from sideeffects._core.values.describe import text_of
 from sideeffects._decorator import OPTIONS, BoundEffectFunction, EffectFunction, side_effect
-from sideeffects._registry import function_of, registry
 from sideeffects.testing.races._errors import CannotTravel, RaceError
 
 _LENGTH: Final = struct.Struct("!Q")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from sideeffects import _identity
+from sideeffects._core.calls import process
 from sideeffects.engines import embedded
 from sideeffects.testing.races import _databases, _meeting
 from sideeffects.testing.races._calling import called, jitter, resolved
@@ -89,7 +89,7 @@ def run(
         meeting.leave_it_to_others()
     _take_outputs(outputs)
     teller = Teller(descriptor)
-    _identity.set_racer(index)
+    process.set_racer(index)
     outcome: dict[str, Any] = {"error": None, "result": None}
     try:
         function, kwargs = _prepared(index, teller, meeting, race)

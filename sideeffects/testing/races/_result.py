@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 from sideeffects._core.values.describe import text_of
 from sideeffects._reading import Calls, Source
 from sideeffects.testing.races._errors import WrappedError

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sideeffects._effects import SideEffect
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects.errors import DuplicateSideEffect, UnknownSideEffect
 
 EVERYTHING = "__all__"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from typing import Final
 
-from sideeffects._calls import Call
+from sideeffects._core.calls.call import Call
 
 
 class Arrival:

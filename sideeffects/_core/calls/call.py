@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from types import CodeType, MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-from sideeffects import _identity
+from sideeffects._core.calls import process
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.outcome import Outcome, outcome_from_record, outcome_to_record
+from sideeffects._core.calls.process import Identity
 from sideeffects._core.values import describe, kinds, redaction
 from sideeffects._core.values.callers import line_of
-from sideeffects._decisions import Decision, Mode
-from sideeffects._effects import SideEffect
-from sideeffects._identity import Identity
-from sideeffects._outcomes import Outcome, outcome_from_record, outcome_to_record
 
 #: Numbers the calls of this process.
 serials: Final = itertools.count(1)
@@ -224,7 +224,7 @@ class Call:
 
     def handed_on(self) -> Call:
         """The same call, for who reads what this process reports: where races are nested, the outer racer made it."""
-        outer = _identity.current.racer
+        outer = process.current.racer
         return Call.from_record({**self.to_record(), "racer": self.racer if outer is None else outer})
 
     def mark_racer(self, index: int) -> None:

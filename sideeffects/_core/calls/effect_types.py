@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
-from sideeffects._effects import SideEffect
-from sideeffects._handles import Handle
+from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.handle import Handle
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")

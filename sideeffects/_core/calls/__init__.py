@@ -1,0 +1,1 @@
+"""What travels: effects, decisions, calls, outcomes."""
