@@ -14,10 +14,10 @@ if _TYPE_CHECKING:
     from sideeffects._core.calls.decision import Decision, Mode
     from sideeffects._core.calls.effect import SideEffect
     from sideeffects._core.calls.registry import registry
+    from sideeffects._core.records.reading import Calls
     from sideeffects._declare import declare
     from sideeffects._decorator import explain, side_effect
     from sideeffects._overrides import forbid, force_run, record, stub
-    from sideeffects._reading import Calls
     from sideeffects.dryrun import dry_run
     from sideeffects.errors import (
         AsyncNotAllowed,
@@ -60,7 +60,7 @@ _DOORS = {
     "_declare": ("declare",),
     "_decorator": ("explain", "side_effect"),
     "_overrides": ("forbid", "force_run", "record", "stub"),
-    "_reading": ("Calls",),
+    "_core.records.reading": ("Calls",),
     "_core.calls.registry": ("registry",),
     "dryrun": ("dry_run",),
     "errors": ("AsyncNotAllowed", "DuplicateSideEffect", "SideEffectBlocked", "SideEffectError", "UnknownSideEffect"),

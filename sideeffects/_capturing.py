@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from sideeffects import _propagation
 from sideeffects._core.calls.call import Call
-from sideeffects._ledger import Ledger
-from sideeffects._reading import Calls
+from sideeffects._core.records.ledger import Ledger
+from sideeffects._core.records.reading import Calls
 from sideeffects._state import Observer, state
 
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import EVERYTHING, is_glob, matches
+from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.values.describe import text_of
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._ledger import SharedLedger
 
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
 

@@ -17,7 +17,7 @@ from sideeffects._core.calls.registry import store
 from sideeffects._state import state
 
 if TYPE_CHECKING:
-    from sideeffects._reading import Calls
+    from sideeffects._core.records.reading import Calls
     from sideeffects.pytest_watcher import Watcher
     from sideeffects.testing.races import Race
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sideeffects import _import_hooks, _plugs, _reading, conf
+from sideeffects import _import_hooks, _plugs, conf
 from sideeffects._core.calls.call import Call
+from sideeffects._core.records import reading
 from sideeffects._plugs import Engine
 from sideeffects._policy import Rules
 from sideeffects.errors import SideEffectError
@@ -61,7 +62,7 @@ _plugs.plugs.deferral = DjangoTransactions()
 _plugs.plugs.engine = _engine
 _plugs.plugs.report_error = _report_error
 _plugs.plugs.place = _place
-_reading.set_discovery(_discover)
+reading.set_discovery(_discover)
 _import_hooks.after_import("celery", _hook_celery)
 for _package in ("django.tasks", "django_tasks"):
     _import_hooks.after_import(_package, _hook_django_tasks)

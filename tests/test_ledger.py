@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sideeffects import Call, Mode, capture, force_run, side_effect
-from sideeffects._ledger import Journal, Ledger
+from sideeffects._core.records.ledger import Journal, Ledger
 from sideeffects._state import JOURNAL_VARIABLE, state
 from sideeffects.testing import isolated_registry
 
@@ -108,7 +108,7 @@ def test_a_fork_while_others_write_into_a_capture_leaves_the_child_free() -> Non
     script = """
         import faulthandler, os, threading
         from sideeffects import capture, record, side_effect
-        from sideeffects._ledger import Ledger
+        from sideeffects._core.records.ledger import Ledger
 
         @side_effect(name="send")
         def send(number): ...

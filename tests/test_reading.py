@@ -12,8 +12,8 @@ import pytest
 from django.test import override_settings
 
 from sideeffects import Call, Calls, Mode, UnknownSideEffect, capture, forbid, side_effect, stub
-from sideeffects._ledger import Ledger
-from sideeffects._reading import discover_nothing, pattern_of, set_discovery
+from sideeffects._core.records.ledger import Ledger
+from sideeffects._core.records.reading import discover_nothing, pattern_of, set_discovery
 from sideeffects.testing import isolated_registry
 
 

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from sideeffects import _declare, _propagation, conf
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._ledger import Ledger
+from sideeffects._core.records.ledger import Ledger
 from sideeffects._policy import Entry, OverrideRule
 from sideeffects._state import state
 

@@ -12,7 +12,7 @@ import json
 import os
 from typing import Any, Final
 
-from sideeffects._ledger import locked, write_lines
+from sideeffects._core.records.ledger import locked, write_lines
 from sideeffects._state import temporary_folder
 from sideeffects.guard import asking, baseline as baselines, hook, hosts, levels, sites
 from sideeffects.guard.book import Book, Finding

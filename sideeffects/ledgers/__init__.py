@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
-from sideeffects._reading import Calls
+from sideeffects._core.records.reading import Calls
 from sideeffects._state import state
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Log, Reader, Shared

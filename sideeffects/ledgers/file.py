@@ -11,7 +11,7 @@ from collections.abc import Generator
 from importlib.util import find_spec
 from typing import Any, Final, NoReturn
 
-from sideeffects._ledger import locked, write_lines
+from sideeffects._core.records.ledger import locked, write_lines
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Loss
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sideeffects._reading import Calls
+from sideeffects._core.records.reading import Calls
 from sideeffects._state import state
 from sideeffects.errors import SideEffectError
 from sideeffects.testing._levels import OPTIONS, Level, level

@@ -18,7 +18,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter, OutputWrapper
 
 from sideeffects._core.calls import registry
-from sideeffects._reading import check_known
+from sideeffects._core.records.reading import check_known
 from sideeffects.dryrun import DryRunRefused, Plan, dry_run
 from sideeffects.dryrun.formats import as_json, as_markdown, as_text
 from sideeffects.dryrun.process import whole_process

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal, cast
 
+from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._reading import check_known, pattern_of
 
 TIMEOUT_VARIABLE: Final = "DJANGO_CONCURRENT_TESTS_TIMEOUT"
 _DEFAULT_TIMEOUT: Final = 30.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sideeffects._core.calls.call import Call
+from sideeffects._core.records.reading import Calls, Source
 from sideeffects._core.values.describe import text_of
-from sideeffects._reading import Calls, Source
 from sideeffects.testing.races._errors import WrappedError
 
 

@@ -10,7 +10,7 @@ import traceback as tracebacks
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sideeffects._ledger import Ledger
+from sideeffects._core.records.ledger import Ledger
 from sideeffects._state import state
 from sideeffects.testing.races import _databases, _meeting, _settings
 from sideeffects.testing.races._calling import called, jitter, resolved
