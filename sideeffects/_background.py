@@ -21,11 +21,11 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.registry import function_of
+from sideeffects._core.policy.policy import EXECUTED, Stub, decide
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.values.callers import caller
 from sideeffects._declared import Declared
 from sideeffects._plugs import Parcel, plugs
-from sideeffects._policy import EXECUTED, Stub, decide
 from sideeffects._runtime import alias_of, answer, begin, execute, finish, logger
 from sideeffects._shapes import answer_async, execute_async
 from sideeffects._state import scope, state

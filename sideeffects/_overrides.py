@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 from sideeffects import _propagation
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
 from sideeffects._core.records.reading import check_known, pattern_of
-from sideeffects._policy import Entry, OverrideRule, Stub
 from sideeffects._state import Restorer, scope, state
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sideeffects._core.calls.call import Call
+from sideeffects._core.policy.policy import Rules
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._policy import Rules
 from sideeffects.errors import SideEffectError
 
 if TYPE_CHECKING:

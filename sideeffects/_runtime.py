@@ -21,6 +21,7 @@ from sideeffects._core.calls.call import Call, serials
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.incoming import arriving
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.policy.policy import Stub, decide
 from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.values import copying, kinds
 from sideeffects._core.values.callers import NOBODY
@@ -28,7 +29,6 @@ from sideeffects._declared import Declared
 from sideeffects._lineage import Beneath, lineage
 from sideeffects._open_transactions import open_transactions
 from sideeffects._plugs import plugs
-from sideeffects._policy import Stub, decide
 from sideeffects._state import EMPTY, Observer, scope, state
 from sideeffects.errors import SideEffectBlocked, SideEffectError
 

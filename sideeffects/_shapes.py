@@ -17,12 +17,12 @@ from typing import Any, Final
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
+from sideeffects._core.policy.policy import Stub
 from sideeffects._core.values import copying
 from sideeffects._core.values.callers import caller
 from sideeffects._declared import Declared
 from sideeffects._lineage import Beneath
 from sideeffects._plugs import plugs
-from sideeffects._policy import Stub
 from sideeffects._runtime import alias_of, answer, begin, begun, finish, returned, stubbed
 
 

@@ -27,9 +27,9 @@ from sideeffects._core.calls import process
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.policy.policy import Entry, Rules, Stub
 from sideeffects._core.records.ledger import Journal, Ledger, SharedLedger
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._policy import Entry, Rules, Stub
 
 TEST_RUN_VARIABLE: Final = "SIDE_EFFECTS_TEST_RUN"
 JOURNAL_VARIABLE: Final = "SIDE_EFFECTS_JOURNAL"

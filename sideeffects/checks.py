@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
 from sideeffects import conf, discovery, probe_apps
 from sideeffects._core.calls import registry
-from sideeffects._policy import Rules, legacy_names
+from sideeffects._core.policy.policy import Rules, legacy_names
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
 from sideeffects.settings_rules import DottedPolicy, Problem, problems

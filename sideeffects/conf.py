@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from sideeffects import _environment, _import_hooks
+from sideeffects._core.policy.policy import Rules
 from sideeffects._core.values.copying import snapshot
 from sideeffects._core.values.frozen import Frozen
 from sideeffects._plugs import plugs
-from sideeffects._policy import Rules
 from sideeffects._state import Restorer, state
 from sideeffects.errors import SideEffectError
 

@@ -17,9 +17,9 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.calls.outcome import Outcome
+from sideeffects._core.policy.policy import EXECUTED, Stub
 from sideeffects._core.values.callers import caller
 from sideeffects._plugs import late_errors, plugs
-from sideeffects._policy import EXECUTED, Stub
 from sideeffects._runtime import alias_of, begin, finish, logger
 from sideeffects._state import state
 from sideeffects.engines.threads import ThreadEngine

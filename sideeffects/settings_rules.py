@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING, check_name
+from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._core.values.redaction import normalise
 from sideeffects._decorator import OPTIONS
-from sideeffects._policy import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects.probe_rules import check_probes
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from sideeffects import _import_hooks, _plugs, conf
 from sideeffects._core.calls.call import Call
+from sideeffects._core.policy.policy import Rules
 from sideeffects._core.records import reading
 from sideeffects._plugs import Engine
-from sideeffects._policy import Rules
 from sideeffects.errors import SideEffectError
 from sideeffects.transactions import DjangoTransactions
 

@@ -11,8 +11,8 @@ import hypothesis
 import pytest
 from django.conf import settings
 
+from sideeffects._core.policy.policy import Entry
 from sideeffects._lineage import NONE, lineage
-from sideeffects._policy import Entry
 from sideeffects._state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
 from sideeffects.testing import guard
 from tests.postgres_server import postgres_server

@@ -10,7 +10,7 @@ from django.test import override_settings
 from hypothesis import given, strategies as st
 
 from sideeffects import Decision, Mode, SideEffectBlocked, capture, explain, record, side_effect
-from sideeffects._policy import (
+from sideeffects._core.policy.policy import (
     RECORDED_IN_TESTS,
     Entry,
     OverrideRule,

@@ -36,8 +36,8 @@ from sideeffects import (
     side_effect,
     stub,
 )
+from sideeffects._core.policy.policy import Entry, OverrideRule, Rules
 from sideeffects._overrides import enter_rules, rule_table
-from sideeffects._policy import Entry, OverrideRule, Rules
 from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 
@@ -665,7 +665,7 @@ def test_what_cannot_be_decided_once_never_bypasses(production: None, kind: str)
 ARRIVING = """
 import sys
 from sideeffects import side_effect
-from sideeffects._policy import Entry, OverrideRule, Rules
+from sideeffects._core.policy.policy import Entry, OverrideRule, Rules
 from sideeffects._state import state
 
 @side_effect(name="sms.send", returns="recorded")

@@ -15,9 +15,9 @@ from typing import Any, Final
 from sideeffects import _propagation
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.values.frozen import Frozen
 from sideeffects._decorator import declared_of
-from sideeffects._policy import Entry, OverrideRule
 from sideeffects._runtime import explain_declared
 from sideeffects._state import scope, state
 

@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 from sideeffects import _declare, _propagation, conf
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
-from sideeffects._policy import Entry, OverrideRule
 from sideeffects._state import state
 
 logger: Final = logging.getLogger("sideeffects")

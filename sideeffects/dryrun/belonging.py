@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sideeffects._policy import Rules
+from sideeffects._core.policy.policy import Rules
 from sideeffects._state import EMPTY, scope, state
 from sideeffects.dryrun.refusals import Notes, Refusals
 

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from sideeffects._core.calls.call import Call, Row
 from sideeffects._core.calls.decision import Decision
+from sideeffects._core.policy.policy import Rules, decide, standing
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import Calls
-from sideeffects._policy import Rules, decide, standing
 from sideeffects.dryrun.formats import as_text, never_happens
 from sideeffects.dryrun.refusals import Notes, Refusals
 from sideeffects.dryrun.writes import Writes

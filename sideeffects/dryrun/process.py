@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sideeffects._core.calls.decision import Mode
-from sideeffects._policy import Rules
+from sideeffects._core.policy.policy import Rules
 from sideeffects._state import state
 from sideeffects.dryrun.belonging import Holder, everywhere, is_whole
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules
 from sideeffects._lineage import Lineage, lineage
-from sideeffects._policy import NO_GUARD_RULES, GuardRules
 from sideeffects._state import Restorer, state
 from sideeffects.guard.baseline import Baseline
 from sideeffects.guard.book import Finding

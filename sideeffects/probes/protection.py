@@ -20,9 +20,9 @@ from sideeffects import _propagation
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import EVERYTHING, matches
+from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import check_known
-from sideeffects._policy import Entry, OverrideRule
 from sideeffects._state import EMPTY, Restorer, Scope, scope, state
 from sideeffects.probes.databases import HeldDatabase
 from sideeffects.probes.drivers import Terms

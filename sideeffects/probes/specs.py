@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import connections
 
+from sideeffects._core.policy.policy import OverrideRule
 from sideeffects._core.values.frozen import Frozen
 from sideeffects._overrides import rule_table
-from sideeffects._policy import OverrideRule
 
 EVERY_DATABASE = "__all__"
 

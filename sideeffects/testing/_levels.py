@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from sideeffects._core.policy.policy import OverrideRule
 from sideeffects._overrides import rule_table
-from sideeffects._policy import OverrideRule
 from sideeffects.guard.spelling import LEVELS
 
 OPTIONS: Final = ("force_run", "record", "forbid", "stub")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sideeffects import _declare
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import registry
-from sideeffects._policy import Entry, OverrideRule, Stub
+from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
 from sideeffects._state import scope, state
 from sideeffects.testing.races._exceptions import from_data, to_data
 from sideeffects.testing.races._messages import packed

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sideeffects._core.calls.registry import matches
-from sideeffects._policy import Entry, OverrideRule
+from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._state import Restorer, state
 
 
