@@ -6,7 +6,7 @@ that no test names; in production everything does, unless a policy says otherwis
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
-from sideeffects import _import_hooks, _state, _test_run
+from sideeffects._core.state import import_hooks, state, test_run
 
 if _TYPE_CHECKING:
     from sideeffects._capturing import capture, observe
@@ -106,8 +106,8 @@ def _watch() -> None:
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first
 # effect can be declared, as soon as there is a Django whose settings may declare one, and before a task can be
 # published by its name to a worker that knows the effect.
-_state.state.when_latched = _watch
-_test_run.install()
+state.state.when_latched = _watch
+test_run.install()
 for _module in ("sideeffects._decorator", "django.conf", "celery"):
-    _import_hooks.after_import(_module, _wire)
+    import_hooks.after_import(_module, _wire)
 del _module

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from sideeffects import _propagation
 from sideeffects._core.calls.call import Call
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import Calls
-from sideeffects._state import Observer, state
+from sideeffects._core.state import threads
+from sideeffects._core.state.state import Observer, state
 
 
 class Window:
@@ -49,7 +49,7 @@ def capture() -> Generator[Calls]:
         finally:
             window.close()
         return
-    _propagation.install()
+    threads.install()
     ledger = Ledger(state.rules_source().max_calls)
     stop = state.watch(ledger)
     try:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from sideeffects import _decorator, _import_hooks
+from sideeffects import _decorator
 from sideeffects._core.calls import registry
+from sideeffects._core.state import import_hooks
 from sideeffects.errors import DeclarationError
 
 _MISSING: Final = object()
@@ -52,7 +53,7 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
 
     _waiting[target] = apply
     try:
-        _import_hooks.after_import(module, apply)
+        import_hooks.after_import(module, apply)
     except BaseException:
         # Whoever declares is told at once; what waits is what nobody has been told of, and no later import is to fail.
         is_refused = True
@@ -146,7 +147,7 @@ def _refuse_aliases(module: ModuleType, path: str, owner: Any, raw: Any, name: s
     """A module that did `from smtplib import send` before would go on calling the undeclared function."""
     if not callable(raw) or owner is not module:
         return
-    for holder, attribute in _import_hooks.holders_of(raw):
+    for holder, attribute in import_hooks.holders_of(raw):
         if holder is module and attribute == path:
             continue
         raise DeclarationError(
@@ -158,7 +159,7 @@ def _refuse_aliases(module: ModuleType, path: str, owner: Any, raw: Any, name: s
 
 def holders(function: Callable[..., Any]) -> list[str]:
     """The modules that hold a function under some name, as `module.attribute`."""
-    return [f"{holder.__name__}.{attribute}" for holder, attribute in _import_hooks.holders_of(function)]
+    return [f"{holder.__name__}.{attribute}" for holder, attribute in import_hooks.holders_of(function)]
 
 
 def is_imported(target: str) -> bool:

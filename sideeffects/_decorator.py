@@ -17,7 +17,7 @@ from sideeffects._core.calls.decision import Decision
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.records.reading import check_known, pattern_of
-from sideeffects._declared import Declared
+from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._description import describe_function
 from sideeffects._runtime import explain_declared, perform
 from sideeffects._shapes import SHAPES

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
-from sideeffects import _propagation
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
 from sideeffects._core.records.reading import check_known, pattern_of
-from sideeffects._state import Restorer, scope, state
+from sideeffects._core.state import threads
+from sideeffects._core.state.state import Restorer, scope, state
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,7 +117,7 @@ class Override:
         __tracebackhide__ = True
         for rule in self._rules:
             check_known(rule.pattern)
-        _propagation.install()
+        threads.install()
         rules = tuple(
             OverrideRule(rule.pattern, Decision(rule.decision.mode, rule.decision.reason, origin), rule.stub)
             for rule in self._rules

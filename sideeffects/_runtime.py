@@ -23,13 +23,13 @@ from sideeffects._core.calls.incoming import arriving
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.policy.policy import Stub, decide
 from sideeffects._core.records.ledger import SharedLedger
+from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.open_transactions import open_transactions
+from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.state import EMPTY, Observer, scope, state
+from sideeffects._core.state.work_origin import Beneath, lineage
 from sideeffects._core.values import copying, kinds
 from sideeffects._core.values.callers import NOBODY
-from sideeffects._declared import Declared
-from sideeffects._lineage import Beneath, lineage
-from sideeffects._open_transactions import open_transactions
-from sideeffects._plugs import plugs
-from sideeffects._state import EMPTY, Observer, scope, state
 from sideeffects.errors import SideEffectBlocked, SideEffectError
 
 logger: Final = logging.getLogger("sideeffects")

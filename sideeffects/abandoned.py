@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 from typing import Any, Final
 
-from sideeffects._state import Scope, scope, state
+from sideeffects._core.state.state import Scope, scope, state
 
 _before: Final[contextvars.ContextVar[Scope | None]] = contextvars.ContextVar(
     "sideeffects_before_request", default=None

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from sideeffects import _import_hooks, autocommit_off
-from sideeffects._open_transactions import Transaction, open_transactions
-from sideeffects._state import state
+from sideeffects import autocommit_off
+from sideeffects._core.state import import_hooks
+from sideeffects._core.state.open_transactions import Transaction, open_transactions
+from sideeffects._core.state.state import state
 
 _MARK: Final = "_side_effects_watched"
 _OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -30,7 +31,7 @@ def install() -> None:
     with state.lock:
         if not _installed:
             _installed.append(True)
-            _import_hooks.after_import("django.db.transaction", _watch)
+            import_hooks.after_import("django.db.transaction", _watch)
 
 
 def _watch(module: Any) -> None:

@@ -10,8 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects._core.state.open_transactions import Transaction, open_transactions
 from sideeffects._core.values.callers import caller
-from sideeffects._open_transactions import Transaction, open_transactions
 
 _MARK: Final = "_side_effects_watched"
 #: What libpq says when there is none.

@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects import _environment, _import_hooks
 from sideeffects._core.policy.policy import Rules
+from sideeffects._core.state import environment, import_hooks
+from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.values.copying import snapshot
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._plugs import plugs
-from sideeffects._state import Restorer, state
 from sideeffects.errors import SideEffectError
 
 _MISSING: Final = object()
-_settings_module: Final = _environment.reader("DJANGO_SETTINGS_MODULE")
+_settings_module: Final = environment.reader("DJANGO_SETTINGS_MODULE")
 
 #: Without Django there are no settings. These may change when Django comes, which is noticed (`install`).
 _NO_SETTINGS: Final = Rules(settled=True)
@@ -75,8 +75,8 @@ _cache: Final = _Cache()
 def install() -> None:
     """Let decisions read the settings, and notice when Django comes."""
     state.rules_source = current_rules
-    _import_hooks.after_import("django.conf", _forget)
-    _import_hooks.after_import("django.apps.registry", _hook_apps)
+    import_hooks.after_import("django.conf", _forget)
+    import_hooks.after_import("django.apps.registry", _hook_apps)
     read_at_start()
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.policy import Rules
-from sideeffects._open_transactions import Transaction, Transactions, hands_over_at_once, innermost
+from sideeffects._core.state.open_transactions import Transaction, Transactions, hands_over_at_once, innermost
 from sideeffects.errors import EffectInTransaction
 from sideeffects.guard import hook, sites
 from sideeffects.guard.book import HAZARD, Finding, books

@@ -14,7 +14,7 @@ import pytest
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import store
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 
 if TYPE_CHECKING:
     from sideeffects._core.records.reading import Calls

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from sideeffects._core.records.reading import Calls
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.testing._levels import USAGE, Level, level
 from sideeffects.testing._unittest import SideEffectsMixin, ask_at_end

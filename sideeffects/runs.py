@@ -18,10 +18,10 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.policy import EXECUTED, Stub
+from sideeffects._core.state.extension_points import late_errors, plugs
+from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller
-from sideeffects._plugs import late_errors, plugs
 from sideeffects._runtime import alias_of, begin, finish, logger
-from sideeffects._state import state
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
 from sideeffects.run_tasks import Delay, RunTask, can_run, task_of

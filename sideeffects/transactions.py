@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from sideeffects._core.calls.call import Call
-from sideeffects._plugs import late_errors
-from sideeffects._state import state
+from sideeffects._core.state.extension_points import late_errors
+from sideeffects._core.state.state import state
 
 
 class Deferred:

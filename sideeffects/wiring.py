@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sideeffects import _import_hooks, _plugs, conf
+from sideeffects import conf
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.records import reading
-from sideeffects._plugs import Engine
+from sideeffects._core.state import extension_points, import_hooks
+from sideeffects._core.state.extension_points import Engine
 from sideeffects.errors import SideEffectError
 from sideeffects.transactions import DjangoTransactions
 
@@ -58,13 +59,13 @@ def _hook_sentry(sentry_sdk: Any) -> None:
     sentry.install(sentry_sdk)
 
 
-_plugs.plugs.deferral = DjangoTransactions()
-_plugs.plugs.engine = _engine
-_plugs.plugs.report_error = _report_error
-_plugs.plugs.place = _place
+extension_points.plugs.deferral = DjangoTransactions()
+extension_points.plugs.engine = _engine
+extension_points.plugs.report_error = _report_error
+extension_points.plugs.place = _place
 reading.set_discovery(_discover)
-_import_hooks.after_import("celery", _hook_celery)
+import_hooks.after_import("celery", _hook_celery)
 for _package in ("django.tasks", "django_tasks"):
-    _import_hooks.after_import(_package, _hook_django_tasks)
-_import_hooks.after_import("sentry_sdk", _hook_sentry)
+    import_hooks.after_import(_package, _hook_django_tasks)
+import_hooks.after_import("sentry_sdk", _hook_sentry)
 conf.install()

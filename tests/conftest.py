@@ -12,8 +12,8 @@ import pytest
 from django.conf import settings
 
 from sideeffects._core.policy.policy import Entry
-from sideeffects._lineage import NONE, lineage
-from sideeffects._state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
+from sideeffects._core.state.state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
+from sideeffects._core.state.work_origin import NONE, lineage
 from sideeffects.testing import guard
 from tests.postgres_server import postgres_server
 

@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 
 from sideeffects import capture, forbid, record, side_effect
-from sideeffects._state import EMPTY, scope, state
+from sideeffects._core.state.state import EMPTY, scope, state
 from sideeffects.testing import isolated_registry
 
 # Requests look at the connections that earlier tests have opened.

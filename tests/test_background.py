@@ -8,7 +8,7 @@ import pytest
 
 from sideeffects import SideEffectBlocked, UnknownSideEffect, forbid, run_side_effects, side_effect, stub
 from sideeffects._background import run_parcel
-from sideeffects._plugs import Parcel
+from sideeffects._core.state.extension_points import Parcel
 
 ran: list[Any] = []
 

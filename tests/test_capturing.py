@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sideeffects import Call, Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
 
 ROOT = Path(__file__).parents[1]

@@ -48,7 +48,7 @@ def own_registry() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests declare is undone: their hooks, and the functions that they replaced."""
-    from sideeffects._import_hooks import _finder
+    from sideeffects._core.state.import_hooks import _finder
 
     monkeypatch.setattr(_declare, "_waiting", dict(_declare._waiting))
     monkeypatch.setattr(_finder, "hooks", {name: list(hooks) for name, hooks in _finder.hooks.items()})
@@ -350,7 +350,7 @@ def test_finders_of_others_do_not_get_in_between(module: Callable[..., str], mon
 
     monkeypatch.setattr(sys, "meta_path", [Asking(), *sys.meta_path])
     declare(f"{module('declared_found')}:send", name="send")
-    from sideeffects._import_hooks import after_import
+    from sideeffects._core.state.import_hooks import after_import
 
     after_import("declared_found", applied.append)
     gateway = importlib.import_module("declared_found")
@@ -367,7 +367,7 @@ def test_finders_of_others_do_not_get_in_between(module: Callable[..., str], mon
 
 def test_a_hook_that_is_given_twice_is_called_once(module: Callable[..., str]) -> None:
     """What hooks into a package does so again when the package is reloaded."""
-    from sideeffects._import_hooks import after_import
+    from sideeffects._core.state.import_hooks import after_import
 
     applied: list[Any] = []
     name = module("declared_hooked")
@@ -389,7 +389,7 @@ def test_a_found_module_can_still_be_looked_into(module: Callable[..., str]) -> 
     assert "somebody else wrote" in spec.loader.get_source("declared_inspected")  # type: ignore[union-attr]
     module("declared_namespace.inner")
     (Path(sys.path[0]) / "declared_namespace" / "__init__.py").unlink()
-    from sideeffects._import_hooks import after_import
+    from sideeffects._core.state.import_hooks import after_import
 
     seen: list[Any] = []
     after_import("declared_namespace", seen.append)
@@ -398,7 +398,7 @@ def test_a_found_module_can_still_be_looked_into(module: Callable[..., str]) -> 
 
 def test_a_module_whose_spec_is_unknown_is_executed_all_the_same() -> None:
     """Some programs execute modules that they made themselves."""
-    from sideeffects._import_hooks import _Loader
+    from sideeffects._core.state.import_hooks import _Loader
 
     class Loader:
         def exec_module(self, module: Any) -> None:

@@ -616,7 +616,7 @@ def test_faults_that_come_out_together(shop: Shop) -> None:
 
 def test_nothing_is_left_in_force(shop: Shop) -> None:
     """Neither a fault nor a view on calls, whatever came out of the sweep."""
-    from sideeffects._state import state
+    from sideeffects._core.state.state import state
 
     for scenario in (shop.place, _raising(shop, KeyError())):
         with contextlib.suppress(ScenarioFails, FaultSweepFailed):

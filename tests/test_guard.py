@@ -26,7 +26,7 @@ from asgiref.sync import async_to_sync
 from django.test import override_settings
 
 from sideeffects import capture, force_run, record, side_effect
-from sideeffects._lineage import NONE, Watching, lineage
+from sideeffects._core.state.work_origin import NONE, Watching, lineage
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hook, levels
 from sideeffects.guard.book import Book, Finding, books

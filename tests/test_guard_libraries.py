@@ -24,7 +24,7 @@ from django.core import mail
 from django.test import override_settings
 
 from sideeffects import force_run, side_effect
-from sideeffects._lineage import NONE, lineage
+from sideeffects._core.state.work_origin import NONE, lineage
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hook, levels
 from sideeffects.guard.book import Book, books

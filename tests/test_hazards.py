@@ -20,8 +20,8 @@ from django_tasks.backends.dummy import DummyBackend
 
 from sideeffects import Calls, dry_run, forbid, force_run, hazards, side_effect
 from sideeffects._core.policy.policy import Rules
-from sideeffects._open_transactions import open_transactions
-from sideeffects._plugs import Plugs
+from sideeffects._core.state.extension_points import Plugs
+from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects.guard.book import Book, Finding, books
 from sideeffects.testing import EffectInTransaction, isolated_registry
 from tests.database import Database

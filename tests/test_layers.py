@@ -152,7 +152,7 @@ def send(to): ...
 
 for latch in (False, True):
     if latch:
-        from sideeffects._state import state
+        from sideeffects._core.state.state import state
         state.latch("for this test")
     with capture() as calls:
         send("ann")

@@ -18,7 +18,7 @@ import pytest
 
 from sideeffects import Call, Mode, capture, force_run, side_effect
 from sideeffects._core.records.ledger import Journal, Ledger
-from sideeffects._state import JOURNAL_VARIABLE, state
+from sideeffects._core.state.state import JOURNAL_VARIABLE, state
 from sideeffects.testing import isolated_registry
 
 ROOT = Path(__file__).parents[1]
@@ -550,7 +550,7 @@ def test_the_journal_is_removed_at_exit_by_the_process_that_collects() -> None:
 JOURNAL_OF_A_RUNNER = """
     import multiprocessing, os
     from sideeffects import capture, side_effect
-    from sideeffects._state import state
+    from sideeffects._core.state.state import state
 
     @side_effect(name="send")
     def send(): ...
@@ -589,7 +589,7 @@ def test_a_child_that_runs_tests_keeps_what_its_own_children_call() -> None:
 JOURNAL_FOR_NOW = """
     import multiprocessing, os
     from sideeffects import capture, side_effect
-    from sideeffects._state import state
+    from sideeffects._core.state.state import state
 
     @side_effect(name="send")
     def send(to): ...
@@ -626,7 +626,7 @@ def test_a_child_that_collects_for_a_while_hands_on_what_it_got() -> None:
 
 NOBODY_REPORTS = """
     import os
-    from sideeffects._state import state
+    from sideeffects._core.state.state import state
 
     state.collect_children()
     assert state.heard() is False

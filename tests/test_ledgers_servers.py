@@ -299,7 +299,7 @@ def test_a_test_sees_what_a_running_server_records(project: Project, redis: Any)
             server.stdout.readline()
 
         from sideeffects import capture
-        from sideeffects._state import state
+        from sideeffects._core.state.state import state
 
         ask("before the test run")
         state.latch("for this test")

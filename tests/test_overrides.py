@@ -24,8 +24,8 @@ from sideeffects import (
     side_effect,
     stub,
 )
+from sideeffects._core.state.state import state
 from sideeffects._overrides import enter_rules, rule_table
-from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 
 

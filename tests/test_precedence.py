@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from sideeffects import Mode, SideEffectBlocked, capture, explain, forbid, force_run, record, side_effect, stub
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "precedence.md"

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection, transaction
 
 from sideeffects import SideEffectBlocked, capture, forbid, force_run, side_effect
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.probes import CommitRefused, Outcome, ProbeRunner, ProbesRefused, Results, SmokeTest
 from sideeffects.probes.case import specs_of
 from sideeffects.probes.specs import Found
@@ -383,7 +383,7 @@ PROGRAM = """
 
     django.setup()
     from sideeffects import probes
-    from sideeffects._state import state
+    from sideeffects._core.state.state import state
     from sideeffects.probes.case import specs_of
     from sideeffects.probes.specs import Found
 

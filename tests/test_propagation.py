@@ -21,9 +21,10 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
-from sideeffects import _propagation, capture, forbid, force_run, record, side_effect
-from sideeffects._lineage import watching
-from sideeffects._state import EMPTY, scope, state
+from sideeffects import capture, forbid, force_run, record, side_effect
+from sideeffects._core.state import threads
+from sideeffects._core.state.state import EMPTY, scope, state
+from sideeffects._core.state.work_origin import watching
 from sideeffects.testing import isolated_registry
 
 Effect = Callable[..., str]
@@ -383,8 +384,8 @@ def test_work_handed_on_while_nothing_is_in_force_is_handed_on_as_it_is(
     with record("sms.send"), ThreadPoolExecutor(1) as pool:
         inside = pool.submit(sys._getframe).result()
         outside = contextvars.Context().run(pool.submit, sys._getframe).result()
-    assert inside.f_code.co_filename == _propagation.__file__  # who has called the function that was handed on
-    assert outside.f_code.co_filename != _propagation.__file__
+    assert inside.f_code.co_filename == threads.__file__  # who has called the function that was handed on
+    assert outside.f_code.co_filename != threads.__file__
 
 
 def test_patching_happens_once(send: Effect) -> None:
@@ -402,14 +403,14 @@ def test_two_threads_that_enter_the_first_block_patch_once(monkeypatch: pytest.M
 
     class Lock:
         def __enter__(self) -> None:
-            _propagation._patched.append(True)  # the other one was faster
+            threads._patched.append(True)  # the other one was faster
 
         def __exit__(self, *_: object) -> None: ...
 
     before = threading.Thread.start, ThreadPoolExecutor.submit
-    monkeypatch.setattr(_propagation, "_patched", [])
+    monkeypatch.setattr(threads, "_patched", [])
     monkeypatch.setattr(state, "lock", Lock())
-    _propagation.install()
+    threads.install()
     assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
 
 

@@ -36,8 +36,8 @@ from sideeffects import (
     side_effect,
     stub,
 )
-from sideeffects._plugs import plugs
-from sideeffects._state import state
+from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.state import state
 from sideeffects.errors import MalformedTask
 from sideeffects.testing import isolated_registry
 from tests.projects import clean_environment
@@ -676,8 +676,8 @@ def test_nothing_accumulates_in_production() -> None:
     program = """
         import gc, weakref
         from sideeffects import run_side_effects, side_effect
-        from sideeffects._declared import Declared
-        from sideeffects._state import state
+        from sideeffects._core.state.runtime_effect import Declared
+        from sideeffects._core.state.state import state
 
         @side_effect(name="sms.send")
         def send():

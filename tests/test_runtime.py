@@ -15,7 +15,7 @@ import pytest
 from django.db import transaction
 
 from sideeffects import Mode, SideEffectBlocked, SideEffectError, capture, explain, forbid, force_run, side_effect, stub
-from sideeffects._plugs import Plugs
+from sideeffects._core.state.extension_points import Plugs
 from sideeffects.testing import isolated_registry
 
 ROOT = Path(__file__).parents[1]

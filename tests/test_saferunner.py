@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.test import override_settings
 
 from sideeffects import forbid, force_run, side_effect
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.errors import MalformedTask
 from sideeffects.saferunner import (
     assert_call_count,

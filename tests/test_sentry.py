@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 
 from sideeffects import checks, explain, force_run, registry, side_effect
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
 from tests.projects import Project
 from tests.sentry_server import Sentry, sentry_server

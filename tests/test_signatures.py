@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sideeffects import capture, side_effect
+from sideeffects._core.state.state import state
 from sideeffects._core.values.binding import compile_binder, signature_of
-from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 
 NAMES = ["a", "b", "c", "d", "e", "args", "kwargs"]

@@ -37,8 +37,8 @@ from sideeffects import (
     stub,
 )
 from sideeffects._core.policy.policy import Entry, OverrideRule, Rules
+from sideeffects._core.state.state import state
 from sideeffects._overrides import enter_rules, rule_table
-from sideeffects._state import state
 from sideeffects.testing import isolated_registry
 
 # -- places: where code runs, each with a context of its own, driven step by step
@@ -666,7 +666,7 @@ ARRIVING = """
 import sys
 from sideeffects import side_effect
 from sideeffects._core.policy.policy import Entry, OverrideRule, Rules
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 
 @side_effect(name="sms.send", returns="recorded")
 def send():

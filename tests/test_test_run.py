@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sideeffects._test_run import _RUNNER_MODULES
+from sideeffects._core.state.test_run import _RUNNER_MODULES
 from tests.projects import Project, clean_environment, django_project
 
 SHAPES = ("", ": on commit", ": coroutine", ": background")

@@ -12,14 +12,14 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sideeffects import _propagation
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule
+from sideeffects._core.state import threads
+from sideeffects._core.state.state import scope, state
 from sideeffects._core.values.frozen import Frozen
 from sideeffects._decorator import declared_of
 from sideeffects._runtime import explain_declared
-from sideeffects._state import scope, state
 
 _HANDED_OVER: Final = "handed over in a test run"
 
@@ -62,5 +62,5 @@ def enter(header: Mapping[str, Any]) -> Callable[[], object]:
     forced = frozenset(name for name in given if isinstance(name, str)) if isinstance(given, list | tuple) else ()
     rules = [OverrideRule(registry.EVERYTHING, Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else"))]
     rules += [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
-    _propagation.install()
+    threads.install()
     return state.enter(Entry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced))))

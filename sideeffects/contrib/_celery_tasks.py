@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls import registry
-from sideeffects._declared import Declared
+from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._decorator import EffectFunction, wrap
 from sideeffects._description import describe_function
 from sideeffects.contrib._task_effects import below

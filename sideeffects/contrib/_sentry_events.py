@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from sideeffects._core.calls import registry
+from sideeffects._core.state.state import state
 from sideeffects._core.values import describe, redaction
-from sideeffects._state import state
 
 logger: Final = logging.getLogger("sideeffects")
 

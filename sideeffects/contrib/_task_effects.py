@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sideeffects._declared import Declared
+from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._decorator import EffectFunction, declared_of
 
 

@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from sideeffects import _import_hooks
+from sideeffects._core.state import import_hooks
 from sideeffects._decorator import adapt
 from sideeffects.contrib._django_task_functions import PACKAGES, declare_task, effect_below
 from sideeffects.contrib._task_effects import EffectOfTask
@@ -25,8 +25,8 @@ def install() -> None:
     """Hook into both packages, as soon as they are imported."""
     for package in PACKAGES:
         adapt(f"{package}.base.Task", declare_task)
-        _import_hooks.after_import(f"{package}.base", _hook_task)
-        _import_hooks.after_import(f"{package}.backends.base", _hook_backend)
+        import_hooks.after_import(f"{package}.base", _hook_task)
+        import_hooks.after_import(f"{package}.backends.base", _hook_backend)
 
 
 def _hook_task(module: Any) -> None:

@@ -18,12 +18,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sideeffects import _declare, _propagation, conf
+from sideeffects import _declare, conf
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
-from sideeffects._state import state
+from sideeffects._core.state import threads
+from sideeffects._core.state.state import state
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -181,7 +182,7 @@ def recording() -> Generator[Ledger]:
     Yields:
         the calls.
     """
-    _propagation.install()
+    threads.install()
     ledger = Ledger()
     decision = Decision(Mode.RECORD, "its module is being imported to find its effects", "discovery")
     entry = Entry((OverrideRule(registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)

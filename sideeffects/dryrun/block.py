@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from sideeffects import _propagation, atomic_blocks
+from sideeffects import atomic_blocks
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import EVERYTHING
 from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.reading import check_known
-from sideeffects._lineage import Lineage, lineage
-from sideeffects._open_transactions import open_transactions
+from sideeffects._core.state import threads as _propagation
+from sideeffects._core.state.open_transactions import open_transactions
+from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects._overrides import rule_table
-from sideeffects._state import Restorer, state
 from sideeffects.dryrun import belonging, outside, threads
 from sideeffects.dryrun.belonging import Holder
 from sideeffects.dryrun.connections import HeldConnection

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.state.open_transactions import ROLLED_BACK
 from sideeffects._core.values.describe import describe, jsonable
-from sideeffects._open_transactions import ROLLED_BACK
 from sideeffects.dryrun.writes import KINDS, Writes
 
 

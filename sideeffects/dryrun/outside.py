@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
-from sideeffects import _import_hooks
-from sideeffects._state import state
+from sideeffects._core.state import import_hooks
+from sideeffects._core.state.state import state
 from sideeffects.dryrun.belonging import belong
 
 _installed: Final[list[bool]] = []
@@ -32,10 +32,10 @@ def install() -> None:
             for name in ("fork", "forkpty"):
                 if hasattr(os, name):
                     setattr(os, name, _refusing(getattr(os, name), _PROCESS))
-            _import_hooks.after_import("multiprocessing.process", _in_multiprocessing)
-            _import_hooks.after_import("concurrent.futures.process", _in_pools)
-            _import_hooks.after_import("psycopg", _in_psycopg)
-            _import_hooks.after_import("psycopg_pool.pool", _in_psycopg_pool)
+            import_hooks.after_import("multiprocessing.process", _in_multiprocessing)
+            import_hooks.after_import("concurrent.futures.process", _in_pools)
+            import_hooks.after_import("psycopg", _in_psycopg)
+            import_hooks.after_import("psycopg_pool.pool", _in_psycopg_pool)
             sys.addaudithook(_in_sqlite)
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.dryrun.belonging import belong
 from sideeffects.dryrun.readers import cursor_for_reading
 

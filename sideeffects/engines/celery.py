@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sideeffects._background import run_parcel
 from sideeffects._core.calls.handle import Handle
-from sideeffects._plugs import Parcel
+from sideeffects._core.state.extension_points import Parcel
 from sideeffects.errors import SideEffectError
 
 logger: Final = logging.getLogger("sideeffects")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, Final
 
-from sideeffects._plugs import Engine
-from sideeffects._state import state
+from sideeffects._core.state.extension_points import Engine
+from sideeffects._core.state.state import state
 from sideeffects.engines import embedded
 from sideeffects.errors import SideEffectError
 

@@ -14,10 +14,10 @@ from typing import Final
 
 from sideeffects._background import reported
 from sideeffects._core.calls.handle import Handle
-from sideeffects._lineage import lineage
-from sideeffects._plugs import Parcel
-from sideeffects._propagation import carried
-from sideeffects._state import scope
+from sideeffects._core.state.extension_points import Parcel
+from sideeffects._core.state.state import scope
+from sideeffects._core.state.threads import carried
+from sideeffects._core.state.work_origin import lineage
 
 logger: Final = logging.getLogger("sideeffects")
 

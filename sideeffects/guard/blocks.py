@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from sideeffects._lineage import lineage
-from sideeffects._state import Restorer
+from sideeffects._core.state.state import Restorer
+from sideeffects._core.state.work_origin import lineage
 from sideeffects.guard import hook
 from sideeffects.guard.book import Finding
 from sideeffects.guard.levels import OFF, Entry, enter

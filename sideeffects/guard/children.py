@@ -13,7 +13,7 @@ import os
 from typing import Any, Final
 
 from sideeffects._core.records.ledger import locked, write_lines
-from sideeffects._state import temporary_folder
+from sideeffects._core.state.state import temporary_folder
 from sideeffects.guard import asking, baseline as baselines, hook, hosts, levels, sites
 from sideeffects.guard.book import Book, Finding
 

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from sideeffects import _propagation
-from sideeffects._lineage import lineage, watching
-from sideeffects._state import state
+from sideeffects._core.state import threads
+from sideeffects._core.state.state import state
+from sideeffects._core.state.work_origin import lineage, watching
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hosts, levels, programs, sites, tasks
 from sideeffects.guard.book import Finding, books
@@ -72,7 +72,7 @@ def install() -> None:
     _installed.append(True)
     watching.locate = sites.place_here
     watching.is_on = True
-    _propagation.install()
+    threads.install()
     tasks.follow()
     sys.addaudithook(_hook)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules
-from sideeffects._lineage import Lineage, lineage
-from sideeffects._state import Restorer, state
+from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects.guard.baseline import Baseline
 from sideeffects.guard.book import Finding
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from sideeffects._plugs import plugs
+from sideeffects._core.state.extension_points import plugs
 from sideeffects.guard import baseline as baselines, children, hook, levels, sites
 from sideeffects.guard.book import Book, Finding, Noted, books
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
-from sideeffects._lineage import Place, lineage
+from sideeffects._core.state.work_origin import Place, lineage
 from sideeffects.guard import tasks
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep

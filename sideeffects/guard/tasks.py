@@ -14,15 +14,15 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects import _import_hooks
-from sideeffects._lineage import Place, watching
+from sideeffects._core.state import import_hooks
+from sideeffects._core.state.work_origin import Place, watching
 
 _places: Final[weakref.WeakKeyDictionary[Any, Place]] = weakref.WeakKeyDictionary()
 
 
 def follow() -> None:
     """Keep the lines at which the tasks of asyncio's own loops are made from now on."""
-    _import_hooks.after_import("asyncio.base_events", _patch)  # where there is no loop, none is imported
+    import_hooks.after_import("asyncio.base_events", _patch)  # where there is no loop, none is imported
 
 
 def place() -> Place | None:

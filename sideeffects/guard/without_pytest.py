@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects import _environment, _import_hooks
-from sideeffects._plugs import plugs
+from sideeffects._core.state import environment, import_hooks
+from sideeffects._core.state.extension_points import plugs
 from sideeffects.guard import asking, baseline as baselines, hook, levels, report, sites
 from sideeffects.guard.running import Run, listen_when_on, look_at_level
 
-_settings_module: Final = _environment.reader("DJANGO_SETTINGS_MODULE")
+_settings_module: Final = environment.reader("DJANGO_SETTINGS_MODULE")
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
 _begun: list[_Session] = []
 
@@ -38,8 +38,8 @@ def begin() -> None:
     else:
         listen_when_on()
     hook.listeners.refused = asking.ask_running_test
-    _import_hooks.after_import("unittest.runner", session.follow)
-    _import_hooks.after_import("django.test.runner", session.follow_django)
+    import_hooks.after_import("unittest.runner", session.follow)
+    import_hooks.after_import("django.test.runner", session.follow_django)
     atexit.register(session.print_at_exit)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.records.reading import Calls
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Log, Reader, Shared
 

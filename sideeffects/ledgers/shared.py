@@ -15,7 +15,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome, outcome_to_record
 from sideeffects._core.records.ledger import Pairing
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError
 
 logger: Final = logging.getLogger("sideeffects")

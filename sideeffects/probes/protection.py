@@ -16,14 +16,14 @@ from typing import Any, Final
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sideeffects import _propagation
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import EVERYTHING, matches
 from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import check_known
-from sideeffects._state import EMPTY, Restorer, Scope, scope, state
+from sideeffects._core.state import threads
+from sideeffects._core.state.state import EMPTY, Restorer, Scope, scope, state
 from sideeffects.probes.databases import HeldDatabase
 from sideeffects.probes.drivers import Terms
 from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
@@ -242,7 +242,7 @@ def install() -> None:
         return
     with state.lock:
         if not _installed:
-            _propagation.install()
+            threads.install()
             for name in ("connect", "_cursor"):  # each way to a statement goes through them
                 setattr(BaseDatabaseWrapper, name, _guarded(getattr(BaseDatabaseWrapper, name)))
             _installed.append(True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sideeffects._core.records.reading import Calls
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.errors import SideEffectError
 from sideeffects.testing._levels import OPTIONS, Level, level
 from sideeffects.testing._watch import Watch, files_of_class

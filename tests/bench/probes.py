@@ -102,7 +102,7 @@ def query_in_transaction(_: object) -> None:
 
 
 def cost() -> dict[str, float]:
-    from sideeffects._state import state
+    from sideeffects._core.state.state import state
     from sideeffects.probes import SmokeTest
 
     seconds = turns(

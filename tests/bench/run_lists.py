@@ -103,7 +103,7 @@ def recording() -> dict[str, float]:
 def executing() -> dict[str, float]:
     """Executing, outside a test run: microseconds a task."""
     from sideeffects import run_side_effects, side_effect
-    from sideeffects._state import state
+    from sideeffects._core.state.state import state
 
     @side_effect(name="bench.send")
     def send(to: str, body: str) -> None:

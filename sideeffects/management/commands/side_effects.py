@@ -21,7 +21,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from sideeffects import _declare, checks, conf, discovery
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.audit import (
     Audit,
     Found,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing.faults._calling import Setup, sweep_call
 from sideeffects.testing.faults._cells import POINTS, Choice, Raisable
 from sideeffects.testing.faults._decorating import decorate

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from sideeffects._background import to_end
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing.faults import _invariants
 from sideeffects.testing.faults._errors import FaultSweepError, ScenarioFails
 from sideeffects.testing.faults._report import FaultReport, FaultSweepFailed

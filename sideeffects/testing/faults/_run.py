@@ -14,7 +14,7 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.policy.policy import Stub
 from sideeffects._core.records.reading import Calls
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing.faults._cells import Cell, Fault, Seen, name_of
 from sideeffects.testing.faults._errors import FaultSweepError
 

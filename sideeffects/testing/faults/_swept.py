@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing.faults._errors import FaultSweepError
 from sideeffects.testing.faults._run import Run
 from sideeffects.testing.faults._sweep import Options

@@ -16,7 +16,7 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from sideeffects._core.calls.process import RACER_VARIABLE
-from sideeffects._state import JOURNAL_VARIABLE, TEST_RUN_VARIABLE
+from sideeffects._core.state.state import JOURNAL_VARIABLE, TEST_RUN_VARIABLE
 from sideeffects.testing.races import _in_force, _settings
 from sideeffects.testing.races._errors import CannotTravel, RaceError, WrappedError
 from sideeffects.testing.races._exceptions import from_data

@@ -10,7 +10,7 @@ from sideeffects import _declare
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import registry
 from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
-from sideeffects._state import scope, state
+from sideeffects._core.state.state import scope, state
 from sideeffects.testing.races._exceptions import from_data, to_data
 from sideeffects.testing.races._messages import packed
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 from typing import Any, Final
 
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.guard import children as guard
 from sideeffects.testing.races import _databases, _in_force, _racer, _settings
 from sideeffects.testing.races._exceptions import to_data

@@ -13,7 +13,7 @@ from typing import Final
 
 from sideeffects._core.calls.registry import matches
 from sideeffects._core.policy.policy import Entry, OverrideRule
-from sideeffects._state import Restorer, state
+from sideeffects._core.state.state import Restorer, state
 
 
 class MeetingPoint(Entry):

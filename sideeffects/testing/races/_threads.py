@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sideeffects._core.records.ledger import Ledger
-from sideeffects._state import state
+from sideeffects._core.state.state import state
 from sideeffects.testing.races import _databases, _meeting, _settings
 from sideeffects.testing.races._calling import called, jitter, resolved
 from sideeffects.testing.races._errors import TerminatedProcessError, WrappedError

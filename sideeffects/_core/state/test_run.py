@@ -18,12 +18,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from sideeffects import _environment, _import_hooks
-from sideeffects._state import TEST_RUN_VARIABLE, state
+from sideeffects._core.state import environment, import_hooks
+from sideeffects._core.state.state import TEST_RUN_VARIABLE, state
 
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
-_test_run_variable: Final = _environment.reader(TEST_RUN_VARIABLE)
-_pytest_version: Final = _environment.reader("PYTEST_VERSION")
+_test_run_variable: Final = environment.reader(TEST_RUN_VARIABLE)
+_pytest_version: Final = environment.reader("PYTEST_VERSION")
 
 #: Variables on which a decision may depend: writing one is noticed at once.
 _VARIABLES: Final = frozenset((TEST_RUN_VARIABLE, "PYTEST_VERSION", "DJANGO_SETTINGS_MODULE"))
@@ -68,15 +68,15 @@ def install() -> None:
         state.latch(why)
         return
     _after(type(os.environ), "__setitem__", _variable_was_set)
-    _import_hooks.after_import("django.test.utils", _hook_django)
-    _import_hooks.after_import("django.core.management", _hook_management)
-    _import_hooks.after_import("django.core.management.base", _hook_commands)
-    _import_hooks.after_import("unittest.main", _hook_unittest)
-    _import_hooks.after_import("unittest.runner", _hook_text_runner)
-    _import_hooks.after_import("doctest", _hook_doctest)
-    _import_hooks.after_import("_pytest.config", _hook_pytest)
+    import_hooks.after_import("django.test.utils", _hook_django)
+    import_hooks.after_import("django.core.management", _hook_management)
+    import_hooks.after_import("django.core.management.base", _hook_commands)
+    import_hooks.after_import("unittest.main", _hook_unittest)
+    import_hooks.after_import("unittest.runner", _hook_text_runner)
+    import_hooks.after_import("doctest", _hook_doctest)
+    import_hooks.after_import("_pytest.config", _hook_pytest)
     for module, name in _RUNNER_MODULES.items():
-        _import_hooks.after_import(module, functools.partial(_latch_on_import, f"{name} runs"))
+        import_hooks.after_import(module, functools.partial(_latch_on_import, f"{name} runs"))
 
 
 # -- what can be looked up at any moment

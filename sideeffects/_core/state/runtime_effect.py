@@ -8,8 +8,8 @@ from typing import Any, Final
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.policy.policy import EXECUTED, Rules, Standing, standing
+from sideeffects._core.state.state import state
 from sideeffects._core.values.binding import Binder, arity, compile_binder
-from sideeffects._state import state
 
 #: Kinds whose calls can be decided once and then executed directly.
 _DIRECT: Final = frozenset(("function", "classmethod", "staticmethod", "callable object"))

@@ -16,9 +16,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from sideeffects import _import_hooks
-from sideeffects._lineage import NONE, Lineage, handed_on, lineage
-from sideeffects._state import EMPTY, Scope, scope, state
+from sideeffects._core.state import import_hooks
+from sideeffects._core.state.state import EMPTY, Scope, scope, state
+from sideeffects._core.state.work_origin import NONE, Lineage, handed_on, lineage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,8 +39,8 @@ def install() -> None:
             for name in _RAW & vars(_thread).keys():
                 setattr(_thread, name, _start_raw(getattr(_thread, name)))
             # Where there are no executors, none are imported.
-            _import_hooks.after_import("concurrent.futures.thread", _patch_executors)
-            _import_hooks.after_import("concurrent.futures._base", _patch_futures)
+            import_hooks.after_import("concurrent.futures.thread", _patch_executors)
+            import_hooks.after_import("concurrent.futures._base", _patch_futures)
 
 
 def _patch_executors(module: Any) -> None:
