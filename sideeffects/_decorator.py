@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
 import wrapt
 
-from sideeffects._background import check_class_known, enqueue
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.records.reading import check_known, pattern_of
+from sideeffects._core.runtime.async_and_streams import SHAPES
+from sideeffects._core.runtime.background import check_class_known, enqueue
+from sideeffects._core.runtime.perform import explain_declared, perform
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._description import describe_function
-from sideeffects._runtime import explain_declared, perform
-from sideeffects._shapes import SHAPES
 
 if TYPE_CHECKING:
     from sideeffects._core.calls.effect_types import Effect, SideEffectDecorator, StaticEffect

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Final, NamedTuple, cast
 
-from sideeffects import _background
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.policy import EXECUTED, Stub
+from sideeffects._core.runtime import background
+from sideeffects._core.runtime.perform import alias_of, begin, finish, logger
 from sideeffects._core.state.extension_points import late_errors, plugs
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller
-from sideeffects._runtime import alias_of, begin, finish, logger
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
 from sideeffects.run_tasks import Delay, RunTask, can_run, task_of
@@ -270,13 +270,13 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
         if task.delay is None:
             if call is None:
                 declared.bind(task.instance, (), given)  # as `enqueue` does
-            return _background.hand_over(declared, task.function, call, Mode.EXECUTE, None, (), given, run_id)
+            return background.hand_over(declared, task.function, call, Mode.EXECUTE, None, (), given, run_id)
         return _delay(task, task.delay, call, given, run_id)
     if declared.effect.on_commit is not False:
-        work = _background.work_of(declared, task.function, call, (), given)
+        work = background.work_of(declared, task.function, call, (), given)
         plugs.deferral.run(alias_of(declared), call, work)
         return None
-    return _background.work_of(declared, task.function, call, (), given)()
+    return background.work_of(declared, task.function, call, (), given)()
 
 
 def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any], run_id: str) -> Any:
@@ -311,13 +311,13 @@ def _answer(
     __tracebackhide__ = True
     given = dict(kwargs)
     if is_async:
-        _background.hand_over(task.declared, task.function, call, mode, stub, (), given, run_id)
+        background.hand_over(task.declared, task.function, call, mode, stub, (), given, run_id)
     elif stub is not None and stub.at_commit:
         plugs.deferral.run(
-            alias_of(task.declared), None, lambda: _background.answered(task.declared, call, stub, (), given)
+            alias_of(task.declared), None, lambda: background.answered(task.declared, call, stub, (), given)
         )
     else:
-        _background.answered(task.declared, call, stub, (), given)
+        background.answered(task.declared, call, stub, (), given)
 
 
 # -- errors
@@ -357,7 +357,7 @@ def _call_for(
     decision = EXECUTED
     if isinstance(error, SideEffectBlocked):
         decision = Decision(Mode.RAISE, error.reason, error.origin)
-    return _background.unwritten(
+    return background.unwritten(
         task.declared, task.instance, (), dict(kwargs), decision, code, instruction, is_async, run_id
     )
 
@@ -366,10 +366,10 @@ def _report(error: Exception, index: int, call: Call) -> None:
     """Log a swallowed error without its secrets, and tell who reports errors. Neither changes anything."""
     try:
         told = call.scrubbed("".join(traceback.format_exception(error)))
-        _background.reported.error(
+        background.reported.error(
             "run list %r: tasks[%d] (%s) failed, and the rest runs:\n%s", call.run_id, index, call.name, told
         )
     except Exception as failure:  # noqa: BLE001 - logging is set up by the user
         with contextlib.suppress(Exception):
             logger.error("could not log an error of %s (%s)", call.name, type(failure).__name__)
-    _background.report(error, call)
+    background.report(error, call)

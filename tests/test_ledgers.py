@@ -19,8 +19,8 @@ from django.test import override_settings
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from sideeffects import Call, SideEffectBlocked, capture, force_run, run_side_effects, side_effect
-from sideeffects._background import run_parcel
 from sideeffects._core.records.ledger import locked
+from sideeffects._core.runtime.background import run_parcel
 from sideeffects._core.state.state import state
 from sideeffects.checks import check_settings
 from sideeffects.errors import LedgerError

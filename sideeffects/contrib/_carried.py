@@ -15,11 +15,11 @@ from typing import Any, Final
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule
+from sideeffects._core.runtime.perform import explain_declared
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import scope, state
 from sideeffects._core.values.frozen import Frozen
 from sideeffects._decorator import declared_of
-from sideeffects._runtime import explain_declared
 
 _HANDED_OVER: Final = "handed over in a test run"
 

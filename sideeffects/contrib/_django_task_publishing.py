@@ -11,18 +11,18 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sideeffects._background import _answered
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.calls.outcome import Outcome
+from sideeffects._core.runtime.background import _answered
+from sideeffects._core.runtime.perform import alias_of, begin, finish
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.open_transactions import hands_over_at_once
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
-from sideeffects._runtime import alias_of, begin, finish
 from sideeffects.contrib._carried import test_run_part
 from sideeffects.contrib._django_task_functions import PACKAGES, base_of, effect_below, settle
 from sideeffects.contrib._django_task_messages import KEYWORD, publishing, strip

@@ -17,16 +17,16 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from sideeffects._background import _answered
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
+from sideeffects._core.runtime.background import _answered
+from sideeffects._core.runtime.perform import alias_of, begin, explain_declared, finish
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.open_transactions import hands_over_at_once
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
 from sideeffects._decorator import adapt
-from sideeffects._runtime import alias_of, begin, explain_declared, finish
 from sideeffects.contrib._carried import test_run_part
 from sideeffects.contrib._celery_messages import HEADER, arrive, depart, header_in, is_same_call
 from sideeffects.contrib._celery_tasks import (

@@ -16,14 +16,14 @@ import weakref
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects._background import reported
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
+from sideeffects._core.runtime.async_and_streams import SHAPES
+from sideeffects._core.runtime.background import reported
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.values import describe
 from sideeffects._decorator import side_effect
-from sideeffects._shapes import SHAPES
 from sideeffects.contrib import _sentry_events
 
 logger: Final = logging.getLogger("sideeffects")

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from sideeffects._background import reported
 from sideeffects._core.calls.handle import Handle
+from sideeffects._core.runtime.background import reported
 from sideeffects._core.state.extension_points import Parcel
 from sideeffects._core.state.state import scope
 from sideeffects._core.state.threads import carried

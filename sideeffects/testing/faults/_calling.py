@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from sideeffects._background import to_end
+from sideeffects._core.runtime.background import to_end
 from sideeffects._core.state.state import state
 from sideeffects.testing.faults import _invariants
 from sideeffects.testing.faults._errors import FaultSweepError, ScenarioFails

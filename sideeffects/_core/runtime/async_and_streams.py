@@ -18,12 +18,12 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.policy import Stub
+from sideeffects._core.runtime.perform import alias_of, answer, begin, begun, finish, returned, stubbed
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
 from sideeffects._core.values import copying
 from sideeffects._core.values.callers import caller
-from sideeffects._runtime import alias_of, answer, begin, begun, finish, returned, stubbed
 
 
 async def _coroutine(

@@ -23,12 +23,12 @@ from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.policy import EXECUTED, Stub, decide
 from sideeffects._core.records.reading import check_known
+from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
+from sideeffects._core.runtime.perform import alias_of, answer, begin, execute, finish, logger
 from sideeffects._core.state.extension_points import Parcel, plugs
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import scope, state
 from sideeffects._core.values.callers import caller
-from sideeffects._runtime import alias_of, answer, begin, execute, finish, logger
-from sideeffects._shapes import answer_async, execute_async
 from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked
 
 

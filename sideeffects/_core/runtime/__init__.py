@@ -1,0 +1,1 @@
+"""Performing one call: deciding, writing, acting."""
