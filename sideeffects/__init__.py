@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 from sideeffects._core.state import import_hooks, state, test_run
 
 if _TYPE_CHECKING:
-    from sideeffects._capturing import capture, observe
     from sideeffects._core.calls.call import Call
     from sideeffects._core.calls.decision import Decision, Mode
     from sideeffects._core.calls.effect import SideEffect
     from sideeffects._core.calls.registry import registry
     from sideeffects._core.records.reading import Calls
-    from sideeffects._declare import declare
-    from sideeffects._decorator import explain, side_effect
-    from sideeffects._overrides import forbid, force_run, record, stub
+    from sideeffects._core.verbs.capture import capture, observe
+    from sideeffects._core.verbs.declare import declare
+    from sideeffects._core.verbs.decorator import explain, side_effect
+    from sideeffects._core.verbs.overrides import forbid, force_run, record, stub
     from sideeffects.dryrun import dry_run
     from sideeffects.errors import (
         AsyncNotAllowed,
@@ -56,10 +56,10 @@ __all__ = [
 #: Where each name lives. A process that only has the package installed, a suite without effects say, imports no verb.
 _DOORS = {
     "_core.calls.call": ("Call", "Decision", "Mode", "SideEffect"),
-    "_capturing": ("capture", "observe"),
-    "_declare": ("declare",),
-    "_decorator": ("explain", "side_effect"),
-    "_overrides": ("forbid", "force_run", "record", "stub"),
+    "_core.verbs.capture": ("capture", "observe"),
+    "_core.verbs.declare": ("declare",),
+    "_core.verbs.decorator": ("explain", "side_effect"),
+    "_core.verbs.overrides": ("forbid", "force_run", "record", "stub"),
     "_core.records.reading": ("Calls",),
     "_core.calls.registry": ("registry",),
     "dryrun": ("dry_run",),
@@ -108,6 +108,6 @@ def _watch() -> None:
 # published by its name to a worker that knows the effect.
 state.state.when_latched = _watch
 test_run.install()
-for _module in ("sideeffects._decorator", "django.conf", "celery"):
+for _module in ("sideeffects._core.verbs.decorator", "django.conf", "celery"):
     import_hooks.after_import(_module, _wire)
 del _module

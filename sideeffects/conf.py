@@ -246,7 +246,7 @@ def apply_declarations(raw: Any) -> list[Exception]:
     Returns:
         what went wrong with those that are well-formed.
     """
-    from sideeffects._declare import declare  # most settings declare nothing
+    from sideeffects._core.verbs.declare import declare  # most settings declare nothing
     from sideeffects.settings_rules import declarations
 
     value = raw.get("DECLARE") if isinstance(raw, Mapping) else None

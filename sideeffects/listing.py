@@ -14,7 +14,7 @@ from typing import Any, Final
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values import describe, kinds, redaction
-from sideeffects._decorator import explain
+from sideeffects._core.verbs.decorator import explain
 
 #: Colours a text for its role, one of those that Django's palettes know.
 Paint = Callable[[str, str], str]

@@ -15,8 +15,8 @@ from typing import Any, Final
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._decorator import BoundEffectFunction, EffectFunction
-from sideeffects._description import describe_function
+from sideeffects._core.verbs.decorator import BoundEffectFunction, EffectFunction
+from sideeffects._core.verbs.description import describe_function
 
 Delay = Callable[[dict[str, Any], str], Any]
 

@@ -13,7 +13,7 @@ from sideeffects._core.calls.registry import EVERYTHING, check_name
 from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._core.values.redaction import normalise
-from sideeffects._decorator import OPTIONS
+from sideeffects._core.verbs.decorator import OPTIONS
 from sideeffects.probe_rules import check_probes
 
 

@@ -23,8 +23,6 @@ from sideeffects import (
     DuplicateSideEffect,
     Mode,
     SideEffectBlocked,
-    _declare,
-    _decorator,
     capture,
     declare,
     forbid,
@@ -32,6 +30,7 @@ from sideeffects import (
     registry,
     side_effect,
 )
+from sideeffects._core.verbs import declare as _declare, decorator
 from sideeffects.errors import DeclarationError
 from sideeffects.testing import isolated_registry
 
@@ -628,6 +627,6 @@ def test_what_an_adapter_makes_takes_the_place_of_the_thing(monkeypatch: pytest.
     kind = type("Thing", (), {"__module__": "adapted_module"})
     module.thing = kind()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "adapted_module", module)
-    monkeypatch.setitem(_decorator._adapters, "adapted_module.Thing", lambda *told: ("adapted", told[1]))
+    monkeypatch.setitem(decorator._adapters, "adapted_module.Thing", lambda *told: ("adapted", told[1]))
     declare("adapted_module:thing", name="x.thing")
     assert module.thing == ("adapted", "x.thing")

@@ -42,7 +42,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         "import sideeffects.conf",
         "import sideeffects.wiring",
         "import sideeffects.saferunner",
-        "import sideeffects._core.runtime.perform, sideeffects._declare",
+        "import sideeffects._core.runtime.perform, sideeffects._core.verbs.declare",
         "from sideeffects.testing import isolated_registry, SideEffectsMixin",
         "import celery, celery.app.task",
         "import django.conf",

@@ -25,7 +25,7 @@ from sideeffects import (
     stub,
 )
 from sideeffects._core.state.state import state
-from sideeffects._overrides import enter_rules, rule_table
+from sideeffects._core.verbs.overrides import enter_rules, rule_table
 from sideeffects.testing import isolated_registry
 
 

@@ -38,7 +38,7 @@ from sideeffects import (
 )
 from sideeffects._core.policy.policy import Entry, OverrideRule, Rules
 from sideeffects._core.state.state import state
-from sideeffects._overrides import enter_rules, rule_table
+from sideeffects._core.verbs.overrides import enter_rules, rule_table
 from sideeffects.testing import isolated_registry
 
 # -- places: where code runs, each with a context of its own, driven step by step

@@ -17,7 +17,7 @@ from sideeffects.discovery.source import Module, Survey, parse
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
-_DECLARE: Final = ("sideeffects.declare", "sideeffects._declare.declare")
+_DECLARE: Final = ("sideeffects.declare", "sideeffects._core.verbs.declare.declare")
 
 
 class Reached(NamedTuple):

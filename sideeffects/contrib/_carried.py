@@ -19,7 +19,7 @@ from sideeffects._core.runtime.perform import explain_declared
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import scope, state
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._decorator import declared_of
+from sideeffects._core.verbs.decorator import declared_of
 
 _HANDED_OVER: Final = "handed over in a test run"
 

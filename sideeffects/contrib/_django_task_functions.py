@@ -6,8 +6,8 @@ import sys
 from typing import Any, Final
 
 from sideeffects._core.calls import registry
-from sideeffects._decorator import wrap
-from sideeffects._description import describe_function
+from sideeffects._core.verbs.decorator import wrap
+from sideeffects._core.verbs.description import describe_function
 from sideeffects.contrib._task_effects import Below, below
 
 #: The packages that have tasks.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._decorator import EffectFunction, declared_of
+from sideeffects._core.verbs.decorator import EffectFunction, declared_of
 
 
 class Below(NamedTuple):

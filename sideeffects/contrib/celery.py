@@ -26,7 +26,7 @@ from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.open_transactions import hands_over_at_once
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
-from sideeffects._decorator import adapt
+from sideeffects._core.verbs.decorator import adapt
 from sideeffects.contrib._carried import test_run_part
 from sideeffects.contrib._celery_messages import HEADER, arrive, depart, header_in, is_same_call
 from sideeffects.contrib._celery_tasks import (

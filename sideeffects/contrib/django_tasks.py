@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sideeffects._core.state import import_hooks
-from sideeffects._decorator import adapt
+from sideeffects._core.verbs.decorator import adapt
 from sideeffects.contrib._django_task_functions import PACKAGES, declare_task, effect_below
 from sideeffects.contrib._task_effects import EffectOfTask
 

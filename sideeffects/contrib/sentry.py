@@ -23,7 +23,7 @@ from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.runtime.background import reported
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.values import describe
-from sideeffects._decorator import side_effect
+from sideeffects._core.verbs.decorator import side_effect
 from sideeffects.contrib import _sentry_events
 
 logger: Final = logging.getLogger("sideeffects")

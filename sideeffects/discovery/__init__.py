@@ -18,13 +18,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sideeffects import _declare, conf
+from sideeffects import conf
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import state
+from sideeffects._core.verbs import declare
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -125,9 +126,9 @@ def find_declared() -> tuple[Failure, ...]:
     failures = []
     if _may_look():
         with recording():
-            for target in _declare.waiting():
+            for target in declare.waiting():
                 try:
-                    _declare.find(target)
+                    declare.find(target)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
                     failures.append(Failure(target, error))
     return tuple(failures)

@@ -16,9 +16,9 @@ from typing import Final, TypeAlias
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
-_DECORATORS: Final = frozenset(("sideeffects.side_effect", "sideeffects._decorator.side_effect"))
+_DECORATORS: Final = frozenset(("sideeffects.side_effect", "sideeffects._core.verbs.decorator.side_effect"))
 #: What declares, wherever it is imported from.
-_DECLARERS: Final = _DECORATORS | {"sideeffects.declare", "sideeffects._declare.declare"}
+_DECLARERS: Final = _DECORATORS | {"sideeffects.declare", "sideeffects._core.verbs.declare.declare"}
 _PACKAGE: Final = "sideeffects"
 #: In segments. Longer ones come of names that stand for parts of themselves.
 _LONGEST_PATH: Final = 50

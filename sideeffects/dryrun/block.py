@@ -17,7 +17,7 @@ from sideeffects._core.state import threads as _propagation
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.state.work_origin import Lineage, lineage
-from sideeffects._overrides import rule_table
+from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.dryrun import belonging, outside, threads
 from sideeffects.dryrun.belonging import Holder
 from sideeffects.dryrun.connections import HeldConnection

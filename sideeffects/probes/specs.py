@@ -11,7 +11,7 @@ from django.db import connections
 
 from sideeffects._core.policy.policy import OverrideRule
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._overrides import rule_table
+from sideeffects._core.verbs.overrides import rule_table
 
 EVERY_DATABASE = "__all__"
 

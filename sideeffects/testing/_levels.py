@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.policy.policy import OverrideRule
-from sideeffects._overrides import rule_table
+from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.guard.spelling import LEVELS
 
 OPTIONS: Final = ("force_run", "record", "forbid", "stub")

@@ -16,7 +16,7 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING
 from sideeffects._core.records.reading import Calls, line_of
 from sideeffects._core.state.state import Restorer, state
-from sideeffects._overrides import enter_rules
+from sideeffects._core.verbs.overrides import enter_rules
 from sideeffects.errors import EffectInTransaction, SideEffectBlocked, UndeclaredSideEffect
 from sideeffects.guard import hook
 from sideeffects.guard.blocks import enter_guard

@@ -18,10 +18,11 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from sideeffects import _declare, checks, conf, discovery
+from sideeffects import checks, conf, discovery
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.state import state
+from sideeffects._core.verbs import declare
 from sideeffects.audit import (
     Audit,
     Found,
@@ -225,7 +226,7 @@ def _own(files: Mapping[str, Path]) -> dict[str, Path]:
 
 def _declared_targets() -> set[str]:
     """What is declared as far as is known without importing anything."""
-    return {effect.dotted_path for effect in registry.registry.values()} | set(_declare.waiting())
+    return {effect.dotted_path for effect in registry.registry.values()} | set(declare.waiting())
 
 
 def _many(count: int, one: str, several: str) -> str:

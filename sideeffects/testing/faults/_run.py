@@ -8,13 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sideeffects._capturing import Window
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.policy.policy import Stub
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
+from sideeffects._core.verbs.capture import Window
 from sideeffects.testing.faults._cells import Cell, Fault, Seen, name_of
 from sideeffects.testing.faults._errors import FaultSweepError
 

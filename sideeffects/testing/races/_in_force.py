@@ -6,11 +6,11 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sideeffects import _declare
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import registry
 from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
 from sideeffects._core.state.state import scope, state
+from sideeffects._core.verbs import declare
 from sideeffects.testing.races._exceptions import from_data, to_data
 from sideeffects.testing.races._messages import packed
 
@@ -71,9 +71,9 @@ _kept: Final[list[Any]] = []
 
 def declarations() -> list[tuple[str, str | None, dict[str, Any]]]:
     """What was declared by `declare(...)` or the settings, and still is: targets with names and options."""
-    waiting = set(_declare.waiting())
+    waiting = set(declare.waiting())
     return [
         (target, name, options)
-        for target, (name, options) in _declare.declarations.items()
+        for target, (name, options) in declare.declarations.items()
         if target in waiting or (name or target.replace(":", ".")) in registry
     ]

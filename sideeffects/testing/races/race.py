@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from sideeffects._capturing import Window
 from sideeffects._core.state.state import state
+from sideeffects._core.verbs.capture import Window
 from sideeffects.testing.races import _options
 from sideeffects.testing.races._options import Call, Options
 from sideeffects.testing.races._result import RaceResult

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from sideeffects import _decorator
 from sideeffects._core.calls import registry
 from sideeffects._core.state import import_hooks
+from sideeffects._core.verbs import decorator
 from sideeffects.errors import DeclarationError
 
 _MISSING: Final = object()
@@ -42,7 +42,7 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
         raise ValueError(f"{target!r} is no target: write 'package.module:function' or 'package.module:Class.method'")
     if name is not None:
         registry.check_name(name)
-    unknown = options.keys() - _decorator.OPTIONS
+    unknown = options.keys() - decorator.OPTIONS
     if unknown:
         raise TypeError(f"declare() has no option {min(unknown)!r}")
     is_refused = False
@@ -82,15 +82,15 @@ def find(target: str) -> None:
 
 def _apply(module: ModuleType, *, target: str, path: str, name: str | None, options: dict[str, Any]) -> None:
     owner, attribute, raw = _find(module, path)
-    if _decorator.adapter_for(raw) is not None:
+    if decorator.adapter_for(raw) is not None:
         # A task: whoever holds it already holds what goes through the decision from now on.
         effect_name = name or f"{module.__name__}.{path}"
-        function = _decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
+        function = decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
         if function is not raw:
             setattr(owner, attribute, function)
         _waiting.pop(target, None)
         return
-    if isinstance(raw, _decorator.EffectFunction):
+    if isinstance(raw, decorator.EffectFunction):
         known = raw.effect.name
         if name is None or known == name:
             # Entered again: the registry may be another one than it was declared in (`isolated_registry`).
@@ -106,7 +106,7 @@ def _apply(module: ModuleType, *, target: str, path: str, name: str | None, opti
         raise DeclarationError(
             f"{module.__name__}:{path} cannot be declared: {error}. Wrap it in a function of yours, and declare that"
         ) from error
-    function = _decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
+    function = decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
     setattr(owner, attribute, function)
     _waiting.pop(target, None)
 

@@ -20,7 +20,7 @@ from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.runtime.background import check_class_known, enqueue
 from sideeffects._core.runtime.perform import explain_declared, perform
 from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._description import describe_function
+from sideeffects._core.verbs.description import describe_function
 
 if TYPE_CHECKING:
     from sideeffects._core.calls.effect_types import Effect, SideEffectDecorator, StaticEffect
