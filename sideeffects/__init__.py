@@ -96,7 +96,7 @@ def _watch() -> None:
     from os import environ
     from sys import modules
 
-    import_module("sideeffects.atomic_blocks").install()
+    import_module("sideeffects.database.atomic").install()
     if "SIDE_EFFECTS_GUARD" in environ:
         import_module("sideeffects.guard.children").join()
     elif "_pytest.config" not in modules:

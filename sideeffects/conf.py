@@ -174,9 +174,9 @@ def _load(settings: Any) -> Rules:
         state.shared = rules.shared
         state.disturb()
         if rules.watches_transactions:
-            from sideeffects import atomic_blocks  # where nobody watches, it is not imported
+            from sideeffects.database import atomic  # where nobody watches, it is not imported
 
-            atomic_blocks.install()
+            atomic.install()
         state.in_test_run(rules)  # now, so that children which are started before the first call know it too
     plugs.rules_changed()
     return rules

@@ -13,8 +13,8 @@ from sideeffects._core.policy.policy import Rules
 from sideeffects._core.records import reading
 from sideeffects._core.state import extension_points, import_hooks
 from sideeffects._core.state.extension_points import Engine
+from sideeffects.database.on_commit import DjangoTransactions
 from sideeffects.errors import SideEffectError
-from sideeffects.transactions import DjangoTransactions
 
 
 def _discover() -> list[str]:

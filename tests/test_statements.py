@@ -2,7 +2,7 @@
 
 import pytest
 
-from sideeffects.statements import (
+from sideeffects.database.sql import (
     ends_transaction,
     irrevocable,
     is_plain,

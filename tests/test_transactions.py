@@ -18,8 +18,8 @@ from django.db.utils import ConnectionDoesNotExist
 from django.test import TestCase
 
 from sideeffects import SideEffectBlocked, SideEffectError, capture, forbid, force_run, record, side_effect, stub
+from sideeffects.database.on_commit import pending
 from sideeffects.testing import isolated_registry
-from sideeffects.transactions import pending
 
 
 class Database:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from sideeffects import atomic_blocks
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import EVERYTHING
 from sideeffects._core.policy.policy import Entry, OverrideRule
@@ -18,6 +17,7 @@ from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects._core.verbs.overrides import rule_table
+from sideeffects.database import atomic
 from sideeffects.dryrun import belonging, outside, threads
 from sideeffects.dryrun.belonging import Holder
 from sideeffects.dryrun.connections import HeldConnection
@@ -89,7 +89,7 @@ class DryRun(Holder):
         threads.install()
         outside.install()
         hook.install()
-        atomic_blocks.install()
+        atomic.install()
         _propagation.install()
         held: dict[int, HeldConnection] = {}
         for alias in connections:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from sideeffects import statements
+from sideeffects.database import sql as statements
 from sideeffects.dryrun.refusals import Notes, Refusals
 from sideeffects.dryrun.writes import Tally
 

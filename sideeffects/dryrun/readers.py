@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from sideeffects import statements
+from sideeffects.database import sql as statements
 from sideeffects.dryrun.belonging import belong
 from sideeffects.dryrun.links import look
 from sideeffects.dryrun.outside import connecting

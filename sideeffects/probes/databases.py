@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
+from sideeffects.database.sql import ends_transaction, text_of, writes
 from sideeffects.probes.drivers import Driver, Terms, set_autocommit
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
 from sideeffects.probes.sqlite import driver_of, factory_for
-from sideeffects.statements import ends_transaction, text_of, writes
 
 #: What Django keeps of a transaction on a connection, and forgets when it connects.
 _STATE: Final = ("in_atomic_block", "savepoint_ids", "atomic_blocks", "needs_rollback", "run_on_commit")

@@ -13,8 +13,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from sideeffects.database.sql import ends_transaction, irrevocable, is_plain, stays_with_session, text_of, writes
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
-from sideeffects.statements import ends_transaction, irrevocable, is_plain, stays_with_session, text_of, writes
 
 
 class Terms:

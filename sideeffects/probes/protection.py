@@ -24,11 +24,11 @@ from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import EMPTY, Restorer, Scope, scope, state
+from sideeffects.database.sql import text_of, writes
 from sideeffects.probes.databases import HeldDatabase
 from sideeffects.probes.drivers import Terms
 from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
 from sideeffects.probes.savepoints import held
-from sideeffects.statements import text_of, writes
 
 _HELD_BACK: Final = OverrideRule(
     EVERYTHING,

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
-from sideeffects import transactions
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING
 from sideeffects._core.records.reading import Calls, line_of
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.verbs.overrides import enter_rules
+from sideeffects.database import on_commit
 from sideeffects.errors import EffectInTransaction, SideEffectBlocked, UndeclaredSideEffect
 from sideeffects.guard import hook
 from sideeffects.guard.blocks import enter_guard
@@ -199,7 +199,7 @@ def unnoticed(refusals: Sequence[UndeclaredSideEffect], files: Callable[[], Coll
 
 def pending(calls: Iterable[Call]) -> str:
     """Forced calls that wait for a commit that will not come, in words."""
-    waiting = {id(call) for call in transactions.pending()}
+    waiting = {id(call) for call in on_commit.pending()}
     if not waiting:
         return ""
     forced = [call for call in calls if id(call) in waiting and not _is_blanket(call)]

@@ -78,7 +78,7 @@ class Parcel(Frozen):
 
 
 class Deferral(Protocol):
-    """How an executing call waits for the commit; see `sideeffects.transactions`."""
+    """How an executing call waits for the commit; see `sideeffects.database.on_commit`."""
 
     def run(self, using: str | None, call: Call | None, work: Callable[[], object]) -> None:
         """Run `work` when the outermost transaction commits, at once when there is none, never on a rollback."""

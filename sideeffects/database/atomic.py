@@ -11,13 +11,13 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from sideeffects import autocommit_off
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.open_transactions import Transaction, open_transactions
 from sideeffects._core.state.state import state
+from sideeffects.database import autocommit
 
 _MARK: Final = "_side_effects_watched"
-_OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _DJANGO: Final = f"{os.sep}django{os.sep}"
 #: How far up is looked for the code that had Django open a transaction.
 _DEPTH: Final = 15
@@ -35,7 +35,7 @@ def install() -> None:
 
 
 def _watch(module: Any) -> None:
-    autocommit_off.watch(module)
+    autocommit.watch(module)
     atomic = module.Atomic
     if not hasattr(atomic, _MARK):
         setattr(atomic, _MARK, True)

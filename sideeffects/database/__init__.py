@@ -1,0 +1,1 @@
+"""Django's connections: statements, transactions, commits."""
