@@ -13,7 +13,7 @@ from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules, legacy_names
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
-from sideeffects.settings_rules import DottedPolicy, Problem, problems
+from sideeffects.settings.rules import DottedPolicy, Problem, problems
 
 TAG: Final = "sideeffects"
 

@@ -152,7 +152,7 @@ def _load(settings: Any) -> Rules:
                 f"Call it later, for example in AppConfig.ready()"
             )
         getattr(settings, "SIDE_EFFECTS", None)  # imports them
-    from sideeffects.settings_rules import rules_from  # whoever has no settings needs no checks of them
+    from sideeffects.settings.rules import rules_from  # whoever has no settings needs no checks of them
 
     # All of it from one holder: settings that change meanwhile have another, and are then read again.
     wrapped = settings._wrapped  # noqa: SLF001 - the holder itself: Django has no public way to tell one from the next
@@ -247,7 +247,7 @@ def apply_declarations(raw: Any) -> list[Exception]:
         what went wrong with those that are well-formed.
     """
     from sideeffects._core.verbs.declare import declare  # most settings declare nothing
-    from sideeffects.settings_rules import declarations
+    from sideeffects.settings.rules import declarations
 
     value = raw.get("DECLARE") if isinstance(raw, Mapping) else None
     failures: list[Exception] = []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sideeffects import conf
-from sideeffects.settings_rules import KEYS, problems
+from sideeffects.settings.rules import KEYS, problems
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project
 

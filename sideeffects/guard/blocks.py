@@ -13,7 +13,7 @@ from sideeffects._core.state.work_origin import lineage
 from sideeffects.guard import hook
 from sideeffects.guard.book import Finding
 from sideeffects.guard.levels import OFF, Entry, enter
-from sideeffects.guard.spelling import LEVELS, host_problem
+from sideeffects.settings.guard import LEVELS, host_problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from django.http import HttpRequest
 
-from sideeffects.probe_rules import ProbeRules
+from sideeffects.settings.probes import ProbeRules
 
 logger: Final = logging.getLogger("sideeffects")
 

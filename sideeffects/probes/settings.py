@@ -10,8 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from sideeffects import conf
-from sideeffects.probe_rules import ProbeRules, probe_rules
 from sideeffects.probes.running import Listener, ProbeRunner
+from sideeffects.settings.probes import ProbeRules, probe_rules
 
 
 def current() -> ProbeRules:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._core.policy.policy import OverrideRule
 from sideeffects._core.verbs.overrides import rule_table
-from sideeffects.guard.spelling import LEVELS
+from sideeffects.settings.guard import LEVELS
 
 OPTIONS: Final = ("force_run", "record", "forbid", "stub")
 USAGE: Final = (

@@ -14,7 +14,7 @@ from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules, Rule, Ru
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._core.values.redaction import normalise
 from sideeffects._core.verbs.decorator import OPTIONS
-from sideeffects.probe_rules import check_probes
+from sideeffects.settings.probes import check_probes
 
 
 def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
@@ -319,13 +319,13 @@ def declarations(value: Any) -> list[tuple[str, dict[str, Any]]]:
 def _guard(value: Any) -> GuardRules:
     if not value:
         return NO_GUARD_RULES
-    from sideeffects.guard import spelling  # most settings say nothing of it
+    from sideeffects.settings import guard as spelling  # most settings say nothing of it
 
     return spelling.read(value)
 
 
 def _check_guard(value: Any) -> list[str]:
-    from sideeffects.guard import spelling
+    from sideeffects.settings import guard as spelling
 
     return spelling.problems(value)
 

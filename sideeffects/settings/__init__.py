@@ -1,0 +1,1 @@
+"""What `SIDE_EFFECTS` may say; each key is checked in one place."""
