@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sideeffects._core.calls.incoming import Arrival, arriving
-from sideeffects.contrib._carried import enter
+from sideeffects.contrib.carried_test_run import enter
 
 HEADER: Final = "side_effects"
 

@@ -17,7 +17,7 @@ from sideeffects._core.calls import registry
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.verbs.decorator import EffectFunction, wrap
 from sideeffects._core.verbs.description import describe_function
-from sideeffects.contrib._task_effects import below
+from sideeffects.contrib.task_effects import below
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sideeffects._core.calls import registry
 from sideeffects._core.verbs.decorator import wrap
 from sideeffects._core.verbs.description import describe_function
-from sideeffects.contrib._task_effects import Below, below
+from sideeffects.contrib.task_effects import Below, below
 
 #: The packages that have tasks.
 PACKAGES: Final = ("django.tasks", "django_tasks")

@@ -18,7 +18,7 @@ from typing import Any
 from sideeffects._core.state import import_hooks
 from sideeffects._core.verbs.decorator import adapt
 from sideeffects.contrib._django_task_functions import PACKAGES, declare_task, effect_below
-from sideeffects.contrib._task_effects import EffectOfTask
+from sideeffects.contrib.task_effects import EffectOfTask
 
 
 def install() -> None:
