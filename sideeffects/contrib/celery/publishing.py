@@ -27,8 +27,9 @@ from sideeffects._core.state.open_transactions import hands_over_at_once
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib._celery_messages import HEADER, arrive, depart, header_in, is_same_call
-from sideeffects.contrib._celery_tasks import (
+from sideeffects.contrib.carried_test_run import test_run_part
+from sideeffects.contrib.celery.messages import HEADER, arrive, depart, header_in, is_same_call
+from sideeffects.contrib.celery.tasks import (
     Found,
     apps,
     declare_task,
@@ -36,7 +37,6 @@ from sideeffects.contrib._celery_tasks import (
     keep_around,
     stand_in,
 )
-from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.task_effects import EffectOfTask
 
 #: What Celery's decorators make, by the names of its types.
