@@ -48,9 +48,9 @@ def _hook_celery(_: Any) -> None:
 
 
 def _hook_django_tasks(_: Any) -> None:
-    from sideeffects.contrib import django_tasks  # when one of the packages is there
+    from sideeffects.contrib.django_tasks import hooks  # when one of the packages is there
 
-    django_tasks.install()
+    hooks.install()
 
 
 def _hook_sentry(sentry_sdk: Any) -> None:

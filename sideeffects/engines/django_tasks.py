@@ -16,7 +16,7 @@ from typing import Any, Final
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.runtime.background import run_parcel
 from sideeffects._core.state.extension_points import Parcel
-from sideeffects.contrib._django_task_functions import base_of
+from sideeffects.contrib.django_tasks.tasks import base_of
 from sideeffects.errors import SideEffectError
 
 logger: Final = logging.getLogger("sideeffects")

@@ -17,7 +17,7 @@ from typing import Any
 
 from sideeffects._core.state import import_hooks
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib._django_task_functions import PACKAGES, declare_task, effect_below
+from sideeffects.contrib.django_tasks.tasks import PACKAGES, declare_task, effect_below
 from sideeffects.contrib.task_effects import EffectOfTask
 
 
@@ -30,14 +30,14 @@ def install() -> None:
 
 
 def _hook_task(module: Any) -> None:
-    from sideeffects.contrib import _django_task_messages as messages
+    from sideeffects.contrib.django_tasks import messages
 
     module.Task.effect = EffectOfTask(effect_below)
     _hook(module.Task, {"call": messages.obeying, "acall": messages.obeying_async})
 
 
 def _hook_backend(module: Any) -> None:
-    from sideeffects.contrib import _django_task_publishing as publishing
+    from sideeffects.contrib.django_tasks import publishing
 
     _hook(module.BaseTaskBackend, {"enqueue": publishing.deciding, "aenqueue": publishing.deciding_async})
 

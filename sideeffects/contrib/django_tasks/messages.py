@@ -14,8 +14,8 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from sideeffects._core.calls.incoming import Arrival, arriving
-from sideeffects.contrib._django_task_functions import settle
 from sideeffects.contrib.carried_test_run import enter
+from sideeffects.contrib.django_tasks.tasks import settle
 
 KEYWORD: Final = "__side_effects__"
 

@@ -23,9 +23,9 @@ from sideeffects._core.state.open_transactions import hands_over_at_once
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
-from sideeffects.contrib._django_task_functions import PACKAGES, base_of, effect_below, settle
-from sideeffects.contrib._django_task_messages import KEYWORD, publishing, strip
 from sideeffects.contrib.carried_test_run import test_run_part
+from sideeffects.contrib.django_tasks.messages import KEYWORD, publishing, strip
+from sideeffects.contrib.django_tasks.tasks import PACKAGES, base_of, effect_below, settle
 
 
 def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
