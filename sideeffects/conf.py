@@ -217,20 +217,20 @@ def _watch_with_sentry(is_wanted: bool) -> None:
         _cache.stop_sentry()
         _cache.stop_sentry = None
     elif is_wanted and _cache.stop_sentry is None:
-        from sideeffects.contrib import sentry as reporting  # which most projects do not use
+        from sideeffects.contrib.sentry import reporting  # which most projects do not use
 
         _cache.stop_sentry = reporting.watch()
 
 
 def sentry() -> Any:
-    """What reports to Sentry (`sideeffects.contrib.sentry`), if that is switched on, or its SDK is there; else `None`.
+    """What reports to Sentry (`sideeffects.contrib.sentry.reporting`), if that is switched on, or its SDK is there; else `None`.
 
     Raises:
         ImproperlyConfigured: the settings are invalid.
     """
     if "sentry_sdk" not in sys.modules and not current_rules().use_sentry:
         return None
-    return importlib.import_module("sideeffects.contrib.sentry")
+    return importlib.import_module("sideeffects.contrib.sentry.reporting")
 
 
 def offer_own_effects() -> None:

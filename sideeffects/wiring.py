@@ -30,9 +30,9 @@ def _engine() -> Engine:
 
 
 def _report_error(error: BaseException, call: Call) -> None:
-    sentry = conf.sentry()
-    if sentry is not None:
-        sentry.report(error, call)
+    reporting = conf.sentry()
+    if reporting is not None:
+        reporting.report(error, call)
 
 
 def _place(call: Call, rules: Rules, is_test_run: bool) -> SideEffectError | None:
@@ -54,9 +54,9 @@ def _hook_django_tasks(_: Any) -> None:
 
 
 def _hook_sentry(sentry_sdk: Any) -> None:
-    from sideeffects.contrib import sentry  # when it is there
+    from sideeffects.contrib.sentry import reporting  # when it is there
 
-    sentry.install(sentry_sdk)
+    reporting.install(sentry_sdk)
 
 
 extension_points.plugs.deferral = DjangoTransactions()

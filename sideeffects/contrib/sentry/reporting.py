@@ -1,7 +1,7 @@
 """Sentry: swallowed errors are reported, executed effects leave breadcrumbs and spans, and secrets stay here.
 
 A report is an effect itself, `sentry.capture`: in a test run it is recorded like any other, so nothing is sent. With
-`USE_SENTRY` executed effects are watched as well. What leaves is in `_sentry_events.py`.
+`USE_SENTRY` executed effects are watched as well. What leaves is in `events.py`.
 
 Nothing here changes what a call does or gives: whoever calls in logs what this raises and goes on. Sending is done by a
 thread of the SDK, so a server that is slow or not there keeps nobody waiting.
@@ -24,7 +24,7 @@ from sideeffects._core.runtime.background import reported
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.values import describe
 from sideeffects._core.verbs.decorator import side_effect
-from sideeffects.contrib import _sentry_events
+from sideeffects.contrib.sentry import events
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -37,13 +37,13 @@ def install(sentry_sdk: Any) -> None:
     if not hasattr(sentry_sdk, "get_global_scope"):
         return  # too old, which `trouble` says: importing it must not fail on us
     offer()
-    _sentry_events.ignore(reported.name)
+    events.ignore(reported.name)
     everywhere = sentry_sdk.get_global_scope()
     # A reload of the module calls this again, and keeps the scope.
     if not any(known is everywhere for known in _cleaned):
         _cleaned.append(everywhere)
         # Not among those of the integrations: some of these add variables to frames, and come later.
-        everywhere.add_event_processor(_sentry_events.clean)
+        everywhere.add_event_processor(events.clean)
 
 
 _cleaned: Final[list[Any]] = []
@@ -110,7 +110,7 @@ class _Report:
             _say_once(said)
             return None
         about = {"name": effect, "run_id": run_id, "is_async": is_async, "arguments": arguments, "error": error}
-        sent: str | None = _sentry_events.send(self._error, self._call.scrubbed, effect, about)
+        sent: str | None = events.send(self._error, self._call.scrubbed, effect, about)
         return sent
 
 
