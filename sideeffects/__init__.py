@@ -26,7 +26,7 @@ if _TYPE_CHECKING:
         SideEffectError,
         UnknownSideEffect,
     )
-    from sideeffects.runs import run_side_effects
+    from sideeffects.runs.run_list import run_side_effects
 
 __all__ = [
     "AsyncNotAllowed",
@@ -64,7 +64,7 @@ _DOORS = {
     "_core.calls.registry": ("registry",),
     "dryrun": ("dry_run",),
     "errors": ("AsyncNotAllowed", "DuplicateSideEffect", "SideEffectBlocked", "SideEffectError", "UnknownSideEffect"),
-    "runs": ("run_side_effects",),
+    "runs.run_list": ("run_side_effects",),
 }
 _MODULES = {name: module for module, names in _DOORS.items() for name in names}
 

@@ -16,7 +16,7 @@ from sideeffects._core.state.state import state
 from sideeffects._core.values import describe, kinds
 from sideeffects._core.values.callers import caller
 from sideeffects.errors import LedgerError
-from sideeffects.runs import RunResult, Task, run_list
+from sideeffects.runs.run_list import RunResult, Task, run_list
 
 __all__ = [
     "assert_call_count",

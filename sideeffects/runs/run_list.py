@@ -24,7 +24,7 @@ from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
-from sideeffects.run_tasks import Delay, RunTask, can_run, task_of
+from sideeffects.runs.tasks import Delay, RunTask, can_run, task_of
 
 Task = tuple[Callable[..., Any], Mapping[str, Any]] | tuple[Callable[..., Any], Mapping[str, Any], bool | None]
 
