@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sideeffects.guard import baseline as baselines, hook, levels, report
-from sideeffects.guard.running import Run, listen_when_on
+from sideeffects.guard.run import Run, listen_when_on
 
 
 class GuardPlugin:

@@ -36,9 +36,9 @@ def _report_error(error: BaseException, call: Call) -> None:
 
 
 def _place(call: Call, rules: Rules, is_test_run: bool) -> SideEffectError | None:
-    from sideeffects import hazards  # when a transaction is open
+    from sideeffects.guard import in_transactions  # when a transaction is open
 
-    return hazards.place(call, rules, is_test_run)
+    return in_transactions.place(call, rules, is_test_run)
 
 
 def _hook_celery(_: Any) -> None:

@@ -29,7 +29,7 @@ from sideeffects import capture, force_run, record, side_effect
 from sideeffects._core.state.work_origin import NONE, Watching, lineage
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hook, levels
-from sideeffects.guard.book import Book, Finding, books
+from sideeffects.guard.findings import Book, Finding, books
 from sideeffects.testing import guard, isolated_registry
 
 ADDRESS = ("192.0.2.1", 9)

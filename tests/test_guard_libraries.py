@@ -27,7 +27,7 @@ from sideeffects import force_run, side_effect
 from sideeffects._core.state.work_origin import NONE, lineage
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hook, levels
-from sideeffects.guard.book import Book, books
+from sideeffects.guard.findings import Book, books
 from sideeffects.testing import guard, isolated_registry
 from tests.projects import ROOT, clean_environment
 

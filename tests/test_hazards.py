@@ -18,11 +18,12 @@ from django.db.transaction import TransactionManagementError
 from django.test import TestCase, override_settings
 from django_tasks.backends.dummy import DummyBackend
 
-from sideeffects import Calls, dry_run, forbid, force_run, hazards, side_effect
+from sideeffects import Calls, dry_run, forbid, force_run, side_effect
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.extension_points import Plugs
 from sideeffects._core.state.open_transactions import open_transactions
-from sideeffects.guard.book import Book, Finding, books
+from sideeffects.guard import in_transactions
+from sideeffects.guard.findings import Book, Finding, books
 from sideeffects.testing import EffectInTransaction, isolated_registry
 from tests.database import Database
 from tests.projects import Project
@@ -225,7 +226,7 @@ def text(to: str) -> None:
 def test_publishing_a_task_inside_is_found(database: Database, found: Book) -> None:
     """A broker hands it on before the commit, and keeps it after a rollback. In callbacks it is fine."""
     app = celery.Celery("hazards", broker="memory://", set_as_current=False)
-    sent = app.task(name="hazards.text")(side_effect(name="sms.celery")(text))
+    sent = app.task(name="in_transactions.text")(side_effect(name="sms.celery")(text))
     with override_settings(TASKS={"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}):
         queued = django_tasks.task()(side_effect(name="sms.django")(text))
         for way in (sent.delay, lambda to: sent.apply_async((to,)), queued.enqueue):
@@ -314,7 +315,7 @@ def test_off(database: Database, found: Book, side_effects: Calls) -> None:
 @pytest.mark.usefixtures("production")
 def test_in_production(database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Off unless the settings say otherwise; a warning once for each place; the fast switch stays on meanwhile."""
-    monkeypatch.setattr(hazards, "_logged", set())
+    monkeypatch.setattr(in_transactions, "_logged", set())
     send = declared()
     with database.atomic():
         send("off")

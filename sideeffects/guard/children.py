@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from sideeffects._core.records.ledger import locked, write_lines
 from sideeffects._core.state.state import temporary_folder
-from sideeffects.guard import asking, baseline as baselines, hook, hosts, levels, sites
-from sideeffects.guard.book import Book, Finding
+from sideeffects.guard import at_test_end, baseline as baselines, call_sites, hook, hosts, levels
+from sideeffects.guard.findings import Book, Finding
 
 VARIABLE: Final = "SIDE_EFFECTS_GUARD"
 #: How often one process writes the same finding: what happens more often than that is known well enough.
@@ -87,7 +87,7 @@ def use(channel: Channel) -> None:
         value = json.dumps(
             {
                 "file": channel.path,
-                "root": sites.root.folder,
+                "root": call_sites.root.folder,
                 "level": levels.level_of(entries),
                 "hosts": [
                     *rules.hosts,
@@ -120,7 +120,7 @@ def join() -> None:
         channel, folder, path = Channel(given["file"], 0), given["root"], given["baseline"]
     except (ValueError, KeyError, TypeError):  # set by somebody else: it says nothing
         return
-    sites.root.folder = folder
+    call_sites.root.folder = folder
     levels.in_force.inherited = entry
     levels.in_force.is_begun = True
     if path:
@@ -128,6 +128,6 @@ def join() -> None:
             levels.in_force.baseline = accepted = baselines.load(path)
             hook.listeners.is_accepted = lambda finding: finding.key in accepted.entries
     use(channel)
-    hook.listeners.refused = asking.ask_running_test  # a test's own worker may be such a child
+    hook.listeners.refused = at_test_end.ask_running_test  # a test's own worker may be such a child
     if entry.level != levels.OFF:
         hook.install()

@@ -21,9 +21,9 @@ from sideeffects._core.state import threads
 from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import lineage, watching
 from sideeffects.errors import UndeclaredSideEffect
-from sideeffects.guard import hosts, levels, programs, sites, tasks
-from sideeffects.guard.book import Finding, books
+from sideeffects.guard import asyncio_tasks, call_sites, hosts, levels, programs
 from sideeffects.guard.events import BELOW_SUBPROCESS, NETWORK, READERS, STARTS, Reach, Reader
+from sideeffects.guard.findings import Finding, books
 
 #: unittest, and pytest for its test cases, leave the frames of such modules out of tracebacks.
 __unittest = True
@@ -70,10 +70,10 @@ def install() -> None:
     if _installed:
         return
     _installed.append(True)
-    watching.locate = sites.place_here
+    watching.locate = call_sites.place_here
     watching.is_on = True
     threads.install()
-    tasks.follow()
+    asyncio_tasks.follow()
     sys.addaudithook(_hook)
 
 
@@ -176,7 +176,7 @@ def _is_of_browser(frame: FrameType) -> bool:
 def _found(
     event: str, reach: Reach, entries: list[levels.Entry], level: str, frame: FrameType
 ) -> UndeclaredSideEffect | None:
-    site = sites.find(frame)
+    site = call_sites.find(frame)
     book = books.open[-1]
     file = site.code.co_filename
     what = os.path.basename(reach.what) if reach.kind != NETWORK else reach.what
@@ -185,12 +185,12 @@ def _found(
         what = book.name_for((file, site.code.co_firstlineno), what, is_address=is_address)
         if level == levels.WARN and what != reach.what:
             return None  # it has been noted with the host's name
-    called, target = sites.called_at(site)
+    called, target = call_sites.called_at(site)
 
     def finding() -> Finding:
         return Finding(
             kind=reach.kind,
-            file=sites.shown_path(file),
+            file=call_sites.shown_path(file),
             line=site.line,
             function=site.code.co_qualname,
             module=site.module,
@@ -198,7 +198,7 @@ def _found(
             called=called or event,
             event=event,
             detail=" ".join(reach.detail.split())[:_DETAIL] or (f"port {reach.port}" if reach.port else ""),
-            test=sites.running_test(),
+            test=call_sites.running_test(),
             is_refused=level == levels.RAISE,
             is_own_code=site.is_own,
             target=target,

@@ -10,7 +10,7 @@ from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects.guard.baseline import Baseline
-from sideeffects.guard.book import Finding
+from sideeffects.guard.findings import Finding
 
 OFF: Final = "off"
 WARN: Final = "warn"

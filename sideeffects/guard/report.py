@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sideeffects.guard.baseline import HOW_TO_UPDATE
-from sideeffects.guard.book import HAZARD, Finding, Noted
+from sideeffects.guard.findings import HAZARD, Finding, Noted
 
 TITLE: Final = "undeclared side effects"
 STALE_TITLE: Final = "the side effects baseline"

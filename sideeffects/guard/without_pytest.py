@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from sideeffects._core.state import environment, import_hooks
 from sideeffects._core.state.extension_points import plugs
-from sideeffects.guard import asking, baseline as baselines, hook, levels, report, sites
-from sideeffects.guard.running import Run, listen_when_on, look_at_level
+from sideeffects.guard import at_test_end, baseline as baselines, call_sites, hook, levels, report
+from sideeffects.guard.run import Run, listen_when_on, look_at_level
 
 _settings_module: Final = environment.reader("DJANGO_SETTINGS_MODULE")
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
@@ -37,7 +37,7 @@ def begin() -> None:
         plugs.rules_changed = look_at_level  # a hook cannot be taken away again
     else:
         listen_when_on()
-    hook.listeners.refused = asking.ask_running_test
+    hook.listeners.refused = at_test_end.ask_running_test
     import_hooks.after_import("unittest.runner", session.follow)
     import_hooks.after_import("django.test.runner", session.follow_django)
     atexit.register(session.print_at_exit)
@@ -55,7 +55,7 @@ class _Session:
     """The run, and what is printed of it: once, after the outermost runner, or at the end of the process."""
 
     def __init__(self) -> None:
-        self._run = Run(sites.root.folder)
+        self._run = Run(call_sites.root.folder)
         self._pid = os.getpid()
         self._depth = 0
         self._printed: set[tuple[Any, ...]] = set()

@@ -9,7 +9,7 @@ from sideeffects.testing._unittest import SideEffectsMixin
 
 if TYPE_CHECKING:
     from sideeffects.errors import EffectInTransaction, SideEffectFault, UndeclaredSideEffect
-    from sideeffects.guard.blocks import guard
+    from sideeffects.guard.block import guard
     from sideeffects.testing.faults import (
         CellResult,
         FaultReport,
@@ -67,7 +67,7 @@ _ELSEWHERE = {
     "EffectInTransaction": "sideeffects.errors",
     "SideEffectFault": "sideeffects.errors",
     "UndeclaredSideEffect": "sideeffects.errors",
-    "guard": "sideeffects.guard.blocks",
+    "guard": "sideeffects.guard.block",
     "CellResult": "sideeffects.testing.faults",
     "FaultReport": "sideeffects.testing.faults",
     "FaultSweepError": "sideeffects.testing.faults",

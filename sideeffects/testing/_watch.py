@@ -19,7 +19,7 @@ from sideeffects._core.verbs.overrides import enter_rules
 from sideeffects.database import on_commit
 from sideeffects.errors import EffectInTransaction, SideEffectBlocked, UndeclaredSideEffect
 from sideeffects.guard import hook
-from sideeffects.guard.blocks import enter_guard
+from sideeffects.guard.block import enter_guard
 from sideeffects.testing._levels import Level
 
 

@@ -33,7 +33,7 @@ from sideeffects.audit import (
 )
 from sideeffects.discovery.project import module_files
 from sideeffects.errors import UnknownSideEffect
-from sideeffects.guard import sites
+from sideeffects.guard import call_sites
 from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
 
 _EXAMPLES: Final = """\
@@ -220,7 +220,7 @@ def _no_progress(number: int, count: int) -> None:
 
 def _own(files: Mapping[str, Path]) -> dict[str, Path]:
     """Without installed packages, into which nobody writes a decorator; all, for a project that is one itself."""
-    own = {name: path for name, path in files.items() if sites.kind_of(str(path)) == sites.OWN}
+    own = {name: path for name, path in files.items() if call_sites.kind_of(str(path)) == call_sites.OWN}
     return own or dict(files)
 
 

@@ -10,7 +10,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.state.work_origin import Place, lineage
-from sideeffects.guard import tasks
+from sideeffects.guard import asyncio_tasks
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LIBRARY: Final = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -116,7 +116,7 @@ def find(frame: FrameType) -> Site:
     while at is not None and place is None:
         if _is_own(at):
             return _site(at, inner, is_own=True)
-        place = tasks.place() if _is_loop(at) else None
+        place = asyncio_tasks.place() if _is_loop(at) else None
         kind = kind_of(at.f_code.co_filename)
         if kind != HIDDEN:
             if package is None and kind == PACKAGE:
@@ -150,7 +150,7 @@ def place_here() -> Place | None:
     while frame is not None and place is None:
         if _is_own(frame):
             return _place(frame, inner)
-        place = tasks.place() if _is_loop(frame) else None
+        place = asyncio_tasks.place() if _is_loop(frame) else None
         if kind_of(frame.f_code.co_filename) != HIDDEN:
             inner = frame
         frame = frame.f_back

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from sideeffects._core.state.state import Restorer
 from sideeffects._core.state.work_origin import lineage
 from sideeffects.guard import hook
-from sideeffects.guard.book import Finding
+from sideeffects.guard.findings import Finding
 from sideeffects.guard.levels import OFF, Entry, enter
 from sideeffects.settings.guard import LEVELS, host_problem
 

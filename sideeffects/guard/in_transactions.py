@@ -14,15 +14,15 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.open_transactions import Transaction, Transactions, hands_over_at_once, innermost
 from sideeffects.errors import EffectInTransaction
-from sideeffects.guard import hook, sites
-from sideeffects.guard.book import HAZARD, Finding, books
+from sideeffects.guard import call_sites, hook
+from sideeffects.guard.findings import HAZARD, Finding, books
 
 logger: Final = logging.getLogger("sideeffects")
 
 OFF: Final = "off"
 WARN: Final = "warn"
 RAISE: Final = "raise"
-#: Call sites that were logged outside a test run, each once.
+#: Call call_sites that were logged outside a test run, each once.
 _logged: Final[set[tuple[object, ...]]] = set()
 _MOST_LOGGED: Final = 1000
 
@@ -54,7 +54,7 @@ def _found(call: Call, around: Transaction, level: str, is_test_run: bool) -> Ef
     file, function, key = call.site
     line = int(call.caller.rpartition(":")[2])
     # A package has called it, for the user's code: `async_to_sync`, a pool, a task.
-    own = None if sites.kind_of(file) == sites.OWN else sites.place_here()
+    own = None if call_sites.kind_of(file) == call_sites.OWN else call_sites.place_here()
     if own is not None:
         file, function, line = own[0].co_filename, own[0].co_qualname, own[1]
         key = (own[0], line)
@@ -63,14 +63,14 @@ def _found(call: Call, around: Transaction, level: str, is_test_run: bool) -> Ef
     def finding() -> Finding:
         return Finding(
             kind=HAZARD,
-            file=sites.shown_path(file),
+            file=call_sites.shown_path(file),
             line=line,
             function=function,
             module="",
             what=call.name,
             event=HAZARD,
-            detail=f"{sites.shown_path(around.file)}:{around.line} in {around.function}",
-            test=sites.running_test(),
+            detail=f"{call_sites.shown_path(around.file)}:{around.line} in {around.function}",
+            test=call_sites.running_test(),
             is_refused=level == RAISE,
         )
 

@@ -6,15 +6,15 @@ import os
 from collections.abc import Sequence
 
 from sideeffects._core.state.extension_points import plugs
-from sideeffects.guard import baseline as baselines, children, hook, levels, sites
-from sideeffects.guard.book import Book, Finding, Noted, books
+from sideeffects.guard import baseline as baselines, call_sites, children, hook, levels
+from sideeffects.guard.findings import Book, Finding, Noted, books
 
 
 class Run:
     """One run of tests, in the process that began it.
 
     Args:
-        root: the folder to which call sites are shown relative.
+        root: the folder to which call call_sites are shown relative.
         accepted: the baseline; `None` without one.
     """
 
@@ -27,10 +27,10 @@ class Run:
             levels.in_force.baseline,
             dict(vars(hook.listeners)),
             plugs.rules_changed,
-            sites.root.folder,
+            call_sites.root.folder,
             os.environ.get(children.VARIABLE),
         )
-        sites.root.folder = root
+        call_sites.root.folder = root
         levels.in_force.inherited = None
         levels.in_force.is_begun = True
         books.open.append(self._book)
@@ -53,7 +53,7 @@ class Run:
         levels.in_force.when_changed, levels.in_force.baseline = changed, baseline
         vars(hook.listeners).update(listeners)
         plugs.rules_changed = rules_changed
-        sites.root.folder = folder
+        call_sites.root.folder = folder
         if self._book in books.open:
             books.open.remove(self._book)
         os.environ.pop(children.VARIABLE, None)

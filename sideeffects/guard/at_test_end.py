@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.errors import UndeclaredSideEffect
-from sideeffects.guard import hook, sites
+from sideeffects.guard import call_sites, hook
 
 #: unittest leaves the frames of such modules out of its tracebacks.
 __unittest = True
@@ -19,11 +19,11 @@ _MOST: Final = 1000
 
 def ask_running_test(refusal: UndeclaredSideEffect) -> None:
     """Have the test that runs, or the class that is set up for its tests, asked at its end whether it has noticed."""
-    case = sites.running_case()
+    case = call_sites.running_case()
     if case is not None:
         _ask_at_end(refusal, case, type(case), case.addCleanup)
         return
-    kind = sites.class_around()
+    kind = call_sites.class_around()
     if kind is not None:
         _ask_at_end(refusal, kind, kind, kind.addClassCleanup)
 
