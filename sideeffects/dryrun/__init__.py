@@ -3,6 +3,6 @@
 from sideeffects.dryrun.block import dry_run
 from sideeffects.dryrun.plan import Plan
 from sideeffects.dryrun.refusals import DryRunRefused
-from sideeffects.dryrun.writes import Writes
+from sideeffects.dryrun.row_counts import Writes
 
 __all__ = ["DryRunRefused", "Plan", "Writes", "dry_run"]

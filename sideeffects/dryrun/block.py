@@ -18,9 +18,9 @@ from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.database import atomic
-from sideeffects.dryrun import belonging, outside, threads
-from sideeffects.dryrun.belonging import Holder
+from sideeffects.dryrun import escapes, membership, threads
 from sideeffects.dryrun.connections import HeldConnection
+from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.plan import Plan, PlanLedger
 from sideeffects.dryrun.refusals import DryRunRefused
 from sideeffects.guard import hook, levels
@@ -78,7 +78,7 @@ class DryRun(Holder):
         self._connections: tuple[HeldConnection, ...] = ()
         self._undo: list[Restorer] = []
         self._ledger = PlanLedger(state.rules_source().max_calls)
-        self.plan = Plan(self._ledger, self.refusals, self.remarks, belonging.rules_for_real())
+        self.plan = Plan(self._ledger, self.refusals, self.remarks, membership.rules_for_real())
         self._guard = levels.Entry(levels.RAISE, is_wall=True)
         self._guard.is_shown = True  # what it refuses is in the plan
 
@@ -87,7 +87,7 @@ class DryRun(Holder):
         from django.db import connections
 
         threads.install()
-        outside.install()
+        escapes.install()
         hook.install()
         atomic.install()
         _propagation.install()
@@ -105,9 +105,9 @@ class DryRun(Holder):
             for one in held.values():
                 self._connections = (*self._connections, one)
                 one.start()
-            if belonging.is_whole:
-                belonging.everywhere.append(self)
-                self._undo.append(lambda: belonging.everywhere.remove(self))
+            if membership.is_whole:
+                membership.everywhere.append(self)
+                self._undo.append(lambda: membership.everywhere.remove(self))
         except BaseException:
             self.stop()
             raise
@@ -126,7 +126,7 @@ class DryRun(Holder):
         while self._undo:
             self._undo.pop()()
         for found in self._guard.found:
-            self.refusals.note_at(f"an undeclared call to the outside was refused: {found.what}", found.caller)
+            self.refusals.note_at(f"an undeclared call to the escapes was refused: {found.what}", found.caller)
 
     def holds(self, connection: Any) -> bool:
         """Whether what is done on this connection is rolled back."""

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.dryrun import threads
-from sideeffects.dryrun.belonging import Holder
-from sideeffects.dryrun.links import Link, Terms
-from sideeffects.dryrun.outside import connecting
+from sideeffects.dryrun.drivers import Link, Terms
+from sideeffects.dryrun.escapes import connecting
+from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.postgresql import PostgresLink
+from sideeffects.dryrun.row_counts import Tally
 from sideeffects.dryrun.sqlite import SqliteLink
-from sideeffects.dryrun.writes import Tally
 
 #: What Django keeps of a transaction on a connection.
 _STATE: Final = (

@@ -11,7 +11,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.state.open_transactions import ROLLED_BACK
 from sideeffects._core.values.describe import describe, jsonable
-from sideeffects.dryrun.writes import KINDS, Writes
+from sideeffects.dryrun.row_counts import KINDS, Writes
 
 
 class Planned(Protocol):

@@ -13,7 +13,7 @@ from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import Calls
 from sideeffects.dryrun.formats import as_text, never_happens
 from sideeffects.dryrun.refusals import Notes, Refusals
-from sideeffects.dryrun.writes import Writes
+from sideeffects.dryrun.row_counts import Writes
 
 
 class PlanLedger(Ledger):

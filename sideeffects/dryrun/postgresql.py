@@ -19,9 +19,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.dryrun.cursors import guarded
-from sideeffects.dryrun.links import BASE, MARK, Link, Look, Terms
-from sideeffects.dryrun.locks import AdvisoryLocks
-from sideeffects.dryrun.outside import HELD
+from sideeffects.dryrun.drivers import BASE, MARK, Link, Look, Terms
+from sideeffects.dryrun.escapes import HELD
+from sideeffects.dryrun.postgresql_session import AdvisoryLocks
 from sideeffects.dryrun.refusals import DryRunRefused
 from sideeffects.dryrun.sequences import reset_of
 

@@ -14,7 +14,7 @@ from typing import Any
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.state import state
-from sideeffects.dryrun.belonging import Holder, everywhere, is_whole
+from sideeffects.dryrun.membership import Holder, everywhere, is_whole
 
 
 class _Afterwards(Holder):

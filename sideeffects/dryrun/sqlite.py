@@ -14,8 +14,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects.dryrun.debts import Debts
-from sideeffects.dryrun.links import MARK, Link, Look, Terms
+from sideeffects.dryrun.drivers import MARK, Link, Look, Terms
+from sideeffects.dryrun.sqlite_deferred_keys import Debts
 
 #: SQLite's numbers for BEGIN, COMMIT and ROLLBACK, for ATTACH, for changing rows, and its two answers.
 _TRANSACTION: Final = 22

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects._core.state.state import state
-from sideeffects.dryrun.belonging import belong
-from sideeffects.dryrun.readers import cursor_for_reading
+from sideeffects.dryrun.membership import belong
+from sideeffects.dryrun.other_connections import cursor_for_reading
 
 _installed: Final[list[bool]] = []
 #: What was patched, by what stands there now.

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects.database import sql as statements
 from sideeffects.dryrun.refusals import Notes, Refusals
-from sideeffects.dryrun.writes import Tally
+from sideeffects.dryrun.row_counts import Tally
 
 #: The savepoints of the command's own transaction, and of its last statement outside one.
 BASE: Final = "side_effects_dry_run"

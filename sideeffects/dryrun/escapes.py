@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.state import state
-from sideeffects.dryrun.belonging import belong
+from sideeffects.dryrun.membership import belong
 
 _installed: Final[list[bool]] = []
 #: Whether Django itself is connecting, to a connection that is held.

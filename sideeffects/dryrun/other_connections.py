@@ -13,9 +13,9 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from sideeffects.database import sql as statements
-from sideeffects.dryrun.belonging import belong
-from sideeffects.dryrun.links import look
-from sideeffects.dryrun.outside import connecting
+from sideeffects.dryrun.drivers import look
+from sideeffects.dryrun.escapes import connecting
+from sideeffects.dryrun.membership import belong
 from sideeffects.dryrun.refusals import Notes, Refusals
 
 _OTHER: Final = "in another thread, or on another connection, than the one that the dry run rolls back"

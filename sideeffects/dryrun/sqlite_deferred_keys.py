@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from sideeffects.dryrun.links import Look
+from sideeffects.dryrun.drivers import Look
 
 _OWING: Final = "id INTEGER PRIMARY KEY, owed REFERENCES side_effects_owed DEFERRABLE INITIALLY DEFERRED"
 _LAY: Final = (
