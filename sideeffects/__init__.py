@@ -87,7 +87,7 @@ def _wire(_: object) -> None:
     # What it imports comes here as well, while it is being imported.
     from importlib import import_module
 
-    import_module("sideeffects.wiring")
+    import_module("sideeffects.project.wiring")
 
 
 def _watch() -> None:

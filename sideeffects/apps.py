@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.core import checks as django_checks
 
-from sideeffects import checks, conf
+from sideeffects.project import checks, live_settings
 
 
 class SideEffectsConfig(AppConfig):
@@ -21,4 +21,4 @@ class SideEffectsConfig(AppConfig):
         """
         django_checks.register(checks.check_settings, checks.TAG)
         django_checks.register(checks.check_modules, checks.TAG, deploy=True)
-        conf.read_at_start()
+        live_settings.read_at_start()

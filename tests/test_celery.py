@@ -9,7 +9,8 @@ from typing import Any
 import celery
 import pytest
 
-from sideeffects import SideEffectError, capture, checks, force_run, side_effect
+from sideeffects import SideEffectError, capture, force_run, side_effect
+from sideeffects.project import checks
 from sideeffects.testing import isolated_registry
 from tests.celery_project import CeleryProject
 from tests.redis_server import redis_server

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from sideeffects import side_effect
-from sideeffects.checks import check_settings
+from sideeffects.project.checks import check_settings
 from sideeffects.testing import isolated_registry
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sideeffects import conf
+from sideeffects.project import live_settings
 from sideeffects.settings.rules import KEYS, problems
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project
@@ -103,7 +103,7 @@ def test_the_page_on_settings_has_every_key_and_only_right_examples() -> None:
 def test_the_page_on_checks_has_every_number() -> None:
     """Those that the code can give, and no others."""
     page = set(re.findall(r"sideeffects\.([EW]\d{3})", (PAGES / "checks.md").read_text(encoding="utf-8")))
-    package = Path(conf.__file__).parent
+    package = Path(live_settings.__file__).parent
     code = "".join((package / name).read_text(encoding="utf-8") for name in ("checks.py", "settings_rules.py"))
 
     assert page == set(re.findall(r"\b([EW]\d{3})\b", re.sub(r"#.*|\bE\d+ to E\d+\b", "", code)))

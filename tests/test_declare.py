@@ -524,8 +524,8 @@ SETTINGS = """
     from sideeffects import capture, registry
     sideeffects.explain("by.name") if "--first" in sys.argv else None
     import declared_by_settings as gateway
-    import sideeffects.conf
-    sideeffects.conf.current_rules()
+    import sideeffects.project.live_settings
+    sideeffects.project.live_settings.current_rules()
     with capture() as calls:
         gateway.send("ann")
         gateway.Client().charge(1)

@@ -39,8 +39,8 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     "first",
     [
-        "import sideeffects.conf",
-        "import sideeffects.wiring",
+        "import sideeffects.project.live_settings",
+        "import sideeffects.project.wiring",
         "import sideeffects.saferunner",
         "import sideeffects._core.runtime.perform, sideeffects._core.verbs.declare",
         "from sideeffects.testing import isolated_registry, SideEffectsMixin",

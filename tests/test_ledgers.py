@@ -22,11 +22,11 @@ from sideeffects import Call, SideEffectBlocked, capture, force_run, run_side_ef
 from sideeffects._core.records.ledger import locked
 from sideeffects._core.runtime.background import run_parcel
 from sideeffects._core.state.state import state
-from sideeffects.checks import check_settings
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers import shared_calls
 from sideeffects.ledgers.cache import CacheLog
 from sideeffects.ledgers.file import FileLog
+from sideeffects.project.checks import check_settings
 from sideeffects.saferunner import assert_call_count, clear_run_cache, count_task_calls, get_process_run
 from sideeffects.testing import isolated_registry
 

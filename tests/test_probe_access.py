@@ -9,11 +9,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 
-from sideeffects.checks import check_settings
 from sideeffects.probes import Outcome, ProbeResult, Results
 from sideeffects.probes.access import Access
 from sideeffects.probes.running import failed_to_run
 from sideeffects.probes.views import IndexView, asked_for
+from sideeffects.project.checks import check_settings
 
 TOKEN = "s3cret-t0ken"
 

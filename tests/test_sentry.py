@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from sideeffects import checks, explain, force_run, registry, side_effect
+from sideeffects import explain, force_run, registry, side_effect
 from sideeffects._core.state.state import state
+from sideeffects.project import checks
 from sideeffects.testing import isolated_registry
 from tests.projects import Project
 from tests.sentry_server import Sentry, sentry_server

@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sideeffects import conf
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule
@@ -26,6 +25,7 @@ from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs import declare
+from sideeffects.project import live_settings
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -84,7 +84,7 @@ _NOT_READY: Final = "Django's apps are not loaded yet, so modules that nothing h
 def notes() -> list[str]:
     """Discover, and say what could not be looked at."""
     with suppress(Exception):  # what is wrong with the settings is said by calls, and by the checks
-        conf.offer_own_effects()
+        live_settings.offer_own_effects()
     if not _is_ready():
         return [_NOT_READY] if _has_settings() else []
     return [str(failure) for failure in discover()]
@@ -103,7 +103,7 @@ def discover() -> tuple[Failure, ...]:
     """
     if not _may_look():
         return ()
-    conf.current_rules()
+    live_settings.current_rules()
     modules = _modules()
     failures = list(_plan.unreadable)
     with recording() as ledger:

@@ -47,7 +47,7 @@ def _are_settings_awaited() -> bool:
     """Whether settings will be read that have not been yet: until then nobody knows whether the guard is on."""
     settings = getattr(sys.modules.get("django.conf"), "settings", None)
     if settings is not None and settings.configured:
-        return "sideeffects.wiring" not in sys.modules  # which reads them
+        return "sideeffects.project.wiring" not in sys.modules  # which reads them
     return bool(_settings_module()) and find_spec("django") is not None
 
 

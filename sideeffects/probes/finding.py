@@ -15,11 +15,11 @@ from typing import Any
 from django.apps import AppConfig
 
 from sideeffects import discovery
-from sideeffects.probe_apps import installed, modules_of, names_of, skipped_apps
 from sideeffects.probes.case import SmokeTest, specs_of
 from sideeffects.probes.protection import writing_refused
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.specs import Broken, Found, Spec, traits_of
+from sideeffects.project.probe_apps import installed, modules_of, names_of, skipped_apps
 
 
 def find(skip: Iterable[str] = ()) -> Found:

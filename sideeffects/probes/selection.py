@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Sequence
 
-from sideeffects.probe_apps import installed
 from sideeffects.probes.finding import find
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.specs import Found
+from sideeffects.project.probe_apps import installed
 
 
 def select(

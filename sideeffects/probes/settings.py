@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from sideeffects import conf
 from sideeffects.probes.running import Listener, ProbeRunner
+from sideeffects.project import live_settings
 from sideeffects.settings.probes import ProbeRules, probe_rules
 
 
@@ -20,7 +20,7 @@ def current() -> ProbeRules:
     Raises:
         ImproperlyConfigured: the settings are invalid.
     """
-    conf.current_rules()
+    live_settings.current_rules()
     raw: Any = getattr(settings, "SIDE_EFFECTS", None) or {}
     given: Mapping[str, Any] | None = raw.get("PROBES")
     return probe_rules(given)

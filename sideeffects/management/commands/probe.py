@@ -17,7 +17,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
 from sideeffects.errors import SideEffectError
-from sideeffects.probe_apps import installed, modules_of
 from sideeffects.probes import reports
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.results import Outcome, ProbeResult, Results
@@ -25,6 +24,7 @@ from sideeffects.probes.running import ProbeRunner, is_any_hanging
 from sideeffects.probes.selection import select
 from sideeffects.probes.settings import make_runner
 from sideeffects.probes.specs import Found
+from sideeffects.project.probe_apps import installed, modules_of
 
 _EXAMPLES: Final = """\
 examples:

@@ -18,7 +18,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from sideeffects import checks, conf, discovery
+from sideeffects import discovery
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.state import state
@@ -35,6 +35,7 @@ from sideeffects.discovery.project import module_files
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.guard import call_sites
 from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
+from sideeffects.project import checks, live_settings
 
 _EXAMPLES: Final = """\
 examples:
@@ -105,7 +106,7 @@ class Command(BaseCommand):
         if check and (form or options["verbose"] or options["explain"]):
             raise _wrong("--check prints problems, a line each: leave out --format, --verbose and --explain")
         failures = self._discover()
-        rules = conf.current_rules()
+        rules = live_settings.current_rules()
         rows = _select(
             rows_of(registry.registry.values(), functools.cache(_app_of), rules.sensitive), patterns, options, failures
         )
@@ -129,7 +130,7 @@ class Command(BaseCommand):
         given += ["--format"] if check and form else []
         if given:
             raise _wrong(f"--audit{' --check' if check else ''} does not go with {', '.join(given)}")
-        conf.current_rules()  # what the settings declare is declared
+        live_settings.current_rules()  # what the settings declare is declared
         files = _own(module_files(settings, apps))
         progress = self._progress() if options["verbosity"] and self.stderr.isatty() else _no_progress
         found = Audit(files, _declared_targets(), progress)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sideeffects import conf
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.records import reading
@@ -15,6 +14,7 @@ from sideeffects._core.state import extension_points, import_hooks
 from sideeffects._core.state.extension_points import Engine
 from sideeffects.database.on_commit import DjangoTransactions
 from sideeffects.errors import SideEffectError
+from sideeffects.project import live_settings
 
 
 def _discover() -> list[str]:
@@ -30,7 +30,7 @@ def _engine() -> Engine:
 
 
 def _report_error(error: BaseException, call: Call) -> None:
-    reporting = conf.sentry()
+    reporting = live_settings.sentry()
     if reporting is not None:
         reporting.report(error, call)
 
@@ -68,4 +68,4 @@ import_hooks.after_import("celery", _hook_celery)
 for _package in ("django.tasks", "django_tasks"):
     import_hooks.after_import(_package, _hook_django_tasks)
 import_hooks.after_import("sentry_sdk", _hook_sentry)
-conf.install()
+live_settings.install()

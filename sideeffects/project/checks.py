@@ -8,11 +8,12 @@ from typing import Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
-from sideeffects import conf, discovery, probe_apps
+from sideeffects import discovery
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules, legacy_names
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
+from sideeffects.project import live_settings, probe_apps
 from sideeffects.settings.rules import DottedPolicy, Problem, problems
 
 TAG: Final = "sideeffects"
@@ -30,7 +31,7 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     if found:
         return [_error(problem) for problem in found]
     try:
-        rules = conf.current_rules()
+        rules = live_settings.current_rules()
     except Exception as error:  # noqa: BLE001 - what is wrong is shown, whatever it is
         return [_error(Problem("E024", f"SIDE_EFFECTS['DECLARE']: {error}"))]
     messages: list[CheckMessage] = [_error(problem) for problem in unusable_policies(rules)]
@@ -102,7 +103,7 @@ def ledger_messages(rules: Rules) -> list[CheckMessage]:
 
 def unusable_sentry(rules: Rules) -> Iterator[CheckMessage]:
     """W003: Sentry is to be used and cannot be. Errors are swallowed all the same, and found in the log."""
-    sentry = conf.sentry() if rules.use_sentry else None
+    sentry = live_settings.sentry() if rules.use_sentry else None
     said = sentry.trouble() if sentry is not None else ""
     if said:
         yield CheckWarning(

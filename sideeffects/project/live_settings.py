@@ -191,10 +191,10 @@ def _follow_changes() -> None:
         _cache.follows = True
         from django.core.signals import setting_changed
 
-        from sideeffects import abandoned
+        from sideeffects.project import end_of_request
 
         setting_changed.connect(_changed, dispatch_uid="sideeffects")
-        abandoned.install()
+        end_of_request.install()
 
 
 def _forget(_: object = None) -> None:

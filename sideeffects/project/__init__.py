@@ -1,0 +1,1 @@
+"""Django's side: live settings, wiring, checks, discovery."""
