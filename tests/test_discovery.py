@@ -19,9 +19,9 @@ LIST = """
     django.setup()
 
     import sideeffects
-    from sideeffects import discovery
+    from sideeffects.project.discovery import finding
 
-    failures = discovery.discover()
+    failures = finding.discover()
     print(*sideeffects.registry)
     for failure in failures:
         print(failure)
@@ -280,7 +280,7 @@ def test_after_discovery_effects_execute_again(project: Project) -> None:
 
 
 def test_an_override_finds_the_effect_that_it_names(project: Project) -> None:
-    """Names are checked after discovery, with `sideeffects` missing from INSTALLED_APPS too."""
+    """Names are checked after finding, with `sideeffects` missing from INSTALLED_APPS too."""
     write_settings(project, 'INSTALLED_APPS = ["shop"]')
 
     printed = project.program(
@@ -357,7 +357,7 @@ def test_a_failing_module_hides_no_others_and_is_tried_again(project: Project) -
     import flags
 
     flags.fixed = True
-    print(discovery.discover(), "direct" in sideeffects.registry)
+    print(finding.discover(), "direct" in sideeffects.registry)
 """
     )
 
@@ -375,7 +375,7 @@ def test_imported_modules_are_not_imported_again(project: Project) -> None:
         "from effects import note\nnote('attempted', 'program')\nimport sideeffects\n"
         "@sideeffects.side_effect(name='in.program')\ndef f(): ...\nimport shop.known\n"
         + LIST.replace("\n    ", "\n")
-        + "discovery.discover()\n"
+        + "finding.discover()\n"
     )
 
     assert "in.program" in printed
@@ -450,7 +450,7 @@ def test_declared_targets_that_do_not_exist_are_named_each_time(project: Project
     write_settings(project, 'SIDE_EFFECTS = {"DECLARE": ["vendor:sned", "vendored:send"]}')
     project.write("vendor.py", "def send(): ...")
 
-    printed = project.program(LIST + "    print(*discovery.discover(), sep='\\n')\n")
+    printed = project.program(LIST + "    print(*finding.discover(), sep='\\n')\n")
 
     _, *failures = printed.splitlines()
     assert len(failures) == 4

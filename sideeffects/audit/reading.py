@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from sideeffects.audit.apis import made_by, reaches_outside
-from sideeffects.discovery.source import Module, Survey, parse
+from sideeffects.project.discovery.source import Module, Survey, parse
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 

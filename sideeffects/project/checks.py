@@ -8,12 +8,12 @@ from typing import Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
-from sideeffects import discovery
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules, legacy_names
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
 from sideeffects.project import live_settings, probe_apps
+from sideeffects.project.discovery import finding
 from sideeffects.settings.rules import DottedPolicy, Problem, problems
 
 TAG: Final = "sideeffects"
@@ -39,9 +39,9 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     messages += ledger_messages(rules)
     messages += unusable_sentry(rules)
     messages += unknown_skipped_apps()
-    messages += [_error(Problem("E024", str(failure))) for failure in discovery.find_declared()]
+    messages += [_error(Problem("E024", str(failure))) for failure in finding.find_declared()]
     if any(unknown_names(rules)):
-        failures = discovery.discover()
+        failures = finding.discover()
         hint = _hint([failure for failure in failures if not failure.is_declared])
         messages += [_error(problem, hint) for problem in unknown_names(rules)]
     return messages
@@ -51,7 +51,7 @@ def check_modules(app_configs: object = None, **options: object) -> Sequence[Che
     """W001, with `check --deploy`: modules that may declare effects and cannot be imported or parsed."""
     del app_configs, options
     try:
-        failures = discovery.discover()
+        failures = finding.discover()
     except Exception:  # noqa: BLE001 - settings that are wrong are shown by `check_settings`
         return []
     return [
@@ -67,7 +67,7 @@ def unusable_policies(rules: Rules) -> Iterator[Problem]:
         if isinstance(rule.verdict, DottedPolicy):
             path = rule.verdict.path
             try:
-                with discovery.recording():
+                with finding.recording():
                     function: object = rule.verdict.resolve()
             except Exception as error:  # noqa: BLE001 - importing runs code, which may raise anything
                 said = f"cannot be imported ({type(error).__name__}: {error})"
@@ -83,7 +83,7 @@ def unusable_engine(rules: Rules) -> Iterator[Problem]:
     """An engine given as a dotted path at which there is none."""
     if rules.engine not in choice.MODULES:
         try:
-            with discovery.recording():
+            with finding.recording():
                 choice.engine_at(rules.engine)
         except Exception as error:  # noqa: BLE001 - importing runs code, which may raise anything
             yield Problem("E025", str(error))
@@ -152,7 +152,7 @@ def _unknown(pattern: str) -> str:
     return f"{pattern!r} {what}{hint}"
 
 
-def _hint(failures: list[discovery.Failure]) -> str | None:
+def _hint(failures: list[finding.Failure]) -> str | None:
     if not failures:
         return "`python manage.py side_effects` lists those that are declared."
     return "\n".join(["It may be declared in a module that could not be looked at:", *map(str, failures)])

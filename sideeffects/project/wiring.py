@@ -18,9 +18,9 @@ from sideeffects.project import live_settings
 
 
 def _discover() -> list[str]:
-    from sideeffects import discovery  # when a name is unknown, which most processes never see
+    from sideeffects.project.discovery import finding  # when a name is unknown, which most processes never see
 
-    return discovery.notes()
+    return finding.notes()
 
 
 def _engine() -> Engine:

@@ -18,7 +18,6 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from sideeffects import discovery
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.state import state
@@ -31,11 +30,12 @@ from sideeffects.audit import (
     as_markdown as as_found_markdown,
     as_table as as_found_table,
 )
-from sideeffects.discovery.project import module_files
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.guard import call_sites
 from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
 from sideeffects.project import checks, live_settings
+from sideeffects.project.discovery import finding
+from sideeffects.project.discovery.files import module_files
 
 _EXAMPLES: Final = """\
 examples:
@@ -163,11 +163,11 @@ class Command(BaseCommand):
 
         return tell
 
-    def _discover(self) -> tuple[discovery.Failure, ...]:
+    def _discover(self) -> tuple[finding.Failure, ...]:
         # What modules print while they are imported must not stand in the listing.
         with contextlib.redirect_stdout(sys.stderr):
             try:
-                return discovery.discover()
+                return finding.discover()
             except Exception as error:  # settings that are wrong, or name a module whose import raises anything
                 raise _wrong(str(error)) from error
 
@@ -260,7 +260,7 @@ def _wrong(message: str) -> CommandError:
     return CommandError(message, returncode=2)
 
 
-def _incomplete(failures: Sequence[discovery.Failure]) -> str:
+def _incomplete(failures: Sequence[finding.Failure]) -> str:
     return "\n".join(["the listing may be incomplete:", *map(str, failures)])
 
 
@@ -286,7 +286,7 @@ def _with_those_above(module: str) -> set[str]:
 
 
 def _select(
-    rows: list[Row], patterns: Sequence[str], options: dict[str, Any], failures: Sequence[discovery.Failure]
+    rows: list[Row], patterns: Sequence[str], options: dict[str, Any], failures: Sequence[finding.Failure]
 ) -> list[Row]:
     for pattern in patterns:
         if not registry.registry.match(pattern) and pattern not in (registry.EVERYTHING, "*"):

@@ -155,8 +155,8 @@ def _modules() -> dict[str, Path]:
             from django.apps import apps
             from django.conf import settings
 
-            from sideeffects.discovery.project import module_files
-            from sideeffects.discovery.source import Survey
+            from sideeffects.project.discovery.files import module_files
+            from sideeffects.project.discovery.source import Survey
 
             files = module_files(settings, apps)
             survey = Survey(files)

@@ -1,0 +1,1 @@
+"""Finding the effects of a project."""
