@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sideeffects.audit import Audit
+from sideeffects.listing import Audit
 from tests.listed_project import listed_project, write_settings
 from tests.projects import Project
 

@@ -22,7 +22,9 @@ from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs import declare
-from sideeffects.audit import (
+from sideeffects.errors import UnknownSideEffect
+from sideeffects.guard import call_sites
+from sideeffects.listing import (
     Audit,
     Found,
     as_json as as_found_json,
@@ -30,9 +32,7 @@ from sideeffects.audit import (
     as_markdown as as_found_markdown,
     as_table as as_found_table,
 )
-from sideeffects.errors import UnknownSideEffect
-from sideeffects.guard import call_sites
-from sideeffects.listing import Row, as_details, as_json, as_markdown, as_table, rows_of
+from sideeffects.listing.effects import Row, as_details, as_json, as_markdown, as_table, rows_of
 from sideeffects.project import checks, live_settings
 from sideeffects.project.discovery import finding
 from sideeffects.project.discovery.files import module_files

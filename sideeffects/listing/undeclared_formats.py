@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sideeffects.audit.reading import Found
+from sideeffects.listing.undeclared import Found
 
 _HEADINGS: Final = ("WHERE", "FUNCTION", "CALLS")
 #: Of how many APIs a line tells.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
-from sideeffects.audit.apis import made_by, reaches_outside
+from sideeffects.listing.outside_apis import made_by, reaches_outside
 from sideeffects.project.discovery.source import Module, Survey, parse
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
