@@ -16,9 +16,9 @@ import pytest
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects.errors import UnknownSideEffect
-from sideeffects.testing._levels import USAGE, Level, level
-from sideeffects.testing._unittest import SideEffectsMixin, ask_at_end
-from sideeffects.testing._watch import Watch, files_of_class, swallowed
+from sideeffects.testing.markers import USAGE, Level, level
+from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
+from sideeffects.testing.one_test import Watch, files_of_class, swallowed
 
 if TYPE_CHECKING:
     from unittest import TestCase

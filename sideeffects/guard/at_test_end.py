@@ -40,13 +40,13 @@ def _ask_at_end(
     setattr(owner, _ASKED, refusals)
 
     def ask() -> None:
-        from sideeffects.testing import _watch  # when something was refused
+        from sideeffects.testing import one_test  # when something was refused
 
         delattr(owner, _ASKED)
         for other in refusals:
             with contextlib.suppress(ValueError):
                 hook.refusals.remove(other)  # the mixin, which comes after this, need not ask again
-        complaint = _watch.unnoticed(refusals, lambda: _watch.files_of_class(kind))
+        complaint = one_test.unnoticed(refusals, lambda: one_test.files_of_class(kind))
         if complaint:
             raise AssertionError(complaint)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sideeffects._core.calls.registry import isolated_registry
-from sideeffects.testing._unittest import SideEffectsMixin
+from sideeffects.testing.mixin import SideEffectsMixin
 
 if TYPE_CHECKING:
     from sideeffects.errors import EffectInTransaction, SideEffectFault, UndeclaredSideEffect

@@ -20,7 +20,7 @@ from sideeffects.database import on_commit
 from sideeffects.errors import EffectInTransaction, SideEffectBlocked, UndeclaredSideEffect
 from sideeffects.guard import hook
 from sideeffects.guard.block import enter_guard
-from sideeffects.testing._levels import Level
+from sideeffects.testing.markers import Level
 
 
 class Watch:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects.errors import SideEffectError
-from sideeffects.testing._levels import OPTIONS, Level, level
-from sideeffects.testing._watch import Watch, files_of_class
+from sideeffects.testing.markers import OPTIONS, Level, level
+from sideeffects.testing.one_test import Watch, files_of_class
 
 if TYPE_CHECKING:
     from unittest import TestCase as Case
