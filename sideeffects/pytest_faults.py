@@ -16,10 +16,10 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from sideeffects.errors import SideEffectError
-from sideeffects.testing.faults._run import Run
-from sideeffects.testing.faults._sweep import Sweep, chosen
-from sideeffects.testing.faults._swept import ATTRIBUTE, Swept
-from sideeffects.testing.faults._words import told
+from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.sweep import Sweep, chosen
+from sideeffects.testing.faults.swept import ATTRIBUTE, Swept
+from sideeffects.testing.faults.words import told
 
 
 class FaultSweeper:

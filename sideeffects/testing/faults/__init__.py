@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from sideeffects._core.state.state import state
-from sideeffects.testing.faults._calling import Setup, sweep_call
-from sideeffects.testing.faults._cells import POINTS, Choice, Raisable
-from sideeffects.testing.faults._decorating import decorate
-from sideeffects.testing.faults._errors import (
+from sideeffects.testing.faults.calling import Setup, sweep_call
+from sideeffects.testing.faults.cells import POINTS, Choice, Raisable
+from sideeffects.testing.faults.decorating import decorate
+from sideeffects.testing.faults.errors import (
     FaultSweepError,
     NotRepeatable,
     ScenarioFails,
     UnknownFaultCell,
 )
-from sideeffects.testing.faults._invariants import Invariant, checked_invariants
-from sideeffects.testing.faults._report import CellResult, FaultReport, FaultSweepFailed
-from sideeffects.testing.faults._run import Run
-from sideeffects.testing.faults._sweep import Options
+from sideeffects.testing.faults.invariants import Invariant, checked_invariants
+from sideeffects.testing.faults.report import CellResult, FaultReport, FaultSweepFailed
+from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.sweep import Options
 
 __all__ = [
     "CellResult",

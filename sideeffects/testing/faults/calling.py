@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 from sideeffects._core.runtime.background import to_end
 from sideeffects._core.state.state import state
-from sideeffects.testing.faults import _invariants
-from sideeffects.testing.faults._errors import FaultSweepError, ScenarioFails
-from sideeffects.testing.faults._report import FaultReport, FaultSweepFailed
-from sideeffects.testing.faults._run import Run
-from sideeffects.testing.faults._sweep import Options, Sweep
-from sideeffects.testing.faults._undoing import undone
-from sideeffects.testing.faults._words import told, words
+from sideeffects.testing.faults import invariants
+from sideeffects.testing.faults.errors import FaultSweepError, ScenarioFails
+from sideeffects.testing.faults.report import FaultReport, FaultSweepFailed
+from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.sweep import Options, Sweep
+from sideeffects.testing.faults.undoing import undone
+from sideeffects.testing.faults.words import told, words
 
 Setup: TypeAlias = Callable[[], Mapping[str, Any] | None]
 
@@ -39,7 +39,7 @@ def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Optio
     __tracebackhide__ = True
     state.latch("a fault sweep is run")
     if setup is None:
-        _invariants.check_names(options.invariants, ())
+        invariants.check_names(options.invariants, ())
     where = str(getattr(scenario, "__qualname__", None) or type(scenario).__qualname__).rpartition("<locals>.")[2]
     sweep = Sweep(options, where, "fault_sweep(..., cells='{cell}'), or pytest ... --fault-cell {cell}")
     for run in sweep.runs():
@@ -65,11 +65,11 @@ def _make(run: Run, scenario: Callable[..., Any], setup: Setup | None, options: 
         raise FaultSweepError(f"setup returns a mapping of arguments, or None, not {given!r}")
     arguments = dict(given or {})
     if not run.cell and given is not None:
-        _invariants.check_names(options.invariants, arguments)
+        invariants.check_names(options.invariants, arguments)
     with run.scenario():
         _finished(scenario(**arguments))
-    for invariant, question in _invariants.questions(options.invariants, arguments, run):
-        _invariants.settle(invariant, _finished(question()))
+    for invariant, question in invariants.questions(options.invariants, arguments, run):
+        invariants.settle(invariant, _finished(question()))
 
 
 def _finished(answer: Any) -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sideeffects.errors import SideEffectError
-from sideeffects.testing.faults._errors import FaultSweepError
-from sideeffects.testing.faults._report import FaultSweepFailed
-from sideeffects.testing.faults._run import Run
-from sideeffects.testing.faults._sweep import VARIABLE, Sweep
-from sideeffects.testing.faults._swept import ATTRIBUTE, Swept
-from sideeffects.testing.faults._words import words
+from sideeffects.testing.faults.errors import FaultSweepError
+from sideeffects.testing.faults.report import FaultSweepFailed
+from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.sweep import VARIABLE, Sweep
+from sideeffects.testing.faults.swept import ATTRIBUTE, Swept
+from sideeffects.testing.faults.words import words
 
 if TYPE_CHECKING:
     from unittest import TestCase, TestResult

@@ -15,8 +15,8 @@ from sideeffects._core.policy.policy import Stub
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.capture import Window
-from sideeffects.testing.faults._cells import Cell, Fault, Seen, name_of
-from sideeffects.testing.faults._errors import FaultSweepError
+from sideeffects.testing.faults.cells import Cell, Fault, Seen, name_of
+from sideeffects.testing.faults.errors import FaultSweepError
 
 
 class Run:

@@ -1,7 +1,7 @@
 """`@fault_sweep(...)`: a test that is run again, with its set-up and fixtures, for each cell.
 
-The decorated function only makes the run that it is told to. Who runs tests sweeps: `sideeffects.pytest_faults` under
-pytest, `_cases.py` under unittest and Django's runner.
+The decorated function only makes the run that it is passed. What runs tests sweeps: `pytest_hooks/faults.py` under
+pytest, `cases.py` under unittest and Django's runner.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar, cast
 
-from sideeffects.testing.faults import _invariants
-from sideeffects.testing.faults._cases import call_case
-from sideeffects.testing.faults._sweep import Options
-from sideeffects.testing.faults._swept import ATTRIBUTE, Swept
+from sideeffects.testing.faults import invariants
+from sideeffects.testing.faults.cases import call_case
+from sideeffects.testing.faults.sweep import Options
+from sideeffects.testing.faults.swept import ATTRIBUTE, Swept
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ def decorate(function: F, options: Options, frame: FrameType) -> F:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"fault_sweep cannot decorate the generator {function.__qualname__}")
     signature = inspect.signature(function)
-    _invariants.check_names(options.invariants, signature.parameters)
+    invariants.check_names(options.invariants, signature.parameters)
     swept = Swept(options, str(getattr(function, "__qualname__", function)))
 
     def named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def decorate(function: F, options: Options, frame: FrameType) -> F:
             with swept.scenario() as run:
                 with run.scenario():
                     await function(*args, **kwargs)
-                await _invariants.ask_async(options.invariants, named(args, kwargs), run)
+                await invariants.ask_async(options.invariants, named(args, kwargs), run)
 
         around: Callable[..., Any] = asynchronous
     else:
@@ -62,7 +62,7 @@ def decorate(function: F, options: Options, frame: FrameType) -> F:
             with swept.scenario() as run:
                 with run.scenario():
                     function(*args, **kwargs)
-                _invariants.ask(options.invariants, named(args, kwargs), run)
+                invariants.ask(options.invariants, named(args, kwargs), run)
 
         around = synchronous
     setattr(around, ATTRIBUTE, swept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sideeffects.testing.faults._cells import POINTS, Cell, name_of
+from sideeffects.testing.faults.cells import POINTS, Cell, name_of
 
 Status: TypeAlias = Literal["passed", "failed", "not reached"]
 

@@ -11,7 +11,7 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects.errors import SideEffectFault
-from sideeffects.testing.faults._errors import FaultSweepError
+from sideeffects.testing.faults.errors import FaultSweepError
 
 Point: TypeAlias = Literal["before", "after"]
 Raisable: TypeAlias = BaseException | type[BaseException]

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from sideeffects.testing.faults._errors import FaultSweepError
-from sideeffects.testing.faults._run import Run
+from sideeffects.testing.faults.errors import FaultSweepError
+from sideeffects.testing.faults.run import Run
 
 Invariant: TypeAlias = Callable[..., object]
 

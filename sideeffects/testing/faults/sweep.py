@@ -6,11 +6,11 @@ import os
 from collections.abc import Generator, Sequence
 from typing import Final, NamedTuple
 
-from sideeffects.testing.faults._cells import Cell, Choice, Fault, Seen, name_of
-from sideeffects.testing.faults._errors import FaultSweepError, NotRepeatable, UnknownFaultCell
-from sideeffects.testing.faults._invariants import Invariant
-from sideeffects.testing.faults._report import FAILED, NOT_REACHED, PASSED, CellResult, FaultReport
-from sideeffects.testing.faults._run import Run
+from sideeffects.testing.faults.cells import Cell, Choice, Fault, Seen, name_of
+from sideeffects.testing.faults.errors import FaultSweepError, NotRepeatable, UnknownFaultCell
+from sideeffects.testing.faults.invariants import Invariant
+from sideeffects.testing.faults.report import FAILED, NOT_REACHED, PASSED, CellResult, FaultReport
+from sideeffects.testing.faults.run import Run
 
 #: Names the only cell to run, where there is no `--fault-cell`.
 VARIABLE: Final = "SIDE_EFFECTS_FAULT_CELL"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from sideeffects._core.state.state import state
-from sideeffects.testing.faults._errors import FaultSweepError
-from sideeffects.testing.faults._run import Run
-from sideeffects.testing.faults._sweep import Options
-from sideeffects.testing.faults._words import words
+from sideeffects.testing.faults.errors import FaultSweepError
+from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.sweep import Options
+from sideeffects.testing.faults.words import words
 
 #: The attribute by which whoever runs tests finds it.
 ATTRIBUTE: Final = "_side_effects_fault_sweep"
