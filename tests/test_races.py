@@ -25,7 +25,7 @@ from sideeffects.testing import (
     make_concurrent_calls,
     override_environment,
 )
-from sideeffects.testing.races import _client
+from sideeffects.testing.races import client
 from tests import race_project
 from tests.race_project import ALIAS, Account
 
@@ -516,7 +516,7 @@ def test_two_hundred_races_leave_nothing(on_postgres: Account) -> None:
     """No process, descriptor or session more than before; in the fork server neither."""
     race = Race(**ON_IT)
     race.call_concurrently(2, race_project.balance)
-    server = _client._held.server
+    server = client._held.server
     assert server is not None
     gc.collect()
     before = (
@@ -571,8 +571,8 @@ def test_ctrl_c_ends_the_race(on_postgres: Account) -> None:
 def test_a_dead_fork_server_is_replaced() -> None:
     """By the next race."""
     call_concurrently(1, race_project.simple)
-    server = _client._held.server
+    server = client._held.server
     assert server is not None
     server._process.kill()  # it may still be dying when it is asked
     assert call_concurrently(1, race_project.simple) == [True]
-    assert _client._held.server is not server
+    assert client._held.server is not server

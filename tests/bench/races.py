@@ -121,17 +121,17 @@ def alone(count, function, call):
     """Ours: with a server that is started for the race, and with one that is there."""
     import racing
 
-    from sideeffects.testing.races import _client
+    from sideeffects.testing.races import client
 
-    _client.stop()
+    client.stop()
     before = processor_time()
     cold = held(call, count, function)[0]
-    _client.stop()
+    client.stop()
     found = {"cold": cold, "cold seconds": processor_time() - before}
     before = processor_time()
     held(call, count, function)
     races = [held(call, count, function) for _ in range(ROUNDS * 4)]
-    _client.stop()
+    client.stop()
     found["seconds"] = (processor_time() - before - found["cold seconds"]) / len(races)
     found["warm alone"], found["skew"] = medians(races)
     # What else the machine does only adds to it.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sideeffects.testing.races._environment import override_environment
-from sideeffects.testing.races._errors import CannotTravel, RaceError, TerminatedProcessError, WrappedError
-from sideeffects.testing.races._options import default_timeout
-from sideeffects.testing.races._result import RaceResult
+from sideeffects.testing.races.environment import override_environment
+from sideeffects.testing.races.errors import CannotTravel, RaceError, TerminatedProcessError, WrappedError
+from sideeffects.testing.races.options import default_timeout
 from sideeffects.testing.races.race import Race, call_concurrently, make_concurrent_calls
+from sideeffects.testing.races.result import RaceResult
 
 #: The default timeout as the environment has it now, in seconds.
 SUBPROCESS_TIMEOUT: float

@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.capture import Window
-from sideeffects.testing.races import _options
-from sideeffects.testing.races._options import Call, Options
-from sideeffects.testing.races._result import RaceResult
+from sideeffects.testing.races import options as _options
+from sideeffects.testing.races.options import Call, Options
+from sideeffects.testing.races.result import RaceResult
 
 #: A process that reports its calls, such as a racer, collects those of one race at a time, and hands them on.
 _collecting: Final = threading.RLock()
@@ -162,7 +162,7 @@ class Race:
             calls = [changed[id(call)] for call in calls]
         if not calls:
             return RaceResult([], [], seed, lambda: ([], 0))
-        name = f"sideeffects.testing.races._{self._options.using}"
+        name = f"sideeffects.testing.races.{self._options.using}"
         how: Any = importlib.import_module(name)  # a race in threads needs nothing of what processes do
         window = Window()
         try:

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from sideeffects._core.state.state import state
 from sideeffects.guard import children as guard
-from sideeffects.testing.races import _databases, _in_force, _racer, _settings
-from sideeffects.testing.races._exceptions import to_data
-from sideeffects.testing.races._gate import Gate, Memory
-from sideeffects.testing.races._meeting import Attendance
-from sideeffects.testing.races._messages import send
+from sideeffects.testing.races import databases, in_force, racer as _racer, settings
+from sideeffects.testing.races.exceptions import to_data
+from sideeffects.testing.races.gate import Gate, Memory
+from sideeffects.testing.races.meeting import Attendance
+from sideeffects.testing.races.messages import send
 
 #: How often to look for racers that ended while a child of theirs keeps their pipe open, in seconds.
 _TICK: Final = 0.05
@@ -107,10 +107,10 @@ def _take_over(race: dict[str, Any]) -> None:
     state.latch("a race runs")
     sys.argv[:] = race["arguments"]
     if race["settings"] is not None:
-        _settings.apply(*race["settings"])
+        settings.apply(*race["settings"])
     if race["databases"] is not None:
-        _databases.apply(race["databases"])
-    _in_force.enter(race["overrides"], race["option"])
+        databases.apply(race["databases"])
+    in_force.enter(race["overrides"], race["option"])
     gc.collect(0)
     gc.freeze()
     gc.disable()
@@ -147,7 +147,7 @@ class Race:
         finally:
             for racer in self._racers:
                 _kill(racer)
-            _databases.end_sessions({one for racer in self._racers if racer.outcome is None for one in racer.sessions})
+            databases.end_sessions({one for racer in self._racers if racer.outcome is None for one in racer.sessions})
         reports = [racer.report(self._memory) for racer in self._racers]
         return {"racers": reports, "met": sorted(self._attendance.met)}
 

@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from sideeffects._core.calls.process import RACER_VARIABLE
 from sideeffects._core.state.state import JOURNAL_VARIABLE, TEST_RUN_VARIABLE
-from sideeffects.testing.races import _in_force, _settings
-from sideeffects.testing.races._errors import CannotTravel, RaceError, WrappedError
-from sideeffects.testing.races._exceptions import from_data
-from sideeffects.testing.races._messages import packed, receive, send
+from sideeffects.testing.races import in_force, settings as _settings
+from sideeffects.testing.races.errors import CannotTravel, RaceError, WrappedError
+from sideeffects.testing.races.exceptions import from_data
+from sideeffects.testing.races.messages import packed, receive, send
 
 _PROGRAM: Final = (
-    "import sys; sys.path[:] = {path!r}; from sideeffects.testing.races._server import main; main({descriptor})"
+    "import sys; sys.path[:] = {path!r}; from sideeffects.testing.races.server import main; main({descriptor})"
 )
 
 #: How long an ended fork server may take to be gone, in seconds: it sees to its racers first.
@@ -226,7 +226,7 @@ def server(settings: Any) -> Server:
         CannotTravel: something that it needs to know cannot be pickled.
     """
     module, configured = ("", None) if settings is None else _settings.base(settings)
-    declarations = _in_force.declarations()
+    declarations = in_force.declarations()
     key = (
         module,
         configured is None,

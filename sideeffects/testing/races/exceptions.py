@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from sideeffects._core.calls.outcome import RemoteError
 from sideeffects._core.values.describe import text_of
-from sideeffects.testing.races._errors import CannotTravel
-from sideeffects.testing.races._messages import packed
+from sideeffects.testing.races.errors import CannotTravel
+from sideeffects.testing.races.messages import packed
 
 #: How far causes of causes are followed.
 _DEPTH: Final = 10

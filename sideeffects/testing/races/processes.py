@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sideeffects.guard import children as guard
-from sideeffects.testing.races import _client, _databases, _in_force, _settings
-from sideeffects.testing.races._errors import RaceError, TerminatedProcessError, WrappedError
-from sideeffects.testing.races._exceptions import from_data
-from sideeffects.testing.races._gate import NEVER_OPENED
-from sideeffects.testing.races._messages import can_be_imported, check_extra, packed_call
-from sideeffects.testing.races._options import Call, Options
-from sideeffects.testing.races._result import Told
+from sideeffects.testing.races import client, databases as _databases, in_force, settings as _settings
+from sideeffects.testing.races.errors import RaceError, TerminatedProcessError, WrappedError
+from sideeffects.testing.races.exceptions import from_data
+from sideeffects.testing.races.gate import NEVER_OPENED
+from sideeffects.testing.races.messages import can_be_imported, check_extra, packed_call
+from sideeffects.testing.races.options import Call, Options
+from sideeffects.testing.races.result import Told
 
 
 def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[list[Told], list[int]]:
@@ -41,8 +41,8 @@ def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[lis
         "path": list(sys.path),
         "modules": _modules(calls),
         "databases": databases,
-        "overrides": _in_force.overrides(),
-        "option": _in_force.option(),
+        "overrides": in_force.overrides(),
+        "option": in_force.option(),
         "calls": blobs,
         "order": order,
         "timeout": options.timeout,
@@ -50,10 +50,10 @@ def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[lis
         "patience": options.patience,
         "seed": seed,
     }
-    with _client.alone():
+    with client.alone():
         try:
             answer = _asked(settings, race)
-        except _client.GoneBefore:
+        except client.GoneBefore:
             answer = _asked(settings, race)
     reports = answer["racers"]
     _deliver([mail for report in reports for mail in report["mails"]])
@@ -61,7 +61,7 @@ def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[lis
 
 
 def _asked(settings: Any, race: dict[str, Any]) -> dict[str, Any]:
-    server = _client.server(settings)
+    server = client.server(settings)
     changed = None
     if settings is not None:
         values, deleted = _settings.changes(settings, server.configured)
@@ -139,7 +139,7 @@ def _terminated(index: int, report: Mapping[str, Any], timeout: float) -> Termin
     if status == NEVER_OPENED and not report["is_ready"]:
         return TerminatedProcessError(f"racer {index} was never started", status, None, stack)
     if status < 0:
-        message = f"racer {index} was ended by {_client.described(status)}"
+        message = f"racer {index} was ended by {client.described(status)}"
         if status == -9:  # noqa: PLR2004 - SIGKILL
             message += (
                 ", which nothing here sent: somebody did, or the system was out of memory (its log tells: dmesg, "
@@ -147,7 +147,7 @@ def _terminated(index: int, report: Mapping[str, Any], timeout: float) -> Termin
             )
         return TerminatedProcessError(message + (". Where it stood:" if stack else ""), None, -status, stack)
     return TerminatedProcessError(
-        f"racer {index} ended itself with {_client.described(status)} before it had a result (os._exit?)",
+        f"racer {index} ended itself with {client.described(status)} before it had a result (os._exit?)",
         status,
         None,
         stack,

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from sideeffects.testing.races._errors import CannotTravel, RaceError
-from sideeffects.testing.races._messages import packed
+from sideeffects.testing.races.errors import CannotTravel, RaceError
+from sideeffects.testing.races.messages import packed
 
 
 class Databases:

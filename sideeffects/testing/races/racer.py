@@ -18,11 +18,11 @@ from typing import Any, Final, NoReturn
 
 from sideeffects._core.calls import process
 from sideeffects.engines import embedded
-from sideeffects.testing.races import _databases, _meeting
-from sideeffects.testing.races._calling import called, jitter, resolved
-from sideeffects.testing.races._exceptions import in_words, to_data
-from sideeffects.testing.races._gate import Gate, Memory
-from sideeffects.testing.races._messages import packed
+from sideeffects.testing.races import databases, meeting as _meeting
+from sideeffects.testing.races.calling import called, jitter, resolved
+from sideeffects.testing.races.exceptions import in_words, to_data
+from sideeffects.testing.races.gate import Gate, Memory
+from sideeffects.testing.races.messages import packed
 
 #: What a racer tells: a letter, the length, and the rest.
 HEAD: Final = struct.Struct("!cQ")
@@ -130,8 +130,8 @@ def _prepared(
 
         setattr(mail, "outbox", Outbox(teller))  # noqa: B010 - Django's stubs do not know it
     if race["databases"] is not None:
-        _databases.report_sessions(lambda session: teller.tell(SESSION, pickle.dumps(session)))
-        _databases.open_all(race["databases"].opened)
+        databases.report_sessions(lambda session: teller.tell(SESSION, pickle.dumps(session)))
+        databases.open_all(race["databases"].opened)
     function, kwargs = pickle.loads(race["calls"][race["order"][index]])  # noqa: S301 - from our own test process
     function = resolved(function)
     if meeting is not None:
@@ -168,7 +168,7 @@ def _end(teller: Teller, outcome: dict[str, Any]) -> NoReturn:
         embedded().drain()
         vars(threading)["_shutdown"]()  # waits for threads, as the end of a program does
     with contextlib.suppress(BaseException):
-        _databases.close_all()
+        databases.close_all()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             stream.flush()

@@ -1,4 +1,4 @@
-"""The fork server: a process that has loaded Django once, and forks a leader (see `_leader.py`) for each race.
+"""The fork server: a process that has loaded Django once, and forks a leader (see `leader.py`) for each race.
 
 It is started anew, so it has none of the test's threads, mocks and connections. It opens no connection to a database,
 has one thread, and ends when the test process does: the socket between them then ends, however that process dies.
@@ -18,10 +18,10 @@ from typing import Any
 
 from sideeffects import declare
 from sideeffects.engines import embedded
-from sideeffects.testing.races import _databases, _leader, _settings
-from sideeffects.testing.races._exceptions import to_data
-from sideeffects.testing.races._gate import Memory
-from sideeffects.testing.races._messages import receive, send
+from sideeffects.testing.races import databases, leader, settings as _settings
+from sideeffects.testing.races.exceptions import to_data
+from sideeffects.testing.races.gate import Memory
+from sideeffects.testing.races.messages import receive, send
 
 
 def main(descriptor: int) -> None:
@@ -94,12 +94,12 @@ def _serve(stream: socket.socket, race: dict[str, Any]) -> bool:
             with contextlib.suppress(BaseException):  # the racer that needs it will see what is wrong with it
                 importlib.import_module(module)
     if race["databases"] is not None:
-        _databases.warm_up(race["databases"])
+        databases.warm_up(race["databases"])
     memory = Memory(len(race["order"]))
     pid = os.fork()
     if not pid:
         try:
-            _leader.lead(stream, memory, race)
+            leader.lead(stream, memory, race)
         finally:
             os._exit(0)
     _, status = os.waitpid(pid, 0)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sideeffects._core.calls.call import Call
 from sideeffects._core.records.reading import Calls, Source
 from sideeffects._core.values.describe import text_of
-from sideeffects.testing.races._errors import WrappedError
+from sideeffects.testing.races.errors import WrappedError
 
 
 class Told(NamedTuple):

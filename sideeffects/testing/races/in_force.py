@@ -11,8 +11,8 @@ from sideeffects._core.calls.registry import registry
 from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
 from sideeffects._core.state.state import scope, state
 from sideeffects._core.verbs import declare
-from sideeffects.testing.races._exceptions import from_data, to_data
-from sideeffects.testing.races._messages import packed
+from sideeffects.testing.races.exceptions import from_data, to_data
+from sideeffects.testing.races.messages import packed
 
 #: An override as it travels: its rules, its origin, and its three flags.
 Travelling = tuple[list[bytes], str, bool, bool, bool]

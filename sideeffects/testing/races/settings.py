@@ -14,8 +14,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sideeffects.testing.races._errors import CannotTravel
-from sideeffects.testing.races._messages import packed
+from sideeffects.testing.races.errors import CannotTravel
+from sideeffects.testing.races.messages import packed
 
 #: What the setup of a test environment assigns, in the fork server as in the test process, and what travels elsewhere.
 _ELSEWHERE: Final = frozenset(("DATABASES",))

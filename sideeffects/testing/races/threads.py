@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state.state import state
-from sideeffects.testing.races import _databases, _meeting, _settings
-from sideeffects.testing.races._calling import called, jitter, resolved
-from sideeffects.testing.races._errors import TerminatedProcessError, WrappedError
-from sideeffects.testing.races._meeting import Attendance
-from sideeffects.testing.races._options import Call, Options
-from sideeffects.testing.races._result import Told
+from sideeffects.testing.races import databases, meeting, settings
+from sideeffects.testing.races.calling import called, jitter, resolved
+from sideeffects.testing.races.errors import TerminatedProcessError, WrappedError
+from sideeffects.testing.races.meeting import Attendance
+from sideeffects.testing.races.options import Call, Options
+from sideeffects.testing.races.result import Told
 
 
 class _Racer:
@@ -42,8 +42,8 @@ def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[lis
         RaceError: it cannot be held; nothing was called.
     """
     aliases: list[str] = []
-    if _settings.django_settings() is not None:
-        aliases = _databases.looked_at(options.databases, in_threads=True).opened
+    if settings.django_settings() is not None:
+        aliases = databases.looked_at(options.databases, in_threads=True).opened
     race = _Race(calls, options, seed, aliases)
     before = sys.getswitchinterval()
     if options.switch_interval is not None:
@@ -116,9 +116,9 @@ class _Race:
         try:
             function, kwargs = self._calls[racer.index]
             function = resolved(function)
-            _databases.open_all(self._aliases)
+            databases.open_all(self._aliases)
             if self._options.meet_at is not None:
-                leave = _meeting.enter(self._options.meet_at, lambda: self._reach(racer))
+                leave = meeting.enter(self._options.meet_at, lambda: self._reach(racer))
             with self._changed:
                 racer.is_ready = True
                 self._changed.notify_all()
@@ -138,7 +138,7 @@ class _Race:
             if leave is not None:
                 leave()
             unwatch()
-            _databases.close_all()
+            databases.close_all()
             with self._changed:
                 racer.is_over = True
                 self._attendance.has_finished(racer.index)
