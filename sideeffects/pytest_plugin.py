@@ -18,7 +18,7 @@ from sideeffects._core.state.state import state
 
 if TYPE_CHECKING:
     from sideeffects._core.records.reading import Calls
-    from sideeffects.pytest_watcher import Watcher
+    from sideeffects.testing.pytest_hooks.watcher import Watcher
     from sideeffects.testing.races import Race
 
 state.latch("pytest runs (the sideeffects plugin is imported)")
@@ -75,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     state.collect_children()
     lookout = config.stash[_LOOKOUT] = Lookout(config)
-    from sideeffects.pytest_guard import GuardPlugin  # where it is off as well: tests may switch it on
+    from sideeffects.testing.pytest_hooks.guard import GuardPlugin  # where it is off as well: tests may switch it on
 
     config.pluginmanager.register(GuardPlugin(config, lookout.watcher), "sideeffects-guard")
 
@@ -91,7 +91,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Sweep, if a test may ask for it: what it asks with has been imported by now."""
     cells = session.config.getoption("--fault-cell")
     if cells or "sideeffects.testing.faults" in sys.modules:
-        from sideeffects.pytest_faults import FaultSweeper
+        from sideeffects.testing.pytest_hooks.faults import FaultSweeper
 
         session.config.pluginmanager.register(FaultSweeper(cells or ()))
 
@@ -137,7 +137,7 @@ class Lookout:
     def watcher(self) -> Watcher:
         """The hooks around each test; from now on they are there, instead of those here."""
         if self._watcher is None:
-            from sideeffects.pytest_watcher import Watcher
+            from sideeffects.testing.pytest_hooks.watcher import Watcher
 
             self._watcher = Watcher()
             if self._item is not None:

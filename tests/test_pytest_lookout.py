@@ -55,7 +55,7 @@ def test_a_suite_without_effects_is_not_watched_and_imports_no_verb(run) -> None
 
         def test_one(request):
             assert not is_watched(request.config)
-            assert not {"wrapt", "sideeffects._core.verbs.decorator", "sideeffects.pytest_watcher"} & set(sys.modules)
+            assert not {"wrapt", "sideeffects._core.verbs.decorator", "sideeffects.testing.pytest_hooks.watcher"} & set(sys.modules)
     """)
     result.assert_outcomes(passed=1)
 
