@@ -15,7 +15,7 @@ from sideeffects._core.policy.policy import Entry
 from sideeffects._core.state.state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
 from sideeffects._core.state.work_origin import NONE, lineage
 from sideeffects.testing import guard
-from tests.postgres_server import postgres_server
+from tests.support.postgres_server import postgres_server
 
 # The machines that run this are slow and shared: an example that takes long has found nothing.
 hypothesis.settings.register_profile("sideeffects", deadline=None, print_blob=True)

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connections, models, transaction
 
 from sideeffects import dry_run, side_effect
-from tests.postgres_server import postgres_server
+from tests.support.postgres_server import postgres_server
 
 ROWS = 10_000
 TURNS = 5

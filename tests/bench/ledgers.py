@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.postgres_server import postgres_server
-from tests.redis_server import redis_server
+from tests.support.postgres_server import postgres_server
+from tests.support.redis_server import redis_server
 
 TASKS = 5_000
 PROCESSES = 8

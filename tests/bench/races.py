@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.postgres_server import postgres_server
+from tests.support.postgres_server import postgres_server
 
 ROUNDS = 3
 PROJECT = {

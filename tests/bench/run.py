@@ -24,7 +24,7 @@ import processes
 import wrapt
 from timing import BARE, above, ratio
 
-from tests.postgres_server import postgres_server
+from tests.support.postgres_server import postgres_server
 
 HERE = Path(__file__).resolve().parent
 PARTS = (

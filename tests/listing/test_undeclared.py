@@ -1,0 +1,314 @@
+"""`manage.py side_effects --audit`: what is found in a project's source, and that nothing of it is imported."""
+
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sideeffects.listing import Audit
+from tests.support.listed_project import listed_project, write_settings
+from tests.support.projects import Project
+
+COMMAND = ("manage.py", "side_effects", "--audit")
+
+
+def ignore(number: int, count: int) -> None:
+    """Nobody watches."""
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
+    """What each function of some modules calls, by its dotted path."""
+
+    def read(declared: tuple[str, ...] = (), /, **sources: str) -> dict[str, list[str]]:
+        files = {}
+        for name, source in sources.items():
+            path = tmp_path / f"{name}.py"
+            path.write_text(textwrap.dedent(source))
+            files[name.replace("__", ".")] = path
+        found = Audit(files, declared, ignore)
+        assert not found.unreadable
+        return {f"{one.module}.{one.function}": [call.api for call in one.calls] for one in found.found}
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("imports", "expression", "api"),
+    [
+        ("import requests", "requests.post(url)", "requests.post"),
+        ("import requests as r", "r.post(url)", "requests.post"),
+        ("from requests import post as send", "send(url)", "requests.post"),
+        ("import requests", "requests.Session().get(url)", "requests.Session().get"),
+        ("import httpx", "httpx.AsyncClient().post(url)", "httpx.AsyncClient().post"),
+        ("import urllib.request", "urllib.request.urlopen(url)", "urllib.request.urlopen"),
+        ("from urllib.request import urlopen", "urlopen(url)", "urllib.request.urlopen"),
+        ("import urllib3", "urllib3.PoolManager().request('GET', url)", "urllib3.PoolManager().request"),
+        ("import boto3", "boto3.client('s3').put_object()", "boto3.client().put_object"),
+        ("import boto3", "boto3.Session().client('s3').put_object()", "boto3.client().put_object"),
+        ("import stripe", "stripe.Charge.create(amount=1)", "stripe.Charge.create"),
+        ("from twilio.rest import Client", "Client().messages.create()", "twilio.rest.Client().messages.create"),
+        ("import smtplib", "smtplib.SMTP(url).sendmail()", "smtplib.SMTP().sendmail"),
+        ("from django.core.mail import send_mail", "send_mail()", "django.core.mail.send_mail"),
+        ("from django.core import mail", "mail.EmailMessage().send()", "django.core.mail.EmailMessage().send"),
+        ("import subprocess", "subprocess.run(url)", "subprocess.run"),
+        ("import os", "os.system(url)", "os.system"),
+        ("import redis", "redis.Redis.from_url(url).publish(1, 2)", "redis.Redis.from_url().publish"),
+        ("import kombu", "kombu.Connection(url).Producer().publish({})", "kombu.Connection().Producer().publish"),
+        ("import paramiko", "paramiko.SSHClient().exec_command(url)", "paramiko.SSHClient().exec_command"),
+        ("import socket", "socket.create_connection(url)", "socket.create_connection"),
+        ("import asyncio, requests", "asyncio.to_thread(requests.get, url)", "requests.get"),
+        ("import socket", "socket.socket().sendmsg([url])", "socket.socket().sendmsg"),
+        ("import webbrowser", "webbrowser.open(url)", "webbrowser.open"),
+        ("import xmlrpc.client", "xmlrpc.client.ServerProxy(url).pay(1)", "xmlrpc.client.ServerProxy().pay"),
+        ("import pty", "pty.spawn(url)", "pty.spawn"),
+    ],
+)
+def test_well_known_apis(audit: Callable[..., dict[str, list[str]]], imports: str, expression: str, api: str) -> None:
+    """However they were imported."""
+    assert audit(shop=f"{imports}\n\ndef call(url):\n    return {expression}\n") == {"shop.call": [api]}
+
+
+def test_what_only_looks_like_it(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """Names of the project's own, what is not called, and what reaches nothing."""
+    assert not audit(
+        shop="""
+            import os, redis, requests, stripe, subprocess
+
+            class Requests:
+                def post(self, url): ...
+
+            def post(requests_: Requests, url, process: subprocess.Popen):
+                Requests().post(url)
+                os.path.join(url)
+                os.environ.get("HOME")
+                redis.Redis().get(url)
+                requests.Session().mount(url, None)
+                stripe.api_key = "key"
+                if isinstance(url, (subprocess.Popen, requests.Session)) or isinstance(url, subprocess.Popen):
+                    raise stripe.error.CardError("no")
+                except_ = requests.ConnectionError
+        """
+    )
+
+
+def test_objects_are_followed_to_what_made_them(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """Names of the function, of the module, of another module and of `self`; annotations; what functions return."""
+    assert audit(
+        shop__clients="""
+            import boto3
+            import requests
+
+            session = requests.Session()
+
+            def get_s3():
+                return boto3.client("s3")
+        """,
+        shop__use="""
+            import httpx, smtplib
+            from shop.clients import get_s3, session
+            from shop import clients
+
+            def local(url):
+                with smtplib.SMTP(url) as server:
+                    server.send_message(url)
+
+            def of_another_module(url):
+                session.post(url)
+                clients.session.get(url)
+
+            def returned():
+                get_s3().put_object()
+                s3 = clients.get_s3()
+                s3.delete_object()
+
+            def annotated(client: httpx.Client, url):
+                client.get(url)
+
+            class Gateway:
+                shared = httpx.Client()
+
+                def __init__(self):
+                    self.client = httpx.Client()
+
+                def send(self, url):
+                    self.client.post(url)
+                    self.shared.put(url)
+
+                async def send_later(self, url):
+                    async with httpx.AsyncClient() as client:
+                        def inner():
+                            return client.post(url)
+                        await inner()
+        """,
+    ) == {
+        "shop.use.local": ["smtplib.SMTP().send_message"],
+        "shop.use.of_another_module": ["requests.Session().post", "requests.Session().get"],
+        "shop.use.returned": ["boto3.client().put_object", "boto3.client().delete_object"],
+        "shop.use.annotated": ["httpx.Client().get"],
+        "shop.use.Gateway.send": ["httpx.Client().post", "httpx.Client().put"],
+        "shop.use.Gateway.send_later": ["httpx.AsyncClient().post"],
+    }
+
+
+def test_declared_functions_are_left_out(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """By the decorator, by one of the project's own, by `declare`, by the settings; and what only these use."""
+    assert audit(
+        ("shop.effects:by_settings", "subprocess:run"),
+        shop__effects="""
+            import functools, requests, subprocess
+            import sideeffects as se
+            from sideeffects import declare, side_effect
+
+            def sms(**options):
+                return side_effect(tags=["sms"], **options)
+
+            declare("shop.effects:by_declare")
+
+            @side_effect
+            def bare(url): _post(url)
+
+            @se.side_effect(name="x.y")
+            async def named(url): requests.get(url)
+
+            @sms()
+            def by_own_decorator(url): requests.get(url)
+
+            def by_declare(url): requests.get(url)
+
+            def by_settings(url): requests.get(url)
+
+            def runs(url): subprocess.run(url)
+
+            def _post(url): return _post_again(url)
+
+            def _post_again(url): requests.post(url)
+
+            def _used_by_both(url): requests.put(url)
+
+            class Gateway:
+                @classmethod
+                @side_effect
+                def send(cls, url):
+                    cls._send(url)
+                    _used_by_both(url)
+
+                @side_effect
+                def ask(self, url):
+                    return self._ask(url)
+
+                def _ask(self, url): return requests.get(url)
+
+                @classmethod
+                def _send(cls, url): requests.post(url)
+
+            def not_declared(url):
+                _used_by_both(url)
+                requests.post(url)
+        """,
+    ) == {"shop.effects._used_by_both": ["requests.put"], "shop.effects.not_declared": ["requests.post"]}
+
+
+def test_what_importing_calls(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """It stands in no function that could be declared."""
+    assert audit(
+        shop="""
+            import subprocess
+
+            VERSION = subprocess.check_output(["git", "describe"])
+
+            class Shop:
+                names = [subprocess.getoutput(name) for name in ("a", "b")]
+        """
+    ) == {"shop.": ["subprocess.check_output", "subprocess.getoutput"]}
+
+
+# -- the command
+
+HOOKS = '''
+    import requests
+
+    raise AssertionError("this module was imported")
+
+
+    def notify(url):
+        """Tell a partner."""
+        requests.post(url, timeout=5)
+        requests.get(url, timeout=5)
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = listed_project(tmp_path)
+    project.write("shop/hooks.py", HOOKS)
+    project.write("shop/start.py", "import os\nos.system('true')\n")
+    project.write(
+        "shop/effects_of_shop.py", "import requests\nfrom sideeffects import side_effect\nraise AssertionError"
+    )
+    return project
+
+
+@pytest.mark.processes
+def test_the_command_lists_each_with_the_line_to_write(project: Project) -> None:
+    """Nothing of the project is imported: not what is found, nor what declares effects."""
+    ran = project.run(*COMMAND)
+
+    assert ran.stdout.splitlines() == [
+        "WHERE            FUNCTION  CALLS",
+        "shop/hooks.py:6  notify    requests.post, requests.get",
+        '  @side_effect(name="shop.hooks.notify")',
+        "shop/start.py:2            os.system",
+        "  importing the module calls this: move it into a function, and declare that",
+    ]
+    assert ran.stderr == ""
+    [hook, start] = json.loads(project.run(*COMMAND, "--format", "json").stdout)
+    assert hook == {
+        "function": "notify",
+        "module": "shop.hooks",
+        "app": "shop",
+        "file": "shop/hooks.py",
+        "line": 6,
+        "calls": [{"api": "requests.post", "line": 8}, {"api": "requests.get", "line": 9}],
+        "write": '@side_effect(name="shop.hooks.notify")',
+    }
+    assert (start["function"], start["line"]) == ("", 2)
+    markdown = project.run(*COMMAND, "--format", "markdown", "--module", "shop.hooks").stdout.splitlines()
+    assert markdown == [
+        "| where | function | calls | line to write |",
+        "| --- | --- | --- | --- |",
+        '| `shop/hooks.py:6` | `notify` | `requests.post`, `requests.get` | `@side_effect(name="shop.hooks.notify")` |',
+    ]
+
+
+@pytest.mark.processes
+def test_installed_packages_are_not_the_projects(project: Project) -> None:
+    """Django's own app for users sends mail; nobody writes a decorator into it."""
+    write_settings(project, 'INSTALLED_APPS += ["django.contrib.auth", "django.contrib.contenttypes"]')
+
+    assert "django" not in project.run(*COMMAND).stdout
+
+
+@pytest.mark.processes
+def test_exit_codes(project: Project) -> None:
+    """0 done, 1 with `--check` and something to declare, 2 when the question or a file is wrong."""
+    check = project.run(*COMMAND, "--check", code=1)
+    assert check.stdout.splitlines() == [
+        "shop/hooks.py:6: notify calls requests.post, requests.get and is not declared",
+        "shop/start.py:2: importing shop.start calls os.system",
+    ]
+    assert "2 functions to declare" in check.stderr
+    assert "does not go with --tag, names" in project.run(*COMMAND, "sms.*", "--tag", "x", code=2).stderr
+    assert "Did you mean 'shop'?" in project.run(*COMMAND, "--app", "shopp", code=2).stderr
+    assert "no module of the project is called 'shop.x'" in project.run(*COMMAND, "--module", "shop.x", code=2).stderr
+    for name in ("shop/hooks.py", "shop/start.py"):
+        (project.root / name).unlink()
+    clean = project.run(*COMMAND, "--check")
+    assert clean.stdout == ""
+    assert "No undeclared call of a well-known outside API in" in clean.stderr
+    project.write("shop/broken.py", "def (:\n")
+    broken = project.run(*COMMAND, code=2)
+    assert "the audit may be incomplete" in broken.stderr
+    assert "shop/broken.py" in broken.stderr

@@ -1,0 +1,99 @@
+"""What is published is what was tested: the wheel, installed into an empty environment, and used there."""
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.projects import ROOT, clean_environment, django_project
+
+pytestmark = pytest.mark.once
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+
+SCRIPT = """
+    import importlib.util
+    import sys
+
+    import sideeffects
+    from sideeffects import capture, record, side_effect
+
+    assert sideeffects.__file__.startswith(sys.prefix), sideeffects.__file__
+    assert importlib.util.find_spec("django") is None, "the environment is not empty"
+    assert importlib.util.find_spec("pytest") is None, "the environment is not empty"
+    sent = []
+
+
+    @side_effect(name="sms.send", returns="recorded")
+    def send_sms(to, body):
+        sent.append((to, body))
+        return "sent"
+
+
+    assert send_sms("+44 1", body="Hello") == "sent"
+    with capture() as calls, record("sms.*"):
+        assert send_sms("+44 2", "Hello") == "recorded"
+    calls.assert_called("sms.send", to="+44 2", times=1)
+    assert sent == [("+44 1", "Hello")]
+    print("it works")
+"""
+TESTS = """
+    import importlib.util
+
+    from effects import attempt
+
+
+    def test_nothing_is_sent(side_effects):
+        attempt("a test")
+        side_effects.assert_called("shop.send", place="a test", times=1)
+        assert importlib.util.find_spec("django") is None
+"""
+
+
+def run(*command: object, cwd: Path, code: int = 0, **variables: str) -> str:
+    """Run a command with a cleaned environment that does not lead to this tree, and return what it printed."""
+    environment = clean_environment() | variables
+    del environment["PYTHONPATH"]
+    finished = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert finished.returncode == code, (
+        f"{command} exited with {finished.returncode}:\n{finished.stdout}{finished.stderr}"
+    )
+    return finished.stdout
+
+
+def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
+    """A script needs nothing but wrapt; pytest finds the plugin; Django finds the command."""
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "sideeffects", tree / "sideeffects", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    run(*PIP, "wheel", "--no-deps", "--wheel-dir", tmp_path, tree, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "sideeffects/py.typed" in names
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"sideeffects"}, "the wheel holds more"
+
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    run(*PIP, "--python", python, "install", wheel, cwd=tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT), encoding="utf-8")
+    assert run(python, script, cwd=tmp_path) == "it works\n"
+
+    run(*PIP, "--python", python, "install", "pytest", cwd=tmp_path)
+    project = django_project(tmp_path / "project")
+    project.write("test_it.py", TESTS)
+    assert "1 passed" in run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py", cwd=project.root)
+    assert project.attempted == {"a test": 1}
+    assert not project.executed
+
+    run(*PIP, "--python", python, "install", "Django", cwd=tmp_path)
+    listing = run(python, "manage.py", "side_effects", cwd=project.root, MORE_APPS="sideeffects")
+    assert re.search(r"^shop\.send +EXECUTE +yes +effects\.py:\d+ +Send\.$", listing, flags=re.MULTILINE), listing

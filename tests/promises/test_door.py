@@ -1,0 +1,108 @@
+"""The names of the package: each is imported when it is first asked for, and none is missed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sideeffects
+from tests.support.projects import clean_environment
+
+
+def run(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**clean_environment(), **environment},
+    )
+
+
+def test_the_names_are_those_of_the_contract_and_all_there() -> None:
+    """Also before any was asked for."""
+    ran = run(
+        "import sideeffects as s; print(set(s.__all__) <= set(dir(s)), [n for n in s.__all__ if not getattr(s, n)])"
+    )
+    assert ran.stdout.strip() == "True ['registry']"  # which is empty
+    assert sorted(sideeffects.__all__) == sideeffects.__all__
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """As with any module."""
+    with pytest.raises(AttributeError, match="module 'sideeffects' has no attribute 'side_efect'"):
+        getattr(sideeffects, "side_efect")  # noqa: B009 - the checkers would see it
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import sideeffects.project.live_settings",
+        "import sideeffects.project.wiring",
+        "import sideeffects.saferunner",
+        "import sideeffects._core.runtime.perform, sideeffects._core.verbs.declare",
+        "from sideeffects.testing import isolated_registry, SideEffectsMixin",
+        "import celery, celery.app.task",
+        "import django.conf",
+        "from sideeffects import *",
+    ],
+)
+def test_whatever_is_imported_first_the_settings_decide(first: str) -> None:
+    """The lower floors have the upper ones plugged in before an effect can be called, by whatever door it came."""
+    ran = run(f"""
+{first}
+from django.conf import settings
+settings.configure(SIDE_EFFECTS={{"MODE": "raise"}})
+from sideeffects import SideEffectBlocked, side_effect
+
+@side_effect(name="send", async_ok=True)
+def send(): print("executed")
+
+for call in (send, send.enqueue):
+    try:
+        call()
+    except SideEffectBlocked as error:
+        print("refused")
+""")
+    assert ran.stdout.split() == ["refused", "refused"], ran.stderr
+
+
+def test_settings_that_declare_are_obeyed_although_nobody_imports_a_verb() -> None:
+    """The package is imported, by the plugin say, and Django comes later."""
+    ran = run("""
+import sideeffects
+from django.conf import settings
+settings.configure(SIDE_EFFECTS={"DECLARE": ["smtplib:SMTP.send_message"]}, INSTALLED_APPS=[])
+import django
+django.setup()
+import smtplib
+from sideeffects import registry
+print(*registry)
+""")
+    assert ran.stdout.split() == ["smtplib.SMTP.send_message"], ran.stderr
+
+
+def test_wrong_settings_stop_a_test_run_again_and_again() -> None:
+    """Who catches the first error and goes on gets no effect that ignores the settings."""
+    ran = run(
+        """
+from django.conf import settings
+settings.configure(SIDE_EFFECTS={"MOOD": "record"})
+for _ in range(2):
+    try:
+        from sideeffects import side_effect
+    except Exception as error:
+        print(type(error).__name__)
+    else:
+        @side_effect(name="send")
+        def send(): print("executed")
+        try:
+            send()
+        except Exception as error:
+            print(type(error).__name__)
+""",
+        SIDE_EFFECTS_TEST_RUN="1",
+    )
+    assert ran.stdout.split() == ["ImproperlyConfigured"] * 2, ran.stderr
