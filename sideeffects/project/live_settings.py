@@ -223,7 +223,7 @@ def _watch_with_sentry(is_wanted: bool) -> None:
 
 
 def sentry() -> Any:
-    """What reports to Sentry (`sideeffects.contrib.sentry.reporting`), if that is switched on, or its SDK is there; else `None`.
+    """What reports to Sentry, if that is switched on or its SDK is there; else `None`.
 
     Raises:
         ImproperlyConfigured: the settings are invalid.
