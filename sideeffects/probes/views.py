@@ -156,7 +156,8 @@ def _quality(parameters: list[str]) -> float:
 
 
 def _guarded(response: HttpResponseBase) -> HttpResponseBase:
-    response["Cache-Control"] = "no-store"
+    # Caches that do not know `no-store`, as Django's own before 5.2.15, know the other two.
+    response["Cache-Control"] = "private, no-store, max-age=0"
     response["Vary"] = "Accept, Authorization, Cookie"
     response["X-Content-Type-Options"] = "nosniff"
     return response

@@ -77,7 +77,7 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     run(*PIP, "wheel", "--no-deps", "--wheel-dir", tmp_path, tree, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "sideeffects/py.typed" in names
+    assert {"sideeffects/py.typed", *(f"sideeffects/probes/reports/page.{kind}" for kind in ("css", "js"))} < set(names)
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"sideeffects"}, "the wheel holds more"
 
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)

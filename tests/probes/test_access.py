@@ -40,7 +40,7 @@ def ask(rules: Any, *, user: Any = None, path: str = "/", address: str = "203.0.
     with override_settings(SIDE_EFFECTS={"PROBES": rules}):
         response: HttpResponse = Page.as_view()(request)
     assert Page.runs == (response.status_code != 403)
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "private, no-store, max-age=0"
     return response
 
 

@@ -206,6 +206,28 @@ def test_prometheus_reads_the_metrics() -> None:
     )
 
 
+def test_probes_of_one_name_are_one_series() -> None:
+    """`suite()` may pick a method several times: the worst outcome counts, and times and effects are added up."""
+    name = "shop.probes.Url.test_up"
+    several = (probe(name, Outcome.PASSED, effects=(HELD,)), probe(name, Outcome.ERRORED), probe(name, Outcome.SKIPPED))
+    results = Results((*several, probe("shop.probes.Url.test_idle", Outcome.SKIPPED)), STARTED, 1.0)
+    families = {family.name: family for family in text_string_to_metric_families(shown("openmetrics", results))}
+    values = {
+        (key, sample.labels["probe"].rpartition(".")[2]): sample.value
+        for key in ("success", "duration_seconds", "held_back_effects")
+        for sample in families[f"sideeffects_probe_{key}"].samples
+    }
+    assert values == {
+        ("success", "test_up"): 0,
+        ("duration_seconds", "test_up"): 0.75,
+        ("duration_seconds", "test_idle"): 0.25,
+        ("held_back_effects", "test_up"): 1,
+        ("held_back_effects", "test_idle"): 0,
+    }
+    lines = [line.rpartition(" ")[0] for line in shown("openmetrics", results).splitlines() if line[0] != "#"]
+    assert len(lines) == len(set(lines))
+
+
 def test_nothing_but_outcomes_is_left_without_details() -> None:
     """In every format: for a public page."""
     for name in FORMATS:

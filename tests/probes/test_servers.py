@@ -161,7 +161,7 @@ def test_statuses_and_headers(site: Site) -> None:
         for method in ("GET", "HEAD"):
             answer = site.server.ask(path, method, **BEARER)
             assert (answer.status, answer.headers.get_content_type()) == (status, kind)
-            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["Cache-Control"] == "private, no-store, max-age=0"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert bool(answer.text) is (method == "GET")
 
@@ -187,7 +187,7 @@ def test_nobody_comes_in_unnoticed(site: Site) -> None:
         ("probe/", {"X_Forwarded_For": "127.0.0.1", "Cookie": "sessionid=made-up"}),
     ):
         answer = site.server.ask(path, **headers)
-        assert (answer.status, answer.headers["Cache-Control"]) == (403, "no-store")
+        assert (answer.status, answer.headers["Cache-Control"]) == (403, "private, no-store, max-age=0")
         assert "shop" not in answer.text
     assert site.runs() == 0
 

@@ -1,6 +1,6 @@
 """The page for people: one file without external assets, readable without JavaScript.
 
-Style and script are constants, which the page's Content-Security-Policy allows by their hashes.
+Style and script are `page.css` and `page.js`, which the page's Content-Security-Policy allows by their hashes.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from html import escape
+from importlib.resources import files
 from typing import Final
 
-from sideeffects.probes.reports.html_assets import ICONS, SCRIPT, STYLE
 from sideeffects.probes.reports.text import NOT_WHOLE
 from sideeffects.probes.results import Effect, Outcome, ProbeResult, Results
+
+_HERE: Final = files(__package__)
+_STYLE: Final = _HERE.joinpath("page.css").read_text("utf-8")
+_SCRIPT: Final = _HERE.joinpath("page.js").read_text("utf-8")
 
 #: What asks for attention comes first.
 _ORDER: Final = (Outcome.FAILED, Outcome.ERRORED, Outcome.PASSED, Outcome.SKIPPED)
@@ -29,9 +33,21 @@ def _hash_of(text: str) -> str:
 
 
 CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src '{_hash_of(STYLE)}'; script-src '{_hash_of(SCRIPT)}'; img-src data:; "
+    f"default-src 'none'; style-src '{_hash_of(_STYLE)}'; script-src '{_hash_of(_SCRIPT)}'; img-src data:; "
     f"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+def _icon(path: str, colour: str) -> str:
+    return (
+        f"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' "
+        f"r='8' fill='%23{colour}'/%3E%3Cpath d='{path}' fill='none' stroke='%23fff' stroke-width='2.2' "
+        f"stroke-linecap='round'/%3E%3C/svg%3E"
+    )
+
+
+#: What the browser's tab shows.
+_ICONS: Final = {"good": _icon("M4.5 8.5l2.5 2.5 4.5-5.5", "2f9e5b"), "bad": _icon("M5 5l6 6M11 5l-6 6", "d3333c")}
 
 
 def _page(results: Results) -> Iterator[str]:
@@ -40,8 +56,8 @@ def _page(results: Results) -> Iterator[str]:
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<meta name="robots" content="noindex">\n'
-        f'<title>{results.status}: probes</title>\n<link rel="icon" href="{ICONS[tone]}">\n'
-        f'<style>{STYLE}</style>\n</head>\n<body>\n<header class="{tone}">\n<div>\n'
+        f'<title>{results.status}: probes</title>\n<link rel="icon" href="{_ICONS[tone]}">\n'
+        f'<style>{_STYLE}</style>\n</head>\n<body>\n<header class="{tone}">\n<div>\n'
         f'<p class="status">{results.status}</p>\n<h1>{_said(results)}</h1>\n'
         f'<p class="when">Run at <time datetime="{results.started.isoformat()}">'
         f"{results.started:%Y-%m-%d %H:%M:%S} UTC</time>, took {_seconds(results.duration)}</p>\n</div>\n</header>\n"
@@ -56,7 +72,7 @@ def _page(results: Results) -> Iterator[str]:
     else:
         files = "<code>smoke.py</code> or <code>probes.py</code>"
         yield f'<p class="note">Probes stand in {files} of an installed app.</p>\n'
-    yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    yield f"</main>\n<script>{_SCRIPT}</script>\n</body>\n</html>\n"
 
 
 def _said(results: Results) -> str:

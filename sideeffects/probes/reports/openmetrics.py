@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sideeffects.probes.results import Outcome, ProbeResult, Results
 
@@ -23,25 +23,35 @@ def _lines(results: Results) -> Iterator[str]:
     yield from _family(
         "sideeffects_probes_started_timestamp_seconds", "When the run began.", [({}, results.started.timestamp())]
     )
-    each = [(_labels(probe), probe) for probe in results.probes]
+    each = _by_labels(results.probes)
+    run = [(labels, ran) for labels, probes in each if (ran := [p for p in probes if p.outcome is not Outcome.SKIPPED])]
     yield from _family(
         "sideeffects_probe_success",
         "Whether the probe passed; skipped ones are left out.",
-        [(labels, float(not probe.is_bad)) for labels, probe in each if probe.outcome is not Outcome.SKIPPED],
+        [(labels, float(not any(probe.is_bad for probe in probes))) for labels, probes in run],
     )
     yield from _family(
-        "sideeffects_probe_duration_seconds", "How long the probe took.", [(labels, p.duration) for labels, p in each]
+        "sideeffects_probe_duration_seconds",
+        "How long the probe took.",
+        [(labels, sum(probe.duration for probe in probes)) for labels, probes in each],
     )
     if results.has_details:
         yield from _family(
             "sideeffects_probe_held_back_effects",
             "How many calls of side effects were held back.",
-            [(labels, len(probe.held_back)) for labels, probe in each],
+            [(labels, sum(len(probe.held_back) for probe in probes)) for labels, probes in each],
         )
 
 
-def _labels(probe: ProbeResult) -> dict[str, str]:
-    return {"app": probe.app, "probe": probe.id}
+def _by_labels(results: Iterable[ProbeResult]) -> Sequence[tuple[Mapping[str, str], Sequence[ProbeResult]]]:
+    """Probes that have the same labels, as when `suite()` picks one method several times, are one series.
+
+    Prometheus keeps one of two samples with the same labels, and not the one that failed.
+    """
+    found: dict[tuple[str, str], list[ProbeResult]] = {}
+    for probe in results:
+        found.setdefault((probe.app, probe.id), []).append(probe)
+    return [({"app": app, "probe": name}, probes) for (app, name), probes in found.items()]
 
 
 def _family(name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Iterator[str]:
