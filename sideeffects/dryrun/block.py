@@ -126,7 +126,7 @@ class DryRun(Holder):
         while self._undo:
             self._undo.pop()()
         for found in self._guard.found:
-            self.refusals.note_at(f"an undeclared call to the escapes was refused: {found.what}", found.caller)
+            self.refusals.note_at(f"an undeclared call to the outside was refused: {found.what}", found.caller)
 
     def holds(self, connection: Any) -> bool:
         """Whether what is done on this connection is rolled back."""

@@ -6,7 +6,7 @@ from tests.support.projects import Project
 
 SETTINGS = """\
 from pathlib import Path
-BASE_DIR = Path(__file__).resolve().parents[2]
+BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = "no secret"
 USE_TZ = True
 INSTALLED_APPS = ["shop", "sideeffects"]
