@@ -16,6 +16,7 @@ from typing import Any, Final
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.runtime.background import run_parcel
 from sideeffects._core.state.extension_points import Parcel
+from sideeffects._core.values import clock
 from sideeffects.contrib.django_tasks.tasks import base_of
 from sideeffects.errors import SideEffectError
 
@@ -91,7 +92,7 @@ class DjangoTaskFuture:
             SideEffectError: the call failed (with the traceback that the backend kept), or the backend has no results.
             TimeoutError: it was not there in time.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clock.monotonic() + timeout
         pause = _FIRST_LOOK
         while not self.done():
             if not self._result.task.get_backend().supports_get_result:
@@ -99,7 +100,7 @@ class DjangoTaskFuture:
                     f"the result of side effect {self._name!r} is not known: the backend {self._result.backend!r} of "
                     f"settings.TASKS does not keep results"
                 )
-            left = pause if deadline is None else deadline - time.monotonic()
+            left = pause if deadline is None else deadline - clock.monotonic()
             if left <= 0:
                 raise TimeoutError(f"side effect {self._name!r} has not finished in {timeout} s")
             time.sleep(min(pause, left))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
+from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Log, Reader, Shared
 
@@ -19,7 +19,7 @@ DEFAULT_TIMEOUT: Final = 24 * 60 * 60
 #: What a test run has read so far of each ledger; settings that change and change back make it read nothing twice.
 _readers: Final[dict[tuple[str, str], Reader]] = {}
 #: Calls made before that are none of this process's test run.
-_started: Final = time.time()
+_started: Final = clock.now()
 
 
 def shared_ledger(given: Mapping[str, Any]) -> Shared:

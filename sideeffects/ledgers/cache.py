@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from sideeffects._core.calls import process
+from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.media import PREFIX, Medium, medium_of
 from sideeffects.ledgers.shared import Loss
@@ -102,7 +103,7 @@ class CacheLog:
         # Where a thread's transaction keeps others from writing, they must not wait for each other here as well.
         line = self._lines.setdefault(threading.get_ident() if medium.may_roll_back else None, _Line())
         with line.lock:
-            now = time.time()
+            now = clock.now()
             stretch = int(now // self._stretch)
             seconds = math.ceil((stretch + 1) * self._stretch + self.timeout - now) + _SLACK
             stream = line.stream
@@ -122,14 +123,14 @@ class CacheLog:
 
     def _still_there(self, medium: Medium, stream: _Stream, seconds: int) -> bool:
         """See to it that readers find the stream; whether it can be gone on with."""
-        if time.monotonic() - stream.looked >= medium.look_every:
+        if clock.monotonic() - stream.looked >= medium.look_every:
             head = _head_key(stream.token)
             found = medium.get([stream.place, head])
             if medium.may_roll_back and found.get(head) != stream.head:
                 return False
             if found.get(stream.place) != stream.token:
                 self._take_place(medium, stream, seconds)
-            stream.looked = time.monotonic()
+            stream.looked = clock.monotonic()
         return True
 
     def _take_place(self, medium: Medium, stream: _Stream, seconds: int) -> None:
@@ -141,7 +142,7 @@ class CacheLog:
             for key in keys:
                 if key not in taken and medium.claim(key, stream.token, seconds):
                     stream.place = key
-                    stream.looked = time.monotonic()
+                    stream.looked = clock.monotonic()
                     return
             number += _PLACES
 
@@ -175,14 +176,14 @@ class CacheLog:
         """The streams that this process knows of, with their places, which may be all that is left of them."""
         if medium.may_roll_back:
             return {}
-        first = math.floor((time.time() - self.timeout) / self._stretch)
+        first = math.floor((clock.now() - self.timeout) / self._stretch)
         streams = [line.stream for line in list(self._lines.values())]
         return {stream.token: stream.place for stream in streams if stream is not None and stream.stretch >= first}
 
     def _places(self, medium: Medium) -> dict[str, str]:
         """The streams of which something may not have expired yet, with their places."""
         found: dict[str, str] = {}
-        now = time.time()
+        now = clock.now()
         first = math.floor((now - self.timeout) / self._stretch)
         last = math.floor((now + _SLACK) / self._stretch)
         stretches = list(range(first, min(last, first + 8) + 1))

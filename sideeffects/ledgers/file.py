@@ -6,12 +6,12 @@ import contextlib
 import json
 import os
 import secrets
-import time
 from collections.abc import Generator
 from importlib.util import find_spec
 from typing import Any, Final, NoReturn
 
 from sideeffects._core.records.ledger import locked, write_lines
+from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Loss
 
@@ -50,7 +50,7 @@ class FileLog:
                 status = os.fstat(descriptor)
                 if not self._is_in_place(status):
                     return False
-                now = time.time()
+                now = clock.now()
                 if not status.st_size:
                     lines = [json.dumps({"ledger": secrets.token_hex(8), "began": now}), *lines]
                 elif now - _head_of(_first_bytes(descriptor))[1] > self.timeout:

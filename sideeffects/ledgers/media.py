@@ -6,9 +6,10 @@ import asyncio
 import datetime
 import math
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+
+from sideeffects._core.values import clock
 
 R = TypeVar("R")
 
@@ -235,7 +236,7 @@ class DatabaseMedium(Medium):
         from django.conf import settings
 
         zone = datetime.UTC if settings.USE_TZ else None
-        at = datetime.datetime.fromtimestamp(math.ceil(time.time()) + seconds, zone)
+        at = datetime.datetime.fromtimestamp(math.ceil(clock.now()) + seconds, zone)
         return self._connection.ops.adapt_datetimefield_value(at)
 
 

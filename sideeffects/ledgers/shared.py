@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
@@ -16,6 +15,7 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome, outcome_to_record
 from sideeffects._core.records.ledger import Pairing
 from sideeffects._core.state.state import state
+from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
 
 logger: Final = logging.getLogger("sideeffects")
@@ -133,7 +133,7 @@ class Shared:
             return
         # What executes is written before it does, and what has been decided before it goes first.
         may_wait = call.mode is Mode.RECORD and call.run_id == batch.run_id
-        now = time.monotonic()
+        now = clock.monotonic()
         if not batch.waiting:
             batch.since = now
         batch.waiting[id(call)] = call, outcome
@@ -182,7 +182,7 @@ class Shared:
         if mine.settled is call:
             mine.settled = None
         elif mine.batch is None or id(call) not in mine.batch.waiting:  # where it waits, its outcome goes with it
-            self._append([_line(call.outcome_record() | {"at": time.time()})])
+            self._append([_line(call.outcome_record() | {"at": clock.now()})])
 
     # -- reading
 
@@ -195,7 +195,7 @@ class Shared:
         reader = self._reader
         with reader.lock:
             lines, loss = self.log.read(reader.cursor)
-            since = max(reader.since, time.time() - self.log.timeout)
+            since = max(reader.since, clock.now() - self.log.timeout)
             calls: list[Call] = []
             lost = max(0, loss.records - reader.lost)
             reader.lost = loss.records
@@ -217,7 +217,7 @@ class Shared:
     def all_calls(self, run_id: str | None = None) -> tuple[list[Call], Loss]:
         """All calls, or those of one run list, in the order of their times; and what is missing of the ledger."""
         lines, loss = self.log.read({})
-        oldest = time.time() - self.log.timeout
+        oldest = clock.now() - self.log.timeout
         pairing = Pairing()
         calls: list[Call] = []
         count = loss.records

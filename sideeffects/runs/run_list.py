@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
-import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from sideeffects._core.runtime import background
 from sideeffects._core.runtime.perform import alias_of, begin, finish, logger
 from sideeffects._core.state.extension_points import late_errors, plugs
 from sideeffects._core.state.state import state
+from sideeffects._core.values import clock
 from sideeffects._core.values.callers import caller
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
@@ -287,12 +287,12 @@ def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any
     # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
     state.expect(call)
     token = arriving.set(Arrival(task.name, call.id, run_id, call=call))
-    started = time.perf_counter()
+    started = clock.monotonic()
     try:
         return delay(kwargs, run_id)
     except BaseException as error:
         if call.outcome is None:
-            finish(call, Outcome(None, error, time.perf_counter() - started))
+            finish(call, Outcome(None, error, clock.monotonic() - started))
         raise
     finally:
         arriving.reset(token)

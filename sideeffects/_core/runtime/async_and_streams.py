@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from types import CodeType, TracebackType
 from typing import Any, Final
@@ -22,7 +21,7 @@ from sideeffects._core.runtime.perform import alias_of, answer, begin, begun, fi
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
-from sideeffects._core.values import copying
+from sideeffects._core.values import clock, copying
 from sideeffects._core.values.callers import caller
 
 
@@ -70,7 +69,7 @@ async def execute_async(
         with Beneath(call.name):
             result = await wrapped(*args, **kwargs)
     except BaseException as error:
-        finish(call, Outcome(None, error, time.perf_counter() - started))
+        finish(call, Outcome(None, error, clock.monotonic() - started))
         raise
     finish(call, returned(result, started))
     return result
@@ -132,7 +131,7 @@ def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, A
     try:
         result = yield from _stepped(call.name, generator)
     except BaseException as error:
-        finish(call, Outcome(None, None if isinstance(error, GeneratorExit) else error, time.perf_counter() - started))
+        finish(call, Outcome(None, None if isinstance(error, GeneratorExit) else error, clock.monotonic() - started))
         raise
     finish(call, returned(result, started))
     return result
@@ -207,7 +206,7 @@ async def _async_generator(
         raise
     finally:
         if call is not None:
-            finish(call, Outcome(None, error, time.perf_counter() - started))
+            finish(call, Outcome(None, error, clock.monotonic() - started))
 
 
 def _context_manager(
@@ -283,7 +282,7 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         # Once: a manager that is entered a second time raises by itself.
         call, self._call = self._call, None
         if call is not None:
-            finish(call, Outcome(None, error, time.perf_counter() - self._started))
+            finish(call, Outcome(None, error, clock.monotonic() - self._started))
 
 
 def _async_context_manager(
@@ -327,7 +326,7 @@ async def _around_async(
         raise
     finally:
         if call is not None:
-            finish(call, Outcome(None, error, time.perf_counter() - started))
+            finish(call, Outcome(None, error, clock.monotonic() - started))
 
 
 class _Beneath:

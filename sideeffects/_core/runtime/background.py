@@ -9,7 +9,6 @@ import itertools
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from types import CodeType, MappingProxyType, MethodType
@@ -28,6 +27,7 @@ from sideeffects._core.runtime.perform import alias_of, answer, begin, execute, 
 from sideeffects._core.state.extension_points import Parcel, plugs
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import scope, state
+from sideeffects._core.values import clock
 from sideeffects._core.values.callers import caller
 from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked
 
@@ -181,7 +181,7 @@ def unwritten(
             (),
             code,
             instruction,
-            time.time(),
+            clock.now(),
             names,
             is_async,
             run_id,
@@ -324,7 +324,7 @@ def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[De
             (),
             "a background worker",
             0,
-            time.time(),
+            clock.now(),
             rules.sensitive,
             True,
             parcel.run_id,

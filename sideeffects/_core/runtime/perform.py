@@ -11,7 +11,6 @@ import contextlib
 import contextvars
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from types import CodeType, MappingProxyType
 from typing import Any, Final
@@ -28,7 +27,7 @@ from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import EMPTY, Observer, scope, state
 from sideeffects._core.state.work_origin import Beneath, lineage
-from sideeffects._core.values import copying, kinds
+from sideeffects._core.values import clock, copying, kinds
 from sideeffects._core.values.callers import NOBODY
 from sideeffects.errors import SideEffectBlocked, SideEffectError
 
@@ -245,7 +244,7 @@ def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *,
 
 
 _SCALARS: Final = kinds.SCALARS
-_now: Final = time.time
+_now: Final = clock.now
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
 _RECORD: Final = Mode.RECORD
@@ -329,7 +328,7 @@ def begun(call: Call | None) -> float:
     """Tell those who watch executions that this one starts. Returns when, for the duration of its outcome."""
     if state.observers and call is not None:
         _notify(call, [watching.started for watching in state.observers if watching.started is not None])
-    return time.perf_counter()
+    return clock.monotonic()
 
 
 _is_notifying: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("sideeffects_notifying", default=False)
@@ -360,14 +359,14 @@ def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwar
         with Beneath(call.name):
             result = wrapped(*args, **kwargs)
     except BaseException as error:
-        finish(call, Outcome(None, error, time.perf_counter() - started))
+        finish(call, Outcome(None, error, clock.monotonic() - started))
         raise
     finish(call, returned(result, started))
     return result
 
 
 def returned(result: Any, started: float) -> Outcome:
-    duration = time.perf_counter() - started
+    duration = clock.monotonic() - started
     return Outcome(copying.snapshot(result, "", {}, []), None, duration)
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
+from sideeffects._core.values import clock
 from sideeffects.testing.races.errors import CannotTravel, RaceError
 from sideeffects.testing.races.messages import packed
 
@@ -247,10 +248,10 @@ def end_sessions(sessions: Collection[tuple[str, int]]) -> None:
     for alias in {alias for alias, _ in sessions}:
         numbers = [number for other, number in sessions if other == alias]
         with contextlib.suppress(Exception), connections[alias].cursor() as cursor:
-            deadline = time.monotonic() + _SECONDS
+            deadline = clock.monotonic() + _SECONDS
             ask = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s)"
             cursor.execute(ask, [numbers])
-            while cursor.fetchall() and time.monotonic() < deadline:
+            while cursor.fetchall() and clock.monotonic() < deadline:
                 time.sleep(0.005)
                 cursor.execute(ask, [numbers])
     close_all()

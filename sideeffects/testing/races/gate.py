@@ -46,7 +46,7 @@ class Memory:
         return [pid for pid in found if pid]
 
     def stamp(self, racer: int, place: int, at: float) -> None:
-        """Note when a racer started (place 0) or ended (place 1), by `time.perf_counter`."""
+        """Note when a racer started (place 0) or ended (place 1), by `_core.values.clock`."""
         _STAMP.pack_into(self._map, _HEAD + racer * _PER_RACER + 8 * (place + 1), at)
 
     def stamped(self, racer: int, place: int) -> float | None:

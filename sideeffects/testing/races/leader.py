@@ -16,6 +16,7 @@ import time
 from typing import Any, Final
 
 from sideeffects._core.state.state import state
+from sideeffects._core.values import clock
 from sideeffects.guard import children as guard
 from sideeffects.testing.races import databases, in_force, racer as _racer, settings
 from sideeffects.testing.races.exceptions import to_data
@@ -152,7 +153,7 @@ class Race:
         return {"racers": reports, "met": sorted(self._attendance.met)}
 
     def _fork(self, racer: Racer) -> None:
-        racer.deadline = time.monotonic() + self._timeout
+        racer.deadline = clock.monotonic() + self._timeout
         pid = os.fork()
         if not pid:
             try:
@@ -183,16 +184,16 @@ class Race:
             if not self._read(key.data):
                 key.data.is_silent = True
                 selector.unregister(key.data.reading)
-        is_due = time.monotonic() >= self._next_look
+        is_due = clock.monotonic() >= self._next_look
         for racer in self._racers:
             if not racer.is_over and (racer.is_silent or is_due):
                 self._look_after(racer)
         if is_due:
             self._end_the_late(selector)
-            self._next_look = time.monotonic() + _TICK
+            self._next_look = clock.monotonic() + _TICK
         if not self._gate.is_open and all(racer.is_ready or racer.is_over for racer in self._racers):
             for racer in self._racers:
-                racer.deadline = time.monotonic() + self._timeout
+                racer.deadline = clock.monotonic() + self._timeout
             self._gate.open()
         if self._meeting is not None and self._attendance.seconds_left() == 0.0:
             self._attendance.is_over = True
@@ -203,7 +204,7 @@ class Race:
         if any(racer.is_silent and not racer.is_over for racer in self._racers):
             return 0.001  # it is about to be gone
         patience = self._attendance.seconds_left()
-        return max(0.0, min(self._next_look - time.monotonic(), _TICK if patience is None else patience))
+        return max(0.0, min(self._next_look - clock.monotonic(), _TICK if patience is None else patience))
 
     def _read(self, racer: Racer) -> bool:
         """Hear what a racer says. Returns whether it may say more."""
@@ -249,7 +250,7 @@ class Race:
 
     def _end_the_late(self, selector: selectors.BaseSelector) -> None:
         """Kill racers that are past their time, once they have written down where they stand."""
-        now = time.monotonic()
+        now = clock.monotonic()
         # Who stands at the gate is not late: it waits for those who are.
         started = self._gate.is_open
         late = [
@@ -265,7 +266,7 @@ class Race:
                 os.kill(racer.pid, _racer.SHOW_STACK)
         sizes: list[int] = []
         until = now + _LAST_WORDS
-        while time.monotonic() < until:
+        while clock.monotonic() < until:
             before, sizes = sizes, [os.fstat(racer.outputs[2].fileno()).st_size for racer in late]
             if sizes == before and all(sizes):
                 break

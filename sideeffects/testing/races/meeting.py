@@ -7,13 +7,13 @@ are held for as long as somebody keeps coming, and a little longer: `patience` s
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Final
 
 from sideeffects._core.calls.registry import matches
 from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.values import clock
 
 
 class MeetingPoint(Entry):
@@ -59,21 +59,21 @@ class Attendance:
     def __init__(self, count: int, patience: float) -> None:
         self._awaited = set(range(count))
         self._patience = patience
-        self._since = time.monotonic()
+        self._since = clock.monotonic()
         #: The racers that were here together.
         self.met: Final[set[int]] = set()
         self.is_over = False
 
     def has_come(self, racer: int) -> None:
         """A racer has reached the effect."""
-        self._since = time.monotonic()
+        self._since = clock.monotonic()
         self._awaited.discard(racer)
         if not self.is_over:
             self.met.add(racer)
 
     def has_finished(self, racer: int) -> None:
         """A racer will not come any more."""
-        self._since = time.monotonic()
+        self._since = clock.monotonic()
         self._awaited.discard(racer)
 
     def seconds_left(self) -> float | None:
@@ -82,4 +82,4 @@ class Attendance:
             return None
         if not self._awaited:
             return 0.0
-        return max(0.0, self._since + self._patience - time.monotonic())
+        return max(0.0, self._since + self._patience - clock.monotonic())

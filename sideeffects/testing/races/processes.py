@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sideeffects._core.values import clock
 from sideeffects.guard import children as guard
 from sideeffects.testing.races import client, databases as _databases, in_force, settings as _settings
 from sideeffects.testing.races.errors import RaceError, TerminatedProcessError, WrappedError
@@ -107,7 +107,7 @@ def _told(index: int, report: Mapping[str, Any], timeout: float) -> Told:
     started, ended = report["started"], report["ended"]
     duration = 0.0
     if started is not None:
-        duration = (time.perf_counter() if ended is None else ended) - started
+        duration = (clock.monotonic() if ended is None else ended) - started
         if ended is None and report["timed_out"]:
             duration = timeout
     stdout, stderr = report["stdout"], report["stderr"]

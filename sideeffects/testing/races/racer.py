@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from sideeffects._core.calls import process
+from sideeffects._core.values import clock
 from sideeffects.engines import embedded
 from sideeffects.testing.races import databases, meeting as _meeting
 from sideeffects.testing.races.calling import called, jitter, resolved
@@ -60,7 +61,7 @@ class Outbox(list[Any]):
     def append(self, message: Any) -> None:
         """Take a message, as Django's backend for tests hands it over."""
         super().append(message)
-        self._teller.tell(MAIL, pickle.dumps((time.time(), packed(message, "a mail"))))
+        self._teller.tell(MAIL, pickle.dumps((clock.now(), packed(message, "a mail"))))
 
 
 def run(
@@ -99,11 +100,11 @@ def run(
         if seed is not None:
             random.seed(f"{seed}:{index}")
             time.sleep(jitter(seed, index))
-        memory.stamp(index, 0, time.perf_counter())
+        memory.stamp(index, 0, clock.monotonic())
         try:
             result = called(function, kwargs)
         finally:
-            memory.stamp(index, 1, time.perf_counter())
+            memory.stamp(index, 1, clock.monotonic())
         outcome["result"] = packed(result, f"the result of racer {index}")
     except BaseException as error:  # noqa: BLE001 - whatever it is, the test gets to see it
         outcome["error"] = _told(error)

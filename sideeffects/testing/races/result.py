@@ -16,7 +16,7 @@ class Told(NamedTuple):
 
     Attributes:
         result: what it returned, or a `WrappedError`.
-        started: when, by `time.perf_counter`; `None` when it never did.
+        started: when, by `_core.values.clock`; `None` when it never did.
         duration: how long it took, in seconds.
         stdout: what it printed.
         stderr: what it printed there.

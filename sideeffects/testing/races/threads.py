@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state.state import state
+from sideeffects._core.values import clock
 from sideeffects.testing.races import databases, meeting, settings
 from sideeffects.testing.races.calling import called, jitter, resolved
 from sideeffects.testing.races.errors import TerminatedProcessError, WrappedError
@@ -69,7 +70,7 @@ class _Race:
         self.racers: Final = [_Racer(index) for index in range(len(calls))]
 
     def hold(self) -> None:
-        deadline = time.monotonic() + self._options.timeout
+        deadline = clock.monotonic() + self._options.timeout
         try:
             for racer in self.racers:
                 # A context of its own, made here: it sees what is in force where the race is called.
@@ -78,10 +79,10 @@ class _Race:
                 racer.thread = threading.Thread(target=context.run, args=(self._run, racer), name=name, daemon=True)
                 racer.thread.start()
             with self._changed:
-                self._changed.wait_for(self._all_are_ready, max(0.0, deadline - time.monotonic()))
+                self._changed.wait_for(self._all_are_ready, max(0.0, deadline - clock.monotonic()))
                 self._is_open = True
                 self._changed.notify_all()
-            self._see_through(time.monotonic() + self._options.timeout)
+            self._see_through(clock.monotonic() + self._options.timeout)
         finally:
             with self._changed:
                 self._is_called_off = self._is_open = True
@@ -98,7 +99,7 @@ class _Race:
     def _see_through(self, deadline: float) -> None:
         with self._changed:
             while not all(racer.is_over for racer in self.racers):
-                left = deadline - time.monotonic()
+                left = deadline - clock.monotonic()
                 if left <= 0:
                     return
                 patience = self._attendance.seconds_left()
@@ -127,11 +128,11 @@ class _Race:
                 return
             if self._seed is not None:
                 time.sleep(jitter(self._seed, racer.index))
-            racer.started = time.perf_counter()
+            racer.started = clock.monotonic()
             try:
                 racer.result = called(function, dict(kwargs))
             finally:
-                racer.ended = time.perf_counter()
+                racer.ended = clock.monotonic()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the test gets to see it
             racer.error = error
         finally:
