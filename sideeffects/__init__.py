@@ -100,7 +100,7 @@ def _watch() -> None:
     if "SIDE_EFFECTS_GUARD" in environ:
         import_module("sideeffects.guard.children").join()
     elif "_pytest.config" not in modules:
-        import_module("sideeffects.guard.without_pytest").begin()
+        import_module("sideeffects.guard.without_pytest").begin(lambda: "sideeffects.project.wiring" in modules)
 
 
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -17,14 +18,25 @@ from sideeffects._core.calls.handle import Handle
 from sideeffects._core.runtime.background import run_parcel
 from sideeffects._core.state.extension_points import Parcel
 from sideeffects._core.values import clock
-from sideeffects.contrib.django_tasks.tasks import base_of
 from sideeffects.errors import SideEffectError
 
 logger: Final = logging.getLogger("sideeffects")
 
+#: The packages that have tasks.
+PACKAGES: Final = ("django.tasks", "django_tasks")
+_BASES: Final = frozenset(f"{package}.base" for package in PACKAGES)
+
 #: Seconds between two looks at a result that is not there yet: they double, from the first to the last.
 _FIRST_LOOK: Final = 0.02
 _LAST_LOOK: Final = 0.5
+
+
+def base_of(task: Any) -> Any:
+    """The module with `Task` and `TaskResult` of the package that a task is from."""
+    for kind in type(task).__mro__:
+        if kind.__name__ == "Task" and kind.__module__ in _BASES:
+            return sys.modules[kind.__module__]
+    raise TypeError(f"{task!r} is no Django task")
 
 
 class DjangoTasksEngine:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from sideeffects.errors import UndeclaredSideEffect
@@ -15,6 +17,8 @@ __unittest = True
 _ASKED: Final = "_side_effects_refusals"
 #: Refusals that one test is asked about.
 _MOST: Final = 1000
+#: Findings that one message lists.
+MOST_SHOWN: Final = 20
 
 
 def ask_running_test(refusal: UndeclaredSideEffect) -> None:
@@ -40,14 +44,56 @@ def _ask_at_end(
     setattr(owner, _ASKED, refusals)
 
     def ask() -> None:
-        from sideeffects.testing import one_test  # when something was refused
-
         delattr(owner, _ASKED)
         for other in refusals:
             with contextlib.suppress(ValueError):
                 hook.refusals.remove(other)  # the mixin, which comes after this, need not ask again
-        complaint = one_test.unnoticed(refusals, lambda: one_test.files_of_class(kind))
+        complaint = unnoticed(refusals, lambda: files_of_class(kind))
         if complaint:
             raise AssertionError(complaint)
 
     add_cleanup(ask)
+
+
+def unnoticed(refusals: Sequence[UndeclaredSideEffect], files: Callable[[], Collection[str]]) -> str:
+    """What the guard has refused without the test's noticing it, in words."""
+    if not refusals:
+        return ""
+    own = files()
+    unseen = [refusal for refusal in refusals if not passed(refusal, own)]
+    if not unseen:
+        return ""
+    what = "an undeclared outside call was" if len(unseen) == 1 else f"{len(unseen)} undeclared outside calls were"
+    shown = [f"  {number}. {line}" for number, line in enumerate(map(str, unseen[:MOST_SHOWN]), 1)]
+    return "\n".join(
+        [f"{what} refused, and the test did not notice: the exception was swallowed on the way to it.", *shown]
+    )
+
+
+def passed(error: BaseException, files: Collection[str]) -> bool:
+    """Whether an exception went through a frame of the test's own."""
+    step = error.__traceback__
+    if step is None:
+        # unittest's assertRaises takes it away. `except` leaves it.
+        return True
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        if file in files or file.startswith("<doctest ") or os.path.basename(file) == "conftest.py":
+            return True
+        step = step.tb_next
+    return False
+
+
+#: Where the classes of the test frameworks live: theirs are not the test's own frames.
+_FRAMEWORKS: Final = frozenset(("builtins", "django", "sideeffects", "unittest"))
+
+
+def files_of_class(kind: type) -> set[str]:
+    """The source files of a test class and of those that it inherits from, frameworks aside."""
+    files: set[str] = set()
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] not in _FRAMEWORKS:
+            file = getattr(sys.modules.get(base.__module__), "__file__", None)
+            if file:
+                files.add(file)
+    return files

@@ -27,13 +27,13 @@ _begun: list[_Session] = []
 __unittest = True
 
 
-def begin() -> None:
+def begin(are_settings_read: Callable[[], bool]) -> None:
     """Begin the run of `unittest`, of Django's runner, or of whatever else this process turned out to be."""
     if _begun:
         return
     session = _Session()
     _begun.append(session)
-    if _are_settings_awaited():
+    if _are_settings_awaited(are_settings_read):
         plugs.rules_changed = look_at_level  # a hook cannot be taken away again
     else:
         listen_when_on()
@@ -43,11 +43,11 @@ def begin() -> None:
     atexit.register(session.print_at_exit)
 
 
-def _are_settings_awaited() -> bool:
+def _are_settings_awaited(are_settings_read: Callable[[], bool]) -> bool:
     """Whether settings will be read that have not been yet: until then nobody knows whether the guard is on."""
     settings = getattr(sys.modules.get("django.conf"), "settings", None)
     if settings is not None and settings.configured:
-        return "sideeffects.project.wiring" not in sys.modules  # which reads them
+        return not are_settings_read()
     return bool(_settings_module()) and find_spec("django") is not None
 
 

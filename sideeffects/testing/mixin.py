@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects.errors import SideEffectError
+from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing.markers import OPTIONS, Level, level
-from sideeffects.testing.one_test import Watch, files_of_class
+from sideeffects.testing.one_test import Watch
 
 if TYPE_CHECKING:
     from unittest import TestCase as Case

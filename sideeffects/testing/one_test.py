@@ -5,10 +5,7 @@ The pytest plugin and the unittest mixin both stand on this. It imports neither.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
@@ -17,8 +14,9 @@ from sideeffects._core.records.reading import Calls, line_of
 from sideeffects._core.state.state import Restorer, state
 from sideeffects._core.verbs.overrides import enter_rules
 from sideeffects.database import on_commit
-from sideeffects.errors import EffectInTransaction, SideEffectBlocked, UndeclaredSideEffect
+from sideeffects.errors import EffectInTransaction, SideEffectBlocked
 from sideeffects.guard import hook
+from sideeffects.guard.at_test_end import MOST_SHOWN, passed, unnoticed
 from sideeffects.guard.block import enter_guard
 from sideeffects.testing.markers import Level
 
@@ -182,21 +180,6 @@ def _told_of_blocked(unseen: Sequence[Call]) -> str:
     return "\n".join(lines)
 
 
-def unnoticed(refusals: Sequence[UndeclaredSideEffect], files: Callable[[], Collection[str]]) -> str:
-    """What the guard has refused without the test's noticing it, in words."""
-    if not refusals:
-        return ""
-    own = files()
-    unseen = [refusal for refusal in refusals if not _passed(refusal, own)]
-    if not unseen:
-        return ""
-    what = "an undeclared outside call was" if len(unseen) == 1 else f"{len(unseen)} undeclared outside calls were"
-    shown = [f"  {number}. {line}" for number, line in enumerate(map(str, unseen[:MOST_SHOWN]), 1)]
-    return "\n".join(
-        [f"{what} refused, and the test did not notice: the exception was swallowed on the way to it.", *shown]
-    )
-
-
 def pending(calls: Iterable[Call]) -> str:
     """Forced calls that wait for a commit that will not come, in words."""
     waiting = {id(call) for call in on_commit.pending()}
@@ -226,38 +209,6 @@ def _listed(calls: Sequence[Call]) -> list[str]:
     return shown if len(calls) <= MOST_SHOWN else [*shown, f"  … and {len(calls) - MOST_SHOWN} more"]
 
 
-MOST_SHOWN: Final = 20
-
-
 def _reached(call: Call, files: Collection[str]) -> bool:
     error = call.outcome.error if call.outcome is not None else None
-    return isinstance(error, SideEffectBlocked | EffectInTransaction) and _passed(error, files)
-
-
-def _passed(error: BaseException, files: Collection[str]) -> bool:
-    """Whether an exception went through a frame of the test's own."""
-    step = error.__traceback__
-    if step is None:
-        # unittest's assertRaises takes it away. `except` leaves it.
-        return True
-    while step is not None:
-        file = step.tb_frame.f_code.co_filename
-        if file in files or file.startswith("<doctest ") or os.path.basename(file) == "conftest.py":
-            return True
-        step = step.tb_next
-    return False
-
-
-#: Where the classes of the test frameworks live: theirs are not the test's own frames.
-_FRAMEWORKS: Final = frozenset(("builtins", "django", "sideeffects", "unittest"))
-
-
-def files_of_class(kind: type) -> set[str]:
-    """The source files of a test class and of those that it inherits from, frameworks aside."""
-    files: set[str] = set()
-    for base in kind.__mro__:
-        if base.__module__.partition(".")[0] not in _FRAMEWORKS:
-            file = getattr(sys.modules.get(base.__module__), "__file__", None)
-            if file:
-                files.add(file)
-    return files
+    return isinstance(error, SideEffectBlocked | EffectInTransaction) and passed(error, files)

@@ -17,8 +17,9 @@ from typing import Any
 
 from sideeffects._core.state import import_hooks
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.django_tasks.tasks import PACKAGES, declare_task, effect_below
+from sideeffects.contrib.django_tasks.tasks import declare_task, effect_below
 from sideeffects.contrib.task_effects import EffectOfTask
+from sideeffects.engines.django_tasks import PACKAGES
 
 
 def install() -> None:

@@ -25,7 +25,8 @@ from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.django_tasks.messages import KEYWORD, publishing, strip
-from sideeffects.contrib.django_tasks.tasks import PACKAGES, base_of, effect_below, settle
+from sideeffects.contrib.django_tasks.tasks import effect_below, settle
+from sideeffects.engines.django_tasks import PACKAGES, base_of
 
 
 def deciding(original: Callable[..., Any]) -> Callable[..., Any]:

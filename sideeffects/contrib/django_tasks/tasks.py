@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Final
 
 from sideeffects._core.calls import registry
@@ -10,8 +9,6 @@ from sideeffects._core.verbs.decorator import wrap
 from sideeffects._core.verbs.description import describe_function
 from sideeffects.contrib.task_effects import Below, below
 
-#: The packages that have tasks.
-PACKAGES: Final = ("django.tasks", "django_tasks")
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}
 
@@ -19,17 +16,6 @@ _effects: Final[dict[Any, Any]] = {}
 def effect_below(task: Any) -> Below | None:
     """The effect that a task runs, if that is what it runs."""
     return below(task.func)
-
-
-def base_of(task: Any) -> Any:
-    """The module with `Task` and `TaskResult` of the package that a task is from."""
-    for kind in type(task).__mro__:
-        if kind.__name__ == "Task" and kind.__module__ in _BASES:
-            return sys.modules[kind.__module__]
-    raise TypeError(f"{task!r} is no Django task")
-
-
-_BASES: Final = frozenset(f"{package}.base" for package in PACKAGES)
 
 
 def settle(task: Any) -> None:

@@ -16,9 +16,10 @@ import pytest
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects.errors import UnknownSideEffect
+from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing.markers import USAGE, Level, level
 from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
-from sideeffects.testing.one_test import Watch, files_of_class, swallowed
+from sideeffects.testing.one_test import Watch, swallowed
 
 if TYPE_CHECKING:
     from unittest import TestCase

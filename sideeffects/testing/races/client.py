@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.process import RACER_VARIABLE
 from sideeffects._core.state.state import JOURNAL_VARIABLE, TEST_RUN_VARIABLE
+from sideeffects.guard import programs
 from sideeffects.testing.races import in_force, settings as _settings
 from sideeffects.testing.races.errors import CannotTravel, RaceError, WrappedError
 from sideeffects.testing.races.exceptions import from_data
@@ -25,6 +26,8 @@ from sideeffects.testing.races.messages import packed, receive, send
 _PROGRAM: Final = (
     "import sys; sys.path[:] = {path!r}; from sideeffects.testing.races.server import main; main({descriptor})"
 )
+
+programs.ours.add(__name__)
 
 #: How long an ended fork server may take to be gone, in seconds: it sees to its racers first.
 _SECONDS: Final = 15.0
