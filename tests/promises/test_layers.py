@@ -1,4 +1,4 @@
-"""Each floor of the package imports only lower ones, and floors 0 to 4 nothing of Django, Sentry, Celery or pytest."""
+"""Each folder imports only lower floors, in the order of one table; `_core` imports nothing foreign."""
 
 import ast
 import os
@@ -19,7 +19,7 @@ def table() -> dict[str, int]:
     """The floors as `docs/architecture.md` lists them: module or folder to floor."""
     floors: dict[str, int] = {}
     for line in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines():
-        row = re.match(r"\| (\d) \| ([^|]+) \|", line)
+        row = re.match(r"\| (\d+) \| ([^|]+) \|", line)
         if row:
             for listed in re.findall(r"`([^`]+)`", row[2]):
                 assert listed not in floors, f"{listed} is listed twice"
@@ -34,20 +34,20 @@ MODULES = {
 }
 
 
-def listed_as(module: str) -> str | None:
+def room_of(module: str) -> str:
     """What the table lists a module as: its own file, or else the nearest folder that holds it."""
     relative = MODULES[module].relative_to(PACKAGE)
     folders = [f"{folder.as_posix()}/" for folder in relative.parents[:-1]]
-    return next((listed for listed in (relative.as_posix(), *folders) if listed in FLOORS), None)
+    return next((listed for listed in (relative.as_posix(), *folders) if listed in FLOORS), "")
 
 
 def floor_of(module: str) -> int:
-    """The floor of a module, by its file or by its folder."""
-    return FLOORS.get(listed_as(module) or "", 0)  # a module that is not listed fails the first test below
+    """The floor of a module, by its room; one that has none fails the first test below."""
+    return FLOORS.get(room_of(module), 0)
 
 
 def imported_by(module: str) -> Iterator[tuple[str, bool]]:
-    """What a module imports, with whether it does so while it is imported itself."""
+    """What a module imports or names in a string, with whether it does so while it is imported itself."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     inside = {
         id(node)
@@ -65,30 +65,50 @@ def imported_by(module: str) -> Iterator[tuple[str, bool]]:
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
                 yield (name if name in MODULES else str(node.module)), at_import
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            name = node.value.partition(":")[0].rstrip(".")
+            if name in MODULES and not module.startswith(f"{name}."):  # the prefix of its neighbours' names
+                yield name, False
 
 
-def test_the_table_lists_all_modules_and_no_others() -> None:
+def own_imports(module: str) -> set[str]:
+    """The modules of the package that a module imports. The package itself, whose name is the door's, is none."""
+    return {name for name, _ in imported_by(module) if name in MODULES and name != "sideeffects"}
+
+
+def test_the_table_lists_all_rooms_and_no_others() -> None:
     """`docs/architecture.md` is the one list, and it is complete."""
-    listed = {module: listed_as(module) for module in MODULES}
-    assert not [module for module, entry in listed.items() if entry is None]
-    assert set(FLOORS) == set(listed.values())
-    assert set(FLOORS.values()) == set(range(8))
+    rooms = {module: room_of(module) for module in MODULES if module != "sideeffects._core"}
+    assert not [module for module, room in rooms.items() if not room]
+    assert set(FLOORS) == set(rooms.values())
+    assert set(FLOORS.values()) == set(range(max(FLOORS.values()) + 1))
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_no_higher_floor(module: str) -> None:
-    """Inside functions neither."""
-    higher = {
-        name
-        for name, _ in imported_by(module)
-        if name in MODULES and name != "sideeffects" and floor_of(name) > floor_of(module)
+def test_only_core_is_private_by_name() -> None:
+    """Every other file and folder may be opened by a reader, and says what it is about."""
+    relative = [path.relative_to(PACKAGE) for path in MODULES.values()]
+    assert {part for path in relative for part in path.with_suffix("").parts if part.startswith("_")} == {
+        "__init__",
+        "_core",
     }
-    assert not higher
+
+
+def test_the_root_holds_doors_and_folders_alone() -> None:
+    """A stranger sees at once where to go in."""
+    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert files == {"__init__.py", "apps.py", "errors.py", "saferunner.py", "pytest_plugin.py", "py.typed"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "sideeffects"])
+def test_a_module_imports_only_its_own_room_and_lower_floors(module: str) -> None:
+    """Inside functions and by strings neither."""
+    room, floor = room_of(module), floor_of(module)
+    assert not {name for name in own_imports(module) if room_of(name) != room and floor_of(name) >= floor}
 
 
 def test_no_two_modules_import_each_other() -> None:
     """There is an order in which they can be read: no circle, however long, not even one hidden inside a function."""
-    graph = {module: {name for name, _ in imported_by(module) if name in MODULES} for module in MODULES}
+    graph = {module: own_imports(module) for module in MODULES if module != "sideeffects"}
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
@@ -103,14 +123,25 @@ def test_no_two_modules_import_each_other() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if floor_of(module) <= 4])
-def test_floors_0_to_4_name_nothing_foreign(module: str) -> None:
+def test_no_two_folders_import_each_other() -> None:
+    """Folders inside folders neither (`testing/races` and `testing/faults`, say)."""
+    graph: dict[Path, set[Path]] = {}
+    for module, path in MODULES.items():
+        for name in own_imports(module):
+            one, other = path.parent, MODULES[name].parent
+            if one != other and one not in other.parents and other not in one.parents:
+                graph.setdefault(one, set()).add(other)
+    assert not {(one, other) for one, others in graph.items() for other in others if one in graph.get(other, ())}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("sideeffects._core.")])
+def test_core_names_nothing_foreign(module: str) -> None:
     """Neither at the top nor inside functions."""
     assert not {name for name, _ in imported_by(module) if name.partition(".")[0] in FOREIGN}
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if floor_of(module) == 5])
-def test_floor_5_imports_nothing_foreign_at_the_top(module: str) -> None:
+@pytest.mark.parametrize("module", [module for module in MODULES if 8 <= floor_of(module) <= 10])
+def test_what_stands_on_core_imports_nothing_foreign_at_the_top(module: str) -> None:
     """What needs Django imports it when it is there."""
     assert not {name for name, at_import in imported_by(module) if at_import and name.partition(".")[0] in FOREIGN}
 
@@ -170,8 +201,8 @@ import smtplib
     assert run(source) == "[]"
 
 
-def test_floors_0_to_4_can_be_imported_without_the_foreign_ones() -> None:
+def test_core_can_be_imported_without_the_foreign_ones() -> None:
     """In a process in which they cannot be imported at all."""
-    lower = ", ".join(module for module in MODULES if floor_of(module) <= 4)
+    lower = ", ".join(module for module in MODULES if module.startswith("sideeffects._core"))
     blocked = f"import sys; sys.modules.update(dict.fromkeys({FOREIGN!r})); import {lower}; print('imported')"
     assert run(blocked) == "imported"
