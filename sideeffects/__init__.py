@@ -106,7 +106,7 @@ def _watch() -> None:
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first
 # effect can be declared, as soon as there is a Django whose settings may declare one, and before a task can be
 # published by its name to a worker that knows the effect.
-state.state.when_latched = _watch
+state.state.when_latched.append(_watch)
 test_run.install()
 for _module in ("sideeffects._core.verbs.decorator", "django.conf", "celery"):
     import_hooks.after_import(_module, _wire)

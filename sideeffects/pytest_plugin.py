@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sideeffects.testing.pytest_hooks.watcher import Watcher
     from sideeffects.testing.races import Race
 
-state.latch("pytest runs (the sideeffects plugin is imported)")
+state.test_run.latch("pytest runs (the sideeffects plugin is imported)")
 
 _NAME: Final = "sideeffects"
 #: As in `testing/_levels.py`, which a suite without effects does not import.
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "given as decorated functions, names or globs. The closest marker wins, name by name. `guard` is what "
         "happens to calls to the outside that are not declared: off, warn or raise.",
     )
-    state.collect_children()
+    state.children.collect()
     lookout = config.stash[_LOOKOUT] = Lookout(config)
     from sideeffects.testing.pytest_hooks.guard import GuardPlugin  # where it is off as well: tests may switch it on
 
@@ -121,7 +121,7 @@ class Lookout:
         option = config.getoption("--side-effects")
         if option is not None:
             state.option = Mode(option)
-            state.disturb()
+            state.switches.disturb()
         self._plugins.register(self)
         self._forget = store.when_declared(self._watch)
 
@@ -132,7 +132,7 @@ class Lookout:
             if plugin is not None and self._plugins.is_registered(plugin):
                 self._plugins.unregister(plugin)
         state.option = self._option_before
-        state.disturb()
+        state.switches.disturb()
 
     def watcher(self) -> Watcher:
         """The hooks around each test; from now on they are there, instead of those here."""

@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +10,9 @@ import hypothesis
 import pytest
 from django.conf import settings
 
-from sideeffects._core.policy.policy import Entry
-from sideeffects._core.state.state import EMPTY, JOURNAL_VARIABLE, TEST_RUN_VARIABLE, scope, state
-from sideeffects._core.state.work_origin import NONE, lineage
+from sideeffects._core.state.children import JOURNAL_VARIABLE
+from sideeffects._core.state.latch import TEST_RUN_VARIABLE
+from sideeffects._core.state.state import state
 from sideeffects.testing import guard
 from tests.support.postgres_server import postgres_server
 
@@ -55,18 +54,6 @@ def pytest_sessionfinish() -> None:
 
 #: What tells a process, and the children that it starts, that this is a test run.
 VARIABLES = ("PYTEST_VERSION", TEST_RUN_VARIABLE, JOURNAL_VARIABLE)
-#: What of the state a test run fills, and what the fixture takes away for the length of a test.
-TAKEN_AWAY = {
-    "latched": False,
-    "why_test_run": "",
-    "test_run_signs": str,
-    "option": None,
-    "entries": (),
-    "observers": (),
-    "journal": None,
-    "_journal": None,
-    "_journal_owner": 0,
-}
 
 
 @pytest.fixture(scope="session")
@@ -80,53 +67,20 @@ def postgres() -> Iterator[dict[str, Any]]:
 def production() -> Iterator[None]:
     """Inside, this process counts as outside any test run; afterwards everything is as it was.
 
-    The latch of a test run cannot be undone through any public door, so this flips it. Overrides and captures that
-    were open before are out of force inside. A test that leaves an override, a capture or an observer open fails.
+    Overrides and captures that were open before are out of force inside. A test that leaves an override, a capture or
+    an observer open fails.
     """
-    before = {name: getattr(state, name) for name in TAKEN_AWAY}
-    doubts, live, own, line = set(state.doubts), state._live, scope.get(), lineage.get()
     environment = {name: os.environ.pop(name, None) for name in VARIABLES}
-    for name, value in TAKEN_AWAY.items():
-        setattr(state, name, value)
-    state.doubts.clear()
-    state._live = weakref.WeakSet()
-    state.disturb()
-    scope.set(EMPTY)
-    lineage.set(NONE)
+    put_back = state.set_aside()
     try:
         yield
     finally:
-        leaks = _leaks()
-        with state.lock:
-            for name, value in before.items():
-                setattr(state, name, value)
-            state.doubts.clear()
-            state.doubts.update(doubts)
-            live.update(state._live)
-            state._live = live
-            state.disturb()
-        scope.set(own)
-        lineage.set(line)
+        gc.collect()
+        leaks = put_back()
         for name, value in environment.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
     assert not leaks, f"this test left open: {', '.join(leaks)}"
-    assert state.in_test_run(), "the test run is over"
-    assert not state._off, "an effect may bypass the runtime in a test run"
-
-
-def _leaks() -> list[str]:
-    """What the test left in force, in words."""
-    gc.collect()
-    found = [f"an override entered at {entry.origin}" for entry in state.entries]
-    found += [f"the observer {observer!r}" for observer in state.observers]
-    own = scope.get()
-    found += [f"an override in the test's own context, entered at {entry.origin}" for entry in own.entries]
-    found += ["a capture in the test's own context"] * len(own.captures)
-    found += [
-        f"an override entered at {entry.origin}, which is never left"
-        for entry in state._live
-        if isinstance(entry, Entry) and not entry.closed and entry not in state.entries and entry not in own.entries
-    ]
-    return found
+    assert state.test_run.is_on(), "the test run is over"
+    assert state.switches.are_on, "an effect may bypass the runtime in a test run"

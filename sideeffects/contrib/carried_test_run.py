@@ -17,7 +17,8 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.runtime.perform import explain_declared
 from sideeffects._core.state import threads
-from sideeffects._core.state.state import scope, state
+from sideeffects._core.state.scope import scope
+from sideeffects._core.state.state import state
 from sideeffects._core.values.frozen import Frozen
 from sideeffects._core.verbs.decorator import declared_of
 
@@ -46,7 +47,7 @@ def carried_here() -> Carried | None:
 def test_run_part() -> dict[str, Any]:
     """What work that is handed over now says of the test run; nothing outside of one."""
     carried = carried_here()
-    if carried is None and not state.in_test_run():
+    if carried is None and not state.test_run.is_on():
         return {}
     forced = set() if carried is None else set(carried.forced)
     for name in registry.registry:
@@ -63,4 +64,4 @@ def enter(header: Mapping[str, Any]) -> Callable[[], object]:
     rules = [OverrideRule(registry.EVERYTHING, Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else"))]
     rules += [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
     threads.install()
-    return state.enter(Entry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced))))
+    return state.overrides.enter(Entry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced))))

@@ -102,7 +102,7 @@ def pending() -> Iterator[Call]:
     """The executing calls that wait for a commit on this thread's connections."""
     import sys
 
-    if "django.db" not in sys.modules or not state.in_test_run() or not _has_databases():
+    if "django.db" not in sys.modules or not state.test_run.is_on() or not _has_databases():
         return
     from django.db import connections
 

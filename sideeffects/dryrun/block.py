@@ -14,7 +14,8 @@ from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads as _propagation
 from sideeffects._core.state.open_transactions import open_transactions
-from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.database import atomic
@@ -98,7 +99,7 @@ class DryRun(Holder):
         held_back = OverrideRule(EVERYTHING, Decision(Mode.RECORD, "a dry run executes nothing", self._origin))
         entry = Entry((held_back, *self._rules), self._origin, context_only=True, foremost=True, owner=self)
         try:
-            self._undo.append(state.enter(entry))
+            self._undo.append(state.overrides.enter(entry))
             self._undo.append(state.watch(self._ledger))
             self._undo.append(_on_its_own())
             self._undo.append(levels.enter(self._guard, context_only=True))

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sideeffects._core.policy.policy import Rules
-from sideeffects._core.state.state import EMPTY, scope, state
+from sideeffects._core.state.scope import EMPTY, scope
+from sideeffects._core.state.state import state
 from sideeffects.dryrun.refusals import Notes, Refusals
 
 

@@ -43,7 +43,7 @@ def whole_process(*, until_its_end: bool) -> Generator[None]:
         return known[0][1]
 
     with state.lock:
-        state.disturb()
+        state.switches.disturb()
         state.rules_source = held_back
     is_whole.append(source)
     try:
@@ -55,4 +55,4 @@ def whole_process(*, until_its_end: bool) -> Generator[None]:
             is_whole.pop()
             with state.lock:
                 state.rules_source = source
-                state.disturb()
+                state.switches.disturb()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from sideeffects._core.state.state import Restorer
+from sideeffects._core.state.switches import Restorer
 from sideeffects._core.state.work_origin import lineage
 from sideeffects.guard import hook
 from sideeffects.guard.findings import Finding

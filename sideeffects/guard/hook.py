@@ -206,7 +206,7 @@ def _found(
 
     block = entries[0] if entries and entries[0] is not levels.in_force.inherited else None
     ignore = (*levels.rules().ignore, *(pattern for entry in entries for pattern in entry.ignore))
-    if block is not None and (level == levels.RAISE or not state.in_test_run()):
+    if block is not None and (level == levels.RAISE or not state.test_run.is_on()):
         # Who says so in a block gets to see it there, whatever a baseline accepts.
         found = finding()
         if is_ignored(found, ignore):

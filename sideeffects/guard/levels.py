@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules
-from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects.guard.baseline import Baseline
 from sideeffects.guard.findings import Finding
@@ -117,15 +118,15 @@ def level_of(entries: list[Entry]) -> str:
     """What happens to an undeclared call here and now."""
     if entries:
         return entries[0].level
-    return (rules().level or WARN) if in_force.is_begun and state.in_test_run() else OFF
+    return (rules().level or WARN) if in_force.is_begun and state.test_run.is_on() else OFF
 
 
 def enter(entry: Entry, *, context_only: bool) -> Restorer:
     """Put a guard into force, in this context and, in a test run, in all others. Returns its restorer."""
-    forget = state.keep_on(entry)
+    forget = state.switches.keep_on(entry)
     before = lineage.get()
     lineage.set(Lineage(before.effect, before.place, (*before.guards, entry)))
-    is_shared = not context_only and state.in_test_run()
+    is_shared = not context_only and state.test_run.is_on()
     if is_shared:
         with state.lock:
             in_force.entries = (*in_force.entries, entry)

@@ -256,8 +256,8 @@ def _line_of_call(call: Call, outcome: Outcome | None) -> str:
 
 
 def _line(line: dict[str, Any]) -> str:
-    journal = state.journal
-    if journal is not None and state.in_test_run():
+    journal = state.children.reports
+    if journal is not None and state.test_run.is_on():
         line["journal"] = journal.path  # who reads that need not read this
     return json.dumps(line)
 

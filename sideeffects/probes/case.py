@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 
-from sideeffects._core.state.state import scope
+from sideeffects._core.state.scope import scope
 from sideeffects.probes.protection import guard_in
 from sideeffects.probes.results import Outcome, Results
 from sideeffects.probes.running import ProbeRunner

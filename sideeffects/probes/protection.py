@@ -23,7 +23,9 @@ from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads
-from sideeffects._core.state.state import EMPTY, Restorer, Scope, scope, state
+from sideeffects._core.state.scope import EMPTY, Scope, scope
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 from sideeffects.database.sql import text_of, writes
 from sideeffects.probes.databases import HeldDatabase
 from sideeffects.probes.drivers import Terms
@@ -114,13 +116,13 @@ class Guard:
         self._find_databases()
         try:
             outside: tuple[Entry, ...] | None = None
-            if force and state.in_test_run(state.rules_source()):
-                outside = (*scope.get().entries, *state.entries)
+            if force and state.test_run.is_on(state.rules_source()):
+                outside = (*scope.get().entries, *state.overrides.entries)
             self._holding = holding = _HoldingBack(self, force, outside)
             entries: tuple[Entry, ...] = (holding,)
             if force and outside is None:
                 entries = Entry(tuple(force), "a probe", context_only=True), holding
-            self._leave = state.surround(entries, self._ledger)
+            self._leave = state.overrides.surround(entries, self._ledger)
             for database in self._databases:
                 database.start(terms)
                 self._started.append(database)

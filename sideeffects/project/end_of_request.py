@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextvars
 from typing import Any, Final
 
-from sideeffects._core.state.state import Scope, scope, state
+from sideeffects._core.state.scope import Scope, scope
+from sideeffects._core.state.state import state
 
 _before: Final[contextvars.ContextVar[Scope | None]] = contextvars.ContextVar(
     "sideeffects_before_request", default=None
@@ -38,7 +39,7 @@ def _finished(**_: Any) -> None:
     own = scope.get()
     for entry in own.entries:
         if entry not in before.entries:
-            state.discard(entry)
+            state.overrides.discard(entry)
     for ledger in own.captures:
         if ledger not in before.captures:
             state.unwatch(ledger)

@@ -16,7 +16,8 @@ from typing import Any, Final
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state import environment, import_hooks
 from sideeffects._core.state.extension_points import plugs
-from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 from sideeffects._core.values.copying import snapshot
 from sideeffects._core.values.frozen import Frozen
 from sideeffects.errors import SideEffectError
@@ -95,7 +96,7 @@ def read_at_start() -> None:
     try:
         current_rules()
     except Exception:
-        if state.in_test_run():
+        if state.test_run.is_on():
             raise
 
 
@@ -172,12 +173,12 @@ def _load(settings: Any) -> Rules:
         _watch_with_sentry(rules.use_sentry)
         state.ledger.bound = rules.max_calls
         state.shared = rules.shared
-        state.disturb()
+        state.switches.disturb()
         if rules.watches_transactions:
             from sideeffects.database import atomic  # where nobody watches, it is not imported
 
             atomic.install()
-        state.in_test_run(rules)  # now, so that children which are started before the first call know it too
+        state.test_run.is_on(rules)  # now, so that children which are started before the first call know it too
     plugs.rules_changed()
     return rules
 
@@ -199,7 +200,7 @@ def _follow_changes() -> None:
 
 def _forget(_: object = None) -> None:
     _cache.known = _NOTHING_KNOWN
-    state.disturb()
+    state.switches.disturb()
 
 
 def _changed(setting: str = "", **_: Any) -> None:
@@ -207,7 +208,7 @@ def _changed(setting: str = "", **_: Any) -> None:
     state.shared = None  # until they are read again: what it names may be gone
     with state.lock:
         _watch_with_sentry(False)
-    state.disturb()
+    state.switches.disturb()
     if setting == "SIDE_EFFECTS":
         plugs.rules_changed()
 

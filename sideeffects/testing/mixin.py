@@ -93,7 +93,7 @@ class SideEffectsMixin(Case):
         self._is_asked_by_plugin = True
 
     def _begin(self) -> Watch:
-        state.collect_children()
+        state.children.collect()
         state.sync()
         watch = Watch()
         self.side_effects = watch.calls

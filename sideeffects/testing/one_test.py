@@ -11,7 +11,8 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING
 from sideeffects._core.records.reading import Calls, line_of
-from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 from sideeffects._core.verbs.overrides import enter_rules
 from sideeffects.database import on_commit
 from sideeffects.errors import EffectInTransaction, SideEffectBlocked

@@ -115,7 +115,7 @@ def cost() -> dict[str, float]:
         },
         ROUNDS,
     )
-    assert not state.in_test_run()
+    assert not state.test_run.is_on()
     # Turn by turn: where a server answers, the machine wakes up now sooner and now later, for seconds at a time.
     adding = [
         ((probe - bare) / (theirs - plain), (probe - bare - (asked - plain)) / (theirs - asked))

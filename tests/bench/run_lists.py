@@ -120,7 +120,7 @@ def executing() -> dict[str, float]:
         for effect, given in entries:
             effect(**given)
 
-    assert not state.in_test_run(), "this is to be measured outside a test run"
+    assert not state.test_run.is_on(), "this is to be measured outside a test run"
     call()
     pairs = [(seconds(call, 1), seconds(lambda: run_side_effects("bench", entries), 1)) for _ in range(ROUNDS * 3)]
     return {

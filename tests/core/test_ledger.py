@@ -18,7 +18,8 @@ import pytest
 
 from sideeffects import Call, Mode, capture, force_run, side_effect
 from sideeffects._core.records.ledger import Journal, Ledger
-from sideeffects._core.state.state import JOURNAL_VARIABLE, state
+from sideeffects._core.state.children import JOURNAL_VARIABLE
+from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
 
 ROOT = Path(__file__).parents[2]
@@ -426,7 +427,7 @@ def test_an_outcome_that_cannot_be_written_does_not_change_the_result(
     declared = side_effect(name="send")(lambda: os.environ[JOURNAL_VARIABLE])
     journal = Journal(os.path.join(os.sep, "nowhere", "at", "all"))
     monkeypatch.setattr(Journal, "write_call", lambda self, call: None)
-    monkeypatch.setattr(state, "journal", journal)
+    monkeypatch.setattr(state.children, "reports", journal)
     with force_run("send"):
         assert declared() == os.environ[JOURNAL_VARIABLE]
     assert "could not write the outcome of send" in caplog.text
@@ -436,7 +437,7 @@ def test_a_call_that_cannot_be_reported_does_not_execute(monkeypatch: pytest.Mon
     """Where the parent could not see it, the child's call raises instead (law 2)."""
     ran = []
     declared = side_effect(name="send")(lambda: ran.append(1))
-    monkeypatch.setattr(state, "journal", Journal(os.path.join(os.sep, "nowhere", "at", "all")))
+    monkeypatch.setattr(state.children, "reports", Journal(os.path.join(os.sep, "nowhere", "at", "all")))
     with force_run("send"), pytest.raises(OSError, match="nowhere"):
         declared()
     assert not ran
@@ -559,7 +560,7 @@ JOURNAL_OF_A_RUNNER = """
         send()
 
     def runner(told):
-        state.collect_children()
+        state.children.collect()
         told.put(os.environ["SIDE_EFFECTS_JOURNAL"])
         with capture() as calls:
             process = fork.Process(target=grandchild)
@@ -596,7 +597,7 @@ JOURNAL_FOR_NOW = """
 
     def middle():
         path = os.environ["SIDE_EFFECTS_JOURNAL"]
-        restore = state.collect_for_now()
+        restore = state.children.collect_for_now()
         own = os.environ["SIDE_EFFECTS_JOURNAL"]
         send("the middle")
         process = fork.Process(target=send, args=("the youngest",))
@@ -615,7 +616,7 @@ JOURNAL_FOR_NOW = """
         assert process.exitcode == 0
     assert [call.arguments["to"] for call in calls] == ["the middle", "the youngest", "after"], calls
     assert len({call.pid for call in calls}) == 2
-    state.collect_for_now()()
+    state.children.collect_for_now()()
 """
 
 
@@ -628,7 +629,7 @@ NOBODY_REPORTS = """
     import os
     from sideeffects._core.state.state import state
 
-    state.collect_children()
+    state.children.collect()
     assert state.heard() is False
     print(os.environ.get("SIDE_EFFECTS_JOURNAL"))
 """

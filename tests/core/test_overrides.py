@@ -819,7 +819,7 @@ def test_a_stub_takes_either_an_answer_or_an_error() -> None:
 
 def test_nothing_stays_open_in_the_process(shop: Any, default: str) -> None:
     """After blocks, decorators and failures no override is left open."""
-    before = state.entries
+    before = state.overrides.entries
     with record(), contextlib.suppress(ValueError), forbid("sms.*"):
         raise ValueError
-    assert state.entries == before
+    assert state.overrides.entries == before

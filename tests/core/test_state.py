@@ -442,6 +442,12 @@ class ProductionPrograms(Programs):
 
     is_test_run = False
 
+    def __init__(self) -> None:
+        self.put_back = state.set_aside()
+        self.is_doubtful = False
+        self.forget_doubt: Callable[[], object] = bool
+        super().__init__()
+
     @precondition(lambda self: not self.model.is_test_run)
     @rule(number=NUMBERS)
     def start_capture(self, number: int) -> None:
@@ -476,27 +482,25 @@ class ProductionPrograms(Programs):
     def begin_a_test_run(self, dice: int) -> None:
         """Now and then, a test run begins."""
         if dice == 1:
-            state.latch("the program says so")
+            state.test_run.latch("the program says so")
             self.model.is_test_run = True
 
     @rule(is_doubtful=st.booleans())
     def doubt(self, is_doubtful: bool) -> None:
         """A doubt comes, as with an import of pytest; or it is taken away."""
-        with state.lock:
-            state.doubts.clear()
-            if is_doubtful:
-                state.doubts.add("the program says so")
-                state.disturb()
+        self.forget_doubt()
+        self.is_doubtful = is_doubtful
+        self.forget_doubt = state.switches.keep_on(ProductionPrograms) if is_doubtful else bool
 
     @invariant()
     def in_doubt_the_switch_is_on(self) -> None:
-        assert not state.doubts or all(effect._self_declared.switch for effect in self.effects.values())
+        assert not self.is_doubtful or all(effect._self_declared.switch for effect in self.effects.values())
 
     def teardown(self) -> None:
         self.watched = [watched for watched in self.watched if watched.is_open]
         super().teardown()
-        state.doubts.clear()
-        state.latched = False
+        self.forget_doubt()
+        self.put_back()
         os.environ.pop("SIDE_EFFECTS_TEST_RUN", None)
 
 
@@ -560,10 +564,7 @@ def entered(manager: Any) -> Callable[[], Any]:
 
 def doubt() -> Callable[[], Any]:
     """Let a doubt come up; gives what takes it away."""
-    with state.lock:
-        state.doubts.add("?")
-        state.disturb()
-    return lambda: state.doubts.discard("?")
+    return state.switches.keep_on(doubt)
 
 
 #: What may come into force; each gives what takes it back.
@@ -625,7 +626,7 @@ def test_a_test_run_that_begins_turns_it_on_for_good(production: None, send: Any
     """From the latch on nothing executes, though it did before; and the environment tells the children."""
     send(), send()
     assert not switch_of(send)
-    state.latch("it begins")
+    state.test_run.latch("it begins")
     assert (send(), switch_of(send)) == ("recorded", True)
     assert os.environ["SIDE_EFFECTS_TEST_RUN"] == "1"
     del os.environ["SIDE_EFFECTS_TEST_RUN"]
@@ -762,7 +763,7 @@ def test_a_change_in_the_midst_of_a_call_is_not_lost(
     fate = {"override": "recorded", "settings": "refused"}.get(change, "executed")
     step, came_in = 0, True
     while came_in:
-        state.disturb()
+        state.switches.disturb()
         undo: list[Any] = []
         intruder = functools.partial(lambda undo: undo.append(beside.do(CHANGES[change])), undo)
         _, came_in = interrupted(lambda: attempt(send), intruder, step)
@@ -866,7 +867,7 @@ def test_no_call_inside_ones_own_block_executes(production: None, send: Any, wor
     finally:
         sys.setswitchinterval(interval)
     assert wrong == []
-    assert state.entries == ()
+    assert state.overrides.entries == ()
 
 
 # -- overrides of the library's own making
@@ -879,7 +880,7 @@ def everything(mode: Mode, **options: bool) -> Entry:
 
 def test_context_only_overrides_are_not_seen_elsewhere(send: Any, beside: ThreadPlace) -> None:
     """In a test run too, they hold for their own context, and go with work that it hands on."""
-    leave = state.enter(everything(Mode.RAISE, context_only=True))
+    leave = state.overrides.enter(everything(Mode.RAISE, context_only=True))
     try:
         assert attempt(send) == "refused"
         assert beside.do(lambda: attempt(send)) == "recorded"
@@ -893,7 +894,7 @@ def test_context_only_overrides_are_not_seen_elsewhere(send: Any, beside: Thread
 
 def test_foremost_overrides_speak_before_those_inside_them(production: None, send: Any) -> None:
     """A block that is entered inside a foremost override does not get the word, until that one is left."""
-    leave = state.enter(everything(Mode.RAISE, foremost=True))
+    leave = state.overrides.enter(everything(Mode.RAISE, foremost=True))
     with record(), force_run("sms.send"):
         assert attempt(send) == "refused"
         leave()
@@ -911,7 +912,7 @@ def test_a_setting_that_comes_without_notice_latches(production: None, send: Any
         assert [send(), send()] == ["executed"] * 2
         patched.setattr(state, "rules_source", lambda: Rules(test_run=True))
         assert send() == "recorded"
-    assert state.why_test_run == 'SIDE_EFFECTS["TEST_RUN"] is true'
+    assert state.test_run.why == 'SIDE_EFFECTS["TEST_RUN"] is true'
 
 
 @pytest.mark.parametrize("is_writable", [True, False])
@@ -923,7 +924,7 @@ def test_the_journal_goes_into_the_temporary_folder(
     monkeypatch.setenv("TEMP", str(tmp_path / "missing"))
     with monkeypatch.context() as patched:
         patched.setattr(os, "access", lambda *_: is_writable)
-        state.own_journal()
+        state.children.own_journal()
     folder = os.path.dirname(os.environ["SIDE_EFFECTS_JOURNAL"])
     assert folder == (str(tmp_path) if is_writable else tempfile.gettempdir())
 
@@ -1000,7 +1001,7 @@ def test_law_2_rules_that_cannot_be_read_execute_nothing(production: None, send:
         raise LookupError("no rules")
 
     monkeypatch.setattr(state, "rules_source", fail)
-    state.disturb()
+    state.switches.disturb()
     with pytest.raises(LookupError, match="no rules"):
         send()
     with pytest.raises(LookupError, match="no rules"), record():
@@ -1088,7 +1089,7 @@ def test_law_7_nothing_accumulates(production: None, send: Any, doing: str) -> N
     """Outside a test run and without captures, ten thousand more calls take no more memory than the ones before."""
     given = {"recording": {"MODE": "RECORD"}, "refusing": {"MODE": "RAISE"}}.get(doing, {})
     if doing == "executing in doubt":
-        state.doubts.add("?")
+        doubt()
 
     def calls(count: int) -> None:
         for _ in range(count):

@@ -23,7 +23,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from sideeffects import capture, forbid, force_run, record, side_effect
 from sideeffects._core.state import threads
-from sideeffects._core.state.state import EMPTY, scope, state
+from sideeffects._core.state.scope import EMPTY, scope
+from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import watching
 from sideeffects.testing import isolated_registry
 
@@ -293,8 +294,8 @@ def test_a_job_that_fails_gives_the_worker_its_context_back(send: Effect) -> Non
             failed = pool.submit(fail)
         assert isinstance(failed.exception(30), ValueError)
         assert pool.submit(send).result(30) == "executed"
-    for entry in state.entries:
-        state.discard(entry)
+    for entry in state.overrides.entries:
+        state.overrides.discard(entry)
 
 
 def test_arguments_and_results_pass(send: Effect) -> None:

@@ -369,7 +369,7 @@ def test_a_worker_does_not_keep_the_block_that_it_was_started_in(production: Non
     del calls
     for _ in range(100):
         gc.collect()
-        if not state._live:
+        if not state.switches.reasons:
             break
         time.sleep(0.05)
-    assert not state._live
+    assert not state.switches.reasons

@@ -302,7 +302,7 @@ def test_a_test_sees_what_a_running_server_records(project: Project, redis: Any)
         from sideeffects._core.state.state import state
 
         ask("before the test run")
-        state.latch("for this test")
+        state.test_run.latch("for this test")
         ask("before the block")
         with capture() as calls:
             ask("in the block")

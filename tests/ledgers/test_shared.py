@@ -292,7 +292,7 @@ def test_a_call_that_is_in_the_journal_too_is_counted_once(use: Any, tmp_path: P
     with capture() as calls:
         send()
         record = calls[0].to_record() | {"process": [1, "child"]}
-        shared.log.append([json.dumps({"call": record, "journal": state._journal.path})])  # type: ignore[union-attr]
+        shared.log.append([json.dumps({"call": record, "journal": state.children._journal.path})])  # type: ignore[union-attr]
         assert len(calls) == 1
 
 

@@ -81,8 +81,8 @@ def test_other_work_goes_on_in_production() -> None:
         {"object": "the probe"},
         {"object": "the probe again"},
     ]
-    assert not state.in_test_run()
-    assert not len(state._live)
+    assert not state.test_run.is_on()
+    assert not len(state.switches.reasons)
 
 
 @pytest.mark.usefixtures("production")
@@ -408,7 +408,7 @@ PROGRAM = """
     while any(thread.name == "probe" for thread in threading.enumerate()):
         time.sleep(0.01)
     run()
-    print(state.in_test_run())
+    print(state.test_run.is_on())
 """
 
 

@@ -15,7 +15,8 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 
 from sideeffects import capture, forbid, record, side_effect
-from sideeffects._core.state.state import EMPTY, scope, state
+from sideeffects._core.state.scope import EMPTY, scope
+from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
 
 # Requests look at the connections that earlier tests have opened.
@@ -106,7 +107,7 @@ def test_under_wsgi_the_next_request_is_free_of_it(send: Callable[[], str]) -> N
     assert ask_wsgi(handler, "/call") == "executed"
     assert scope.get() is EMPTY
     assert [len(calls) for _, calls in held if not isinstance(calls, type(forbid()))] == [1]
-    assert state.entries == ()
+    assert state.overrides.entries == ()
 
 
 @pytest.mark.parametrize("prefix", ["/", "/async/"])

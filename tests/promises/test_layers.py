@@ -184,7 +184,7 @@ def send(to): ...
 for latch in (False, True):
     if latch:
         from sideeffects._core.state.state import state
-        state.latch("for this test")
+        state.test_run.latch("for this test")
     with capture() as calls:
         send("ann")
         with force_run(send):

@@ -736,7 +736,7 @@ def test_a_test_run_that_begins_in_the_middle_of_a_list_is_noticed(production: N
     run_side_effects("warm", [(effect, {"to": "ann"})])
 
     def begin_tests() -> None:
-        state.latch("a test")
+        state.test_run.latch("a test")
 
     result = run_side_effects("r", [(effect, {"to": "ben"}), (begin_tests, {}), (effect, {"to": "cay"})])
     assert result.recorded == ["sms.send"]

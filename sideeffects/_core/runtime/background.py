@@ -26,7 +26,8 @@ from sideeffects._core.runtime.async_and_streams import answer_async, execute_as
 from sideeffects._core.runtime.perform import alias_of, answer, begin, execute, finish, logger
 from sideeffects._core.state.extension_points import Parcel, plugs
 from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._core.state.state import scope, state
+from sideeffects._core.state.scope import scope
+from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
 from sideeffects._core.values.callers import caller
 from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked
@@ -92,7 +93,7 @@ def hand_over(
     if call is not None:
         state.expect(call)
     parcel = Parcel(
-        number, effect.name, args, kwargs, state.in_test_run(), run_id, _found_by_nobody(effect.name, wrapped)
+        number, effect.name, args, kwargs, state.test_run.is_on(), run_id, _found_by_nobody(effect.name, wrapped)
     )
     work = _reporting(declared, wrapped, call, args, kwargs, run_id)
     engine = plugs.engine()
@@ -305,13 +306,13 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
 
 def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[Decision, Stub | None, Call]:
     rules = state.rules_source()
-    is_test_run = state.in_test_run(rules)
+    is_test_run = state.test_run.is_on(rules)
     bound = declared.bind(instance, parcel.args, parcel.kwargs)
     if parcel.is_forced:
         decision, stub = Decision(Mode.EXECUTE, "a test named it where it was enqueued"), None
     else:
         ruled = declared.standing(rules, is_test_run)
-        overrides = state.visible(scope.get(), is_test_run)
+        overrides = state.overrides.visible(scope.get(), is_test_run)
         decision, stub = decide(declared.effect, MappingProxyType(bound), overrides, ruled)
     call = Call(
         (

@@ -25,7 +25,8 @@ from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._core.state.state import EMPTY, Observer, scope, state
+from sideeffects._core.state.scope import EMPTY, scope
+from sideeffects._core.state.state import Observer, state
 from sideeffects._core.state.work_origin import Beneath, lineage
 from sideeffects._core.values import clock, copying, kinds
 from sideeffects._core.values.callers import NOBODY
@@ -110,10 +111,10 @@ def begin(
         where a recorded one has ended.
     """
     __tracebackhide__ = True
-    generation = state.generation
+    generation = state.switches.generation
     effect = declared.effect
     rules = state.rules_source()
-    is_test_run = state.latched or state.in_test_run(rules)
+    is_test_run = state.test_run.is_latched or state.test_run.is_on(rules)
     own = scope.get()
     if instance is None and args and declared.may_take_class:
         instance, args = _as_class_method(declared, args)
@@ -126,11 +127,11 @@ def begin(
     rule = None if first is None or first.closed else first.find(effect.name)
     if rule is not None:
         decision, stub = rule.decision, rule.stub
-    elif not (ruled.conditions or own.entries or (is_test_run and state.entries)):
+    elif not (ruled.conditions or own.entries or (is_test_run and state.overrides.entries)):
         decision = ruled.decision
     else:
         bound = declared.bind(instance, args, kwargs)
-        decision, stub = decide(effect, MappingProxyType(bound), state.visible(own, is_test_run), ruled)
+        decision, stub = decide(effect, MappingProxyType(bound), state.overrides.visible(own, is_test_run), ruled)
     mode = decision.mode
     shared = rules.shared
     if (
@@ -142,8 +143,14 @@ def begin(
         and not lineage.get().guards
         and not open_transactions.get()
     ):
-        if declared.is_direct and own is EMPTY and not ruled.conditions and not rules.watches_transactions:
-            state.settle(declared, generation, rules)
+        if (
+            declared.is_direct
+            and own is EMPTY
+            and rules.settled
+            and not ruled.conditions
+            and not rules.watches_transactions
+        ):
+            state.switches.settle(declared, generation, state.test_run.signs)
         return None, mode, None
     by_reference: tuple[str, ...] = ()
     is_bound_later = False
@@ -198,7 +205,7 @@ def begin(
     ):
         # Nobody need hear of it now: who reads it makes the call of it.
         if is_test_run:
-            if state.journal is None and not own.captures:
+            if state.children.reports is None and not own.captures:
                 state.ledger.append(row)
                 return None, mode, None
         elif len(own.captures) == 1 and not logger.isEnabledFor(_INFO):
@@ -210,7 +217,7 @@ def begin(
         call = arrival.known(call)
     elif is_test_run:
         state.ledger.append(call)
-        journal = state.journal
+        journal = state.children.reports
         if journal is not None:
             journal.write_call(call)
     for ledger in own.captures if arrival is None else ():
@@ -305,8 +312,8 @@ class _Shown:
 def finish(call: Call, outcome: Outcome) -> None:
     """Add the outcome, and tell those who observe. What is done is done: nothing here raises, but a fault sweep."""
     call.finish(outcome)
-    journal = state.journal
-    if journal is not None and state.in_test_run():
+    journal = state.children.reports
+    if journal is not None and state.test_run.is_on():
         try:
             journal.write_outcome(call)
         except Exception as error:  # noqa: BLE001 - the effect has run, and its result must arrive
@@ -443,6 +450,6 @@ def alias_of(declared: Declared) -> str | None:
 def explain_declared(declared: Declared) -> Decision:
     """The decision now in force for an effect, in this context."""
     rules = state.rules_source()
-    is_test_run = state.in_test_run(rules)
+    is_test_run = state.test_run.is_on(rules)
     ruled = declared.standing(rules, is_test_run)
-    return decide(declared.effect, None, state.visible(scope.get(), is_test_run), ruled)[0]
+    return decide(declared.effect, None, state.overrides.visible(scope.get(), is_test_run), ruled)[0]

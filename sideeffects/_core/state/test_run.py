@@ -19,7 +19,8 @@ from types import FrameType
 from typing import Any, Final
 
 from sideeffects._core.state import environment, import_hooks
-from sideeffects._core.state.state import TEST_RUN_VARIABLE, state
+from sideeffects._core.state.latch import TEST_RUN_VARIABLE
+from sideeffects._core.state.state import state
 
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
 _test_run_variable: Final = environment.reader(TEST_RUN_VARIABLE)
@@ -60,12 +61,12 @@ _BY_DOCTEST: Final = "doctest runs"
 
 def install() -> None:
     """Look, and hook into what begins a test run later on."""
-    state.test_run_signs = signs
-    if state.in_test_run():
+    state.test_run.signs = signs
+    if state.test_run.is_on():
         return
     why = _running()
     if why:
-        state.latch(why)
+        state.test_run.latch(why)
         return
     _after(type(os.environ), "__setitem__", _variable_was_set)
     import_hooks.after_import("django.test.utils", _hook_django)
@@ -198,8 +199,8 @@ def _is_for_tests(runner: object) -> bool:
 
 def _variable_was_set(_: Any, name: Any, __: Any) -> None:
     if name in _VARIABLES:
-        state.disturb()
-        state.in_test_run()
+        state.switches.disturb()
+        state.test_run.is_on()
 
 
 def _hook_django(utils: Any) -> None:
@@ -215,7 +216,7 @@ class _LatchingState(type):
     """The type of Django's record of a test environment: filling it latches."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        state.latch(_BY_DJANGO)
+        state.test_run.latch(_BY_DJANGO)
         super().__setattr__(name, value)
 
 
@@ -244,14 +245,12 @@ def _hook_doctest(doctest: Any) -> None:
 
 def _hook_pytest(config: Any) -> None:
     """Where pytest is imported it may start at any moment: no effect bypasses the runtime from here on."""
-    with state.lock:
-        state.doubts.add("pytest is imported")
-        state.disturb()
+    state.switches.keep_on(_hook_pytest)  # for good: this function stays
     _before(config.Config, "__init__", lambda *_, **__: _BY_PYTEST)
 
 
 def _latch_on_import(why: str, _: object) -> None:
-    state.latch(why)
+    state.test_run.latch(why)
 
 
 def _before(owner: Any, name: str, sign: Callable[..., str]) -> None:
@@ -262,7 +261,7 @@ def _before(owner: Any, name: str, sign: Callable[..., str]) -> None:
     def latching(*args: Any, **kwargs: Any) -> Any:
         why = sign(*args, **kwargs)
         if why:
-            state.latch(why)
+            state.test_run.latch(why)
         return original(*args, **kwargs)
 
     setattr(owner, name, latching)

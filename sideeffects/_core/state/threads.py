@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sideeffects._core.state import import_hooks
-from sideeffects._core.state.state import EMPTY, Scope, scope, state
+from sideeffects._core.state.scope import EMPTY, Scope, scope
+from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import NONE, Lineage, handed_on, lineage
 
 if TYPE_CHECKING:

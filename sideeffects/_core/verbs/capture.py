@@ -42,7 +42,7 @@ def capture() -> Generator[Calls]:
     Yields:
         a live `Calls`; it keeps what it has seen after the block.
     """
-    if state.in_test_run(state.rules_source()):
+    if state.test_run.is_on(state.rules_source()):
         window = Window()
         try:
             yield Calls(window.read)

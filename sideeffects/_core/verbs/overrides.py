@@ -14,7 +14,9 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
 from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects._core.state import threads
-from sideeffects._core.state.state import Restorer, scope, state
+from sideeffects._core.state.scope import scope
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,7 +125,7 @@ class Override:
             for rule in self._rules
         )
         entry = Entry(rules, origin)
-        restore = state.enter(entry)
+        restore = state.overrides.enter(entry)
         opened = _Opened(entry, restore, block)
         self._open.append(opened)
 
@@ -300,4 +302,4 @@ def enter_rules(rules: Sequence[OverrideRule], origin: str) -> Restorer:
         OverrideRule(rule.pattern, Decision(rule.decision.mode, rule.decision.reason, origin), rule.stub)
         for rule in rules
     )
-    return state.enter(Entry(placed, origin, outermost=True))
+    return state.overrides.enter(Entry(placed, origin, outermost=True))

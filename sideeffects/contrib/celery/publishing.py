@@ -300,7 +300,7 @@ def _is_held_back(app: Any, signature: Any) -> bool:
         if below is None:
             return False
         decision = explain_declared(below.declared)
-        if decision.mode is not Mode.RECORD or (decision.conditional and not state.in_test_run()):
+        if decision.mode is not Mode.RECORD or (decision.conditional and not state.test_run.is_on()):
             return False
         found = True
     return found

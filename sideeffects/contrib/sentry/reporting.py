@@ -21,7 +21,8 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.runtime.background import reported
-from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 from sideeffects._core.values import describe
 from sideeffects._core.verbs.decorator import side_effect
 from sideeffects.contrib.sentry import events

@@ -115,8 +115,8 @@ class Command(BaseCommand):
             self._write("\n".join(problems))
         else:
             self._show(rows, form or "table", verbose=options["verbose"], explain=options["explain"])
-            if options["explain"] and state.in_test_run():
-                self.stderr.write(f"This is a test run: {state.why_test_run}.")
+            if options["explain"] and state.test_run.is_on():
+                self.stderr.write(f"This is a test run: {state.test_run.why}.")
         if failures:
             raise _wrong(_incomplete(failures)) from failures[0].error
         if check and not problems and options["verbosity"]:

@@ -187,7 +187,7 @@ def recording() -> Generator[Ledger]:
     ledger = Ledger()
     decision = Decision(Mode.RECORD, "its module is being imported to find its effects", "discovery")
     entry = Entry((OverrideRule(registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)
-    leave = state.enter(entry)
+    leave = state.overrides.enter(entry)
     stop = state.watch(ledger)
     token = _is_running.set(True)
     try:

@@ -37,7 +37,7 @@ def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Optio
         FaultSweepFailed: cells failed.
     """
     __tracebackhide__ = True
-    state.latch("a fault sweep is run")
+    state.test_run.latch("a fault sweep is run")
     if setup is None:
         invariants.check_names(options.invariants, ())
     where = str(getattr(scenario, "__qualname__", None) or type(scenario).__qualname__).rpartition("<locals>.")[2]

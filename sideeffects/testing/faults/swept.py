@@ -34,7 +34,7 @@ class Swept:
     @contextmanager
     def making(self, run: Run) -> Generator[None]:
         """Inside, whoever calls the test makes this run."""
-        state.latch("a fault sweep is run")
+        state.test_run.latch("a fault sweep is run")
         self.run = run
         try:
             yield

@@ -16,7 +16,8 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from sideeffects._core.calls.process import RACER_VARIABLE
-from sideeffects._core.state.state import JOURNAL_VARIABLE, TEST_RUN_VARIABLE
+from sideeffects._core.state.children import JOURNAL_VARIABLE
+from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects.guard import programs
 from sideeffects.testing.races import in_force, settings as _settings
 from sideeffects.testing.races.errors import CannotTravel, RaceError, WrappedError

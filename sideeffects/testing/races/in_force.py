@@ -9,7 +9,8 @@ from typing import Any, Final
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import registry
 from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
-from sideeffects._core.state.state import scope, state
+from sideeffects._core.state.scope import scope
+from sideeffects._core.state.state import state
 from sideeffects._core.verbs import declare
 from sideeffects.testing.races.exceptions import from_data, to_data
 from sideeffects.testing.races.messages import packed
@@ -30,7 +31,7 @@ def overrides() -> list[Travelling]:
         CannotTravel: the message names the override's effect.
     """
     own = [entry for entry in scope.get().entries if not entry.closed]
-    elsewhere = [entry for entry in state.entries if not entry.closed and entry not in own]
+    elsewhere = [entry for entry in state.overrides.entries if not entry.closed and entry not in own]
     return [_travelling(entry) for entry in (*elsewhere, *own)]
 
 
@@ -61,7 +62,7 @@ def enter(travelled: Sequence[Travelling], option_value: str | None) -> None:
             )
             placed.append(OverrideRule(pattern, Decision(Mode(mode), reason, place, conditional), answer))
         entry = Entry(tuple(placed), origin, context_only=context_only, outermost=outermost, foremost=foremost)
-        state.enter(entry)
+        state.overrides.enter(entry)
         _kept.append(entry)
 
 

@@ -105,7 +105,7 @@ def _take_over(race: dict[str, Any]) -> None:
     if hasattr(time, "tzset"):
         time.tzset()
     guard.join()
-    state.latch("a race runs")
+    state.test_run.latch("a race runs")
     sys.argv[:] = race["arguments"]
     if race["settings"] is not None:
         settings.apply(*race["settings"])

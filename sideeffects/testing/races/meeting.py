@@ -12,7 +12,8 @@ from typing import Final
 
 from sideeffects._core.calls.registry import matches
 from sideeffects._core.policy.policy import Entry, OverrideRule
-from sideeffects._core.state.state import Restorer, state
+from sideeffects._core.state.state import state
+from sideeffects._core.state.switches import Restorer
 from sideeffects._core.values import clock
 
 
@@ -45,7 +46,7 @@ class MeetingPoint(Entry):
 
 def enter(pattern: str, wait: Callable[[], None]) -> Restorer:
     """Hold this context's calls of the effect. Returns what ends that."""
-    return state.enter(MeetingPoint(pattern, wait))
+    return state.overrides.enter(MeetingPoint(pattern, wait))
 
 
 class Attendance:

@@ -125,9 +125,9 @@ class Race:
         """
         checked = _options.checked_calls(calls)
         _options.check_meeting(self._options)
-        state.latch("a race is called")
-        with _collecting if state.journal is not None else contextlib.nullcontext():
-            restore = state.collect_for_now()
+        state.test_run.latch("a race is called")
+        with _collecting if state.children.reports is not None else contextlib.nullcontext():
+            restore = state.children.collect_for_now()
             try:
                 return self._until_it_fails(checked)
             finally:
