@@ -23,6 +23,7 @@ from sideeffects.dryrun import DryRunRefused, Plan, dry_run
 from sideeffects.dryrun.formats import as_json, as_markdown, as_text
 from sideeffects.dryrun.process import whole_process
 from sideeffects.errors import UnknownSideEffect
+from sideeffects.management.output import kept_clean, printable
 
 _EXAMPLES: Final = """\
 Options of dry_run come before COMMAND; what comes after it is the command's own.
@@ -100,7 +101,8 @@ class Command(BaseCommand):
             _check_writable(output)
         is_program = getattr(self, "_called_from_command_line", False)
         around = whole_process(until_its_end=self._is_all) if is_program else contextlib.nullcontext()
-        with around:
+        # Programs read the plan: log handlers have kept the stream on which it is shown.
+        with around, kept_clean() if options["format"] == "json" and output is None else contextlib.nullcontext():
             ran = _run(command, command_line, stubs, keep_output=output is None, is_program=is_program)
         self._show(ran, options["format"], output)
         self._end(ran, fail_on)
@@ -110,12 +112,12 @@ class Command(BaseCommand):
         if output is not None:
             Path(output).write_text(text + "\n", encoding="utf-8")
             return
-        self.stdout.write(text)
+        self.stdout.write(printable(text, self.stdout))
         if form != "json":
             self.stdout.write(
                 f"\nThe command ended with exit code {ran.code}" + (", and printed:" if ran.said else ".")
             )
-            self.stdout.write(ran.said, ending="")
+            self.stdout.write(printable(ran.said, self.stdout), ending="")
 
     def _end(self, ran: Ran, fail_on: Sequence[str]) -> None:
         if ran.plan.refusals:

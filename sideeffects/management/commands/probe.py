@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
 from sideeffects.errors import SideEffectError
+from sideeffects.management.output import kept_clean, printable
 from sideeffects.probes import reports
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.results import Outcome, ProbeResult, Results
@@ -91,9 +92,10 @@ class Command(BaseCommand):
 
     def handle(self, *, labels: list[str], verbosity: int, **options: Any) -> None:
         """Find, run, show."""
-        with redirect_stdout(sys.stderr):  # what probes print is no part of the report, which programs read
-            results = self._run(labels, verbosity, options)
+        with kept_clean():  # what probes print and log is no part of the report, which programs read
+            found, results = self._run(labels, verbosity, options)
         if results is None:
+            self._list(found)
             return
         self._show(results, options["format"], options["output"], verbosity)
         if not results.passed:
@@ -101,14 +103,13 @@ class Command(BaseCommand):
         if not results.is_whole:
             raise SystemExit(130)
 
-    def _run(self, labels: list[str], verbosity: int, options: Mapping[str, Any]) -> Results | None:
+    def _run(self, labels: list[str], verbosity: int, options: Mapping[str, Any]) -> tuple[Found, Results | None]:
         try:
             found = select(labels, options["tag"], options["exclude_tag"], options["skip"])
             if not (found.specs or found.broken) and _is_chosen(labels, options):
                 raise ProbesRefused("no probe is selected")  # and nothing is no reason to say PASS
             if options["list"]:
-                self._list(found)
-                return None
+                return found, None
             if options["output"] is not None:
                 _try_to_write(options["output"])
             progress = _Progress(self.stderr, verbosity, len(found.specs))
@@ -123,12 +124,12 @@ class Command(BaseCommand):
             progress.close()
         except (SideEffectError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=2) from error
-        return results
+        return found, results
 
     def _list(self, found: Found) -> None:
         for spec in found.specs:
             tags = f"  [{', '.join(spec.traits.tags)}]" if spec.traits.tags else ""
-            self.stdout.write(f"{spec.id}{tags}")
+            self.stdout.write(printable(f"{spec.id}{tags}", self.stdout))
         for broken in found.broken:
             self.stderr.write(f"{broken.module} could not be imported: {broken.error!r}")
         if found.broken:
@@ -143,9 +144,7 @@ class Command(BaseCommand):
         if file is not None:
             Path(file).write_text(text, encoding="utf-8", errors="backslashreplace")
         else:
-            # What a probe says may hold what the terminal cannot show.
-            encoding = getattr(self.stdout, "encoding", None) or "utf-8"
-            self.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding), ending="")
+            self.stdout.write(printable(text, self.stdout), ending="")
         if not results.probes and verbosity:
             self.stderr.write("No probes were found. They stand in smoke.py or probes.py of an installed app.")
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import functools
 import os
 import shutil
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MethodType
@@ -33,6 +31,7 @@ from sideeffects.listing import (
     as_table as as_found_table,
 )
 from sideeffects.listing.effects import Row, as_details, as_json, as_markdown, as_table, rows_of
+from sideeffects.management.output import kept_clean, printable
 from sideeffects.project import checks, live_settings
 from sideeffects.project.discovery import finding
 from sideeffects.project.discovery.files import module_files
@@ -165,7 +164,7 @@ class Command(BaseCommand):
 
     def _discover(self) -> tuple[finding.Failure, ...]:
         # What modules print while they are imported must not stand in the listing.
-        with contextlib.redirect_stdout(sys.stderr):
+        with kept_clean():
             try:
                 return finding.discover()
             except Exception as error:  # settings that are wrong, or name a module whose import raises anything
@@ -185,18 +184,14 @@ class Command(BaseCommand):
 
     def _write(self, text: str) -> None:
         if text:
-            encoding = self._encoding()
-            self.stdout.write(text.encode(encoding, "replace").decode(encoding))
+            self.stdout.write(printable(text, self.stdout))
 
     def _can_write(self, text: str) -> bool:
         try:
-            text.encode(self._encoding())
+            text.encode(getattr(self.stdout, "encoding", None) or "utf-8")
         except UnicodeEncodeError:
             return False
         return True
-
-    def _encoding(self) -> str:
-        return getattr(self.stdout, "encoding", None) or "utf-8"
 
     def _paint(self, role: str, text: str) -> str:
         # `self.style` looks at the process's output; what is captured by `call_command` stays plain.

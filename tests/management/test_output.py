@@ -1,0 +1,116 @@
+"""What the commands write to standard output: the report alone, in characters that the stream can hold."""
+
+import json
+
+import pytest
+
+from tests.support.probe_project import ProbeProject
+
+pytestmark = pytest.mark.processes
+
+#: The log goes to the stream of the report, as in many containers.
+LOGGING = {
+    "version": 1,
+    "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}},
+    "root": {"handlers": ["out"], "level": "INFO"},
+}
+GREETINGS = '''
+    from sideeffects import side_effect
+
+
+    @side_effect(name="shop.gruessen")
+    def grüßen(straße):
+        """Grüße senden."""
+'''
+NOISY = """
+    import logging
+    import subprocess
+    import sys
+
+    from shop.greetings import grüßen
+    from sideeffects.probes import SmokeTest
+
+    def make_noise(what):
+        logging.getLogger("shop").warning("%s is logged", what)
+        print(f"{what} is printed")
+        print(f"{what} is printed past sys.stdout", file=sys.__stdout__)
+        subprocess.run([sys.executable, "-c", f"print('{what} is printed by a program')"], check=True)
+
+
+    make_noise("importing")
+
+
+    class Übersicht(SmokeTest):
+        def test_straße(self):
+            make_noise("a probe")
+            grüßen("Straße")
+"""
+TIDY = """
+    from django.core.management.base import BaseCommand
+
+
+    class Command(BaseCommand):
+        def handle(self, **options):
+            import logging
+
+            from shop.greetings import grüßen
+
+            logging.getLogger("shop").warning("a command logs")
+            grüßen("Große Straße")
+            self.stdout.write("Größe")
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> ProbeProject:
+    """A project that is noisy, and whose names are not all ASCII."""
+    made = ProbeProject(tmp_path_factory.mktemp("project"))
+    made.write("shop/greetings.py", GREETINGS)
+    made.write("shop/probes.py", NOISY)
+    for folder in ("shop/management", "shop/management/commands"):
+        made.write(f"{folder}/__init__.py", "")
+    made.write("shop/management/commands/tidy.py", TIDY)
+    made.manage("migrate", "--verbosity=0")
+    return made
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["probe", "--format", "json"],
+        ["probe", "--format", "json", "--parallel", "1"],
+        ["side_effects", "--format", "json"],
+        ["dry_run", "--format", "json", "tidy"],
+    ],
+    ids=" ".join,
+)
+def test_a_report_for_programs_stands_alone(project: ProbeProject, command: list[str]) -> None:
+    """Whoever prints or logs meanwhile: handlers that have kept the stream, and programs, do it on standard error."""
+    done = project.manage(*command, MORE_SETTINGS=json.dumps({"LOGGING": LOGGING}))
+    assert json.loads(done.stdout)
+    for how in ("logged", "printed", "printed past sys.stdout", "printed by a program"):
+        what = "a probe" if command[0] == "probe" else "importing"
+        if command[0] != "dry_run":
+            assert f"{what} is {how}\n" in done.stderr
+    assert command[0] != "dry_run" or "a command logs\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["probe"], "would have sent: shop.gruessen(stra\\xdfe='Stra\\xdfe')"),
+        (["probe", "--list"], "shop.probes.\\xdcbersicht.test_stra\\xdfe\n"),
+        (["side_effects"], "Gr\\xfc\\xdfe senden."),
+        (["side_effects", "--verbose", "--explain"], "Gr\\xfc\\xdfe senden."),
+        (["side_effects", "--format", "markdown"], "Gr\\xfc\\xdfe senden."),
+        (["dry_run", "tidy"], "Gro\\xdfe Stra\\xdfe"),
+        (["dry_run", "--format", "markdown", "tidy"], "Gr\\xf6\\xdfe"),
+    ],
+    ids=" ".join,
+)
+def test_a_stream_that_holds_ascii_alone_is_no_reason_to_fail(
+    project: ProbeProject, command: list[str], said: str
+) -> None:
+    """What it cannot hold is spelled out."""
+    done = project.manage(*command, PYTHONIOENCODING="ascii")
+    assert said in done.stdout, done.stdout
