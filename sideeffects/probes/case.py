@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from asgiref.sync import async_to_sync
 
 from sideeffects._core.state.scope import scope
+from sideeffects.probes.greenlets import run_beside, threads_are_greenlets
 from sideeffects.probes.protection import guard_in
 from sideeffects.probes.results import Outcome, Results
 from sideeffects.probes.running import ProbeRunner
@@ -148,7 +149,7 @@ def _synchronous(test: Callable[[], Any]) -> Callable[[], object]:
 
     @functools.wraps(test)
     def run() -> object:
-        result: object = async_to_sync(followed)()
+        result: object = run_beside(followed) if threads_are_greenlets() else async_to_sync(followed)()
         return result
 
     return run

@@ -19,6 +19,7 @@ from typing import Any, Final
 from django.db import connections
 
 from sideeffects.probes.drivers import Terms
+from sideeffects.probes.greenlets import threads_are_greenlets
 from sideeffects.probes.outcomes import Collector, message_of, place_of, result_of, traceback_of
 from sideeffects.probes.protection import Guard, is_inside_a_probe
 from sideeffects.probes.queue import Queue, Unit
@@ -307,7 +308,9 @@ class Worker(threading.Thread):
 
     def _processor_time(self) -> float:
         clock = getattr(time, "pthread_getcpuclockid", None)
-        if clock is None or self.ident is None:  # not on Windows: there, who is at the same probe counts as waiting
+        # Not on Windows, and not of a greenlet, whose identity would be taken for a thread's: who is at the same probe
+        # counts as waiting. While this looks, a greenlet does wait.
+        if clock is None or self.ident is None or threads_are_greenlets():
             return 0.0
         return time.clock_gettime(clock(self.ident))
 
