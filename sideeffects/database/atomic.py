@@ -14,10 +14,10 @@ from typing import Any, Final
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.open_transactions import Transaction, open_transactions
 from sideeffects._core.state.state import state
+from sideeffects._core.values.callers import PACKAGE_FOLDER
 from sideeffects.database import autocommit
 
 _MARK: Final = "_side_effects_watched"
-_OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _DJANGO: Final = f"{os.sep}django{os.sep}"
 #: How far up is looked for the code that had Django open a transaction.
 _DEPTH: Final = 15
@@ -96,7 +96,7 @@ def _opener(frame: FrameType | None) -> tuple[CodeType, int]:
             target = getattr(inspect.unwrap(decorated), "__code__", None) if callable(decorated) else None
             if target is not None:
                 return target, -1
-        elif _DJANGO not in code.co_filename and not code.co_filename.startswith(_OURS):
+        elif _DJANGO not in code.co_filename and not code.co_filename.startswith(PACKAGE_FOLDER):
             return code, frame.f_lasti
         frame = frame.f_back
     assert first is not None  # noqa: S101 - somebody has called

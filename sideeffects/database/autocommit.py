@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from sideeffects._core.state.open_transactions import Transaction, open_transactions
 from sideeffects._core.values.callers import caller
+from sideeffects.database.holding import is_in_transaction
 
 _MARK: Final = "_side_effects_watched"
-#: What libpq says when there is none.
-_IDLE: Final = 0
 
 
 def watch(module: Any) -> None:
@@ -83,10 +82,5 @@ def _renew(connection: Any, *, is_rolled_back: bool) -> None:
 
 
 def _is_begun(connection: Any) -> bool:
-    """Whether the driver is in a transaction; taken for granted of drivers that do not say."""
     raw = connection.connection
-    if raw is None:
-        return False
-    if hasattr(raw, "pgconn"):
-        return bool(raw.pgconn.transaction_status != _IDLE)
-    return bool(getattr(raw, "in_transaction", True))
+    return raw is not None and is_in_transaction(raw)

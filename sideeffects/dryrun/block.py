@@ -19,7 +19,7 @@ from sideeffects._core.state.switches import Restorer
 from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.database import atomic
-from sideeffects.dryrun import escapes, membership, threads
+from sideeffects.dryrun import escapes, membership, other_connections
 from sideeffects.dryrun.connections import HeldConnection
 from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.plan import Plan, PlanLedger
@@ -87,7 +87,7 @@ class DryRun(Holder):
         """Begin."""
         from django.db import connections
 
-        threads.install()
+        other_connections.install()
         escapes.install()
         hook.install()
         atomic.install()

@@ -12,28 +12,16 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from sideeffects.dryrun import threads
-from sideeffects.dryrun.drivers import Link, Terms
+from sideeffects.database.holding import Replaced, TransactionState, is_in_transaction, set_fresh
+from sideeffects.dryrun import other_connections
+from sideeffects.dryrun.drivers import Given, Link
 from sideeffects.dryrun.escapes import connecting
 from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.postgresql import PostgresLink
 from sideeffects.dryrun.row_counts import Tally
 from sideeffects.dryrun.sqlite import SqliteLink
 
-#: What Django keeps of a transaction on a connection.
-_STATE: Final = (
-    "in_atomic_block",
-    "savepoint_ids",
-    "atomic_blocks",
-    "needs_rollback",
-    "rollback_exc",
-    "run_on_commit",
-    "run_commit_hooks_on_set_autocommit_on",
-    "commit_on_exit",
-    "autocommit",
-)
 _LINKS: Final[dict[str, type[Link]]] = {"postgresql": PostgresLink, "sqlite": SqliteLink}
-_MISSING: Final = object()
 
 
 class HeldConnection:
@@ -53,9 +41,10 @@ class HeldConnection:
         self._serial = serial
         self._link: Link | None = None
         self._make: Callable[[], Any] | None = None
-        self._kept: dict[str, Any] = {}
-        self._before: dict[str, Any] = {}
-        self._originals: dict[str, Callable[..., Any]] = {}
+        self._state = TransactionState(connection)
+        self._autocommit = connection.autocommit
+        self._replaced = Replaced(connection, self._hooks())
+        self._originals = self._replaced.originals
         self._is_nested = False
         self._was_open = False
 
@@ -73,15 +62,14 @@ class HeldConnection:
             self._refusals.refuse(
                 f"a dry run cannot begin inside a transaction that is to be rolled back (database {self.alias!r})"
             )
-        kind = _LINKS.get(connection.vendor)
         self._is_nested = self._was_open and (
             connection.in_atomic_block
             or not connection.autocommit
-            or (kind is not None and kind.is_inside(connection.connection))
+            or (connection.vendor in _LINKS and is_in_transaction(connection.connection))
         )
-        self._kept = {name: getattr(connection, name) for name in _STATE}
-        self._hook()
-        _set_fresh(connection)
+        self._replaced.put()
+        set_fresh(connection)
+        connection.autocommit = connection.settings_dict["AUTOCOMMIT"]
         if self._was_open:
             self._hold()
 
@@ -101,7 +89,7 @@ class HeldConnection:
                 link.end()
             except Exception:  # noqa: BLE001 - what cannot be rolled back is closed, and the database rolls back
                 is_sound = False
-        self._unhook()
+        self._replaced.take_away()
         if not self._was_open or not is_sound:
             # What was opened here was set up inside the transaction that has just been taken back.
             connection.in_atomic_block = False
@@ -109,10 +97,11 @@ class HeldConnection:
                 connection.close()
             if not is_sound and connection.connection is not None:
                 connection.connection = None
-        for name, value in self._kept.items():
-            setattr(connection, name, value)
-        if self._is_nested and not is_sound:
-            connection.closed_in_transaction = connection.needs_rollback = True
+        is_lost = self._is_nested and not is_sound
+        self._state.restore(needs_rollback=is_lost)
+        connection.autocommit = self._autocommit
+        if is_lost:
+            connection.closed_in_transaction = True
 
     def is_of(self, connection: Any) -> bool:
         """Whether it is this connection that is held."""
@@ -120,8 +109,10 @@ class HeldConnection:
 
     # -- what is replaced
 
-    def _hook(self) -> None:
+    def _hooks(self) -> dict[str, Callable[..., Any]]:
         connection = self.connection
+        if connection.vendor not in _LINKS:
+            return dict.fromkeys(("_cursor", "connect", "create_cursor"), self._refuse_database)
         hooks: dict[str, Callable[..., Any]] = {
             "connect": self._connect,
             "init_connection_state": self._init_connection_state,
@@ -133,37 +124,20 @@ class HeldConnection:
         }
         if hasattr(connection, "_start_transaction_under_autocommit"):
             hooks["_start_transaction_under_autocommit"] = self._begin
-        unasked = threads.unasked(connection)
+        unasked = other_connections.unasked(connection)
         if unasked is not None:
             hooks["_cursor"] = unasked
-        if connection.vendor not in _LINKS:
-            hooks = {
-                "_cursor": self._refuse_database,
-                "connect": self._refuse_database,
-                "create_cursor": self._refuse_database,
-            }
-        own = vars(connection)
-        self._before = {name: own.get(name, _MISSING) for name in hooks}
-        self._originals = {name: getattr(connection, name) for name in hooks}
-        own.update(hooks)
-
-    def _unhook(self) -> None:
-        own = vars(self.connection)
-        for name, value in self._before.items():
-            own.pop(name, None)
-            if value is not _MISSING:
-                own[name] = value
-        self._before = {}
+        return hooks
 
     def _hold(self) -> None:
         kind = _LINKS.get(self.connection.vendor)
         if kind is not None:
-            around = getattr(self._before["create_cursor"], "__self__", None)
+            around = self._replaced.owner_of("create_cursor")
             outer = around._link if isinstance(around, HeldConnection) else None  # noqa: SLF001 - another of this class
             # Opened in here, it may be in the transaction of the dry run around this one.
             self._is_nested = self._is_nested or outer is not None
             notes = self._refusals, self._remarks
-            link = kind(Terms(self.connection, *notes, self.tally, self._serial, self._is_nested, outer))
+            link = kind(Given(self.connection, *notes, self.tally, self._serial, self._is_nested, outer))
             link.begin()
             self._link = link
             self._make = link.maker()
@@ -191,7 +165,7 @@ class HeldConnection:
             return self._make()
         create = self._originals["create_cursor"]
         cursor = create() if name is None else create(name)
-        return cursor if self._link is None else self._link.guarded(cursor, is_named=name is not None)
+        return cursor if self._link is None else self._link.watched(cursor)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         if self._link is None:  # it is being connected
@@ -241,16 +215,3 @@ class HeldConnection:
             connection.autocommit = connection.settings_dict["AUTOCOMMIT"]
             if not connection.autocommit:
                 link.want_transaction()
-
-
-def _set_fresh(connection: Any) -> None:
-    """As if it had just been connected: the command has its transactions to itself."""
-    connection.in_atomic_block = False
-    connection.savepoint_ids = []
-    connection.atomic_blocks = []
-    connection.needs_rollback = False
-    connection.rollback_exc = None
-    connection.run_on_commit = []
-    connection.run_commit_hooks_on_set_autocommit_on = False
-    connection.commit_on_exit = True
-    connection.autocommit = connection.settings_dict["AUTOCOMMIT"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sideeffects.database import sql as statements
+from sideeffects.database.cursors import WatchedClasses, unwatched
 from sideeffects.dryrun.refusals import Notes, Refusals
 from sideeffects.dryrun.row_counts import Tally
 
@@ -21,8 +22,8 @@ BASE: Final = "side_effects_dry_run"
 MARK: Final = "side_effects_statement"
 
 
-class Terms(NamedTuple):
-    """What a link is about.
+class Given(NamedTuple):
+    """What a link is given.
 
     Attributes:
         connection: Django's wrapper.
@@ -51,20 +52,16 @@ class Link(ABC):
         is_over: whether the transaction around everything has ended, against our will.
     """
 
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
-        self.raw: Any = terms.connection.connection
+    def __init__(self, given: Given) -> None:
+        self.given = given
+        self.raw: Any = given.connection.connection
         self.is_wanted = False
         self.is_over = False
         self.has_base = False
-        self.hold = f"side_effects_{terms.serial}"
+        self.hold = f"side_effects_{given.serial}"
+        self.classes = WatchedClasses(self)
 
     # -- the transaction around everything
-
-    @classmethod
-    @abstractmethod
-    def is_inside(cls, raw: Any) -> bool:
-        """Whether the driver's connection is in a transaction."""
 
     @abstractmethod
     def begin(self) -> None:
@@ -77,10 +74,6 @@ class Link(ABC):
     @abstractmethod
     def end(self) -> None:
         """Roll it back."""
-
-    @abstractmethod
-    def guarded(self, cursor: Any, *, is_named: bool) -> Any:
-        """A cursor like this one, whose statements come to `before` first."""
 
     def maker(self) -> Callable[[], Any] | None:
         """What makes such cursors at once; `None` where Django's way to them has to be gone."""
@@ -116,27 +109,45 @@ class Link(ABC):
 
     # -- statements
 
-    def before(self, query: Any) -> Look:
+    def watched(self, cursor: Any) -> Any:
+        """The same cursor, whose statements are looked at."""
+        if getattr(cursor, "watcher", None) is not self:
+            cursor.__class__ = self.classes[unwatched(type(cursor), Link)]
+        return cursor
+
+    @abstractmethod
+    def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, Any]:
+        """As a `Watcher`."""
+
+    @abstractmethod
+    def after(self, seen: Any, cursor: Any) -> None:
+        """As a `Watcher`."""
+
+    @abstractmethod
+    def failed(self, seen: Any, cursor: Any, error: BaseException) -> None:
+        """As a `Watcher`."""
+
+    def look(self, query: Any) -> Look:
         """Look at a statement before it is sent.
 
         Raises:
             DryRunRefused: it would end the transaction, or could not be taken back.
         """
         if self.is_over:
-            self.terms.refusals.refuse(
+            self.given.refusals.refuse(
                 f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
             )
         text = query if type(query) is str else statements.text_of(query, self.raw)
         seen = _look(text) if len(text) < _LONG else look(text)
         if seen.reason:
-            self.terms.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {seen.reason} (database {self._alias!r})")
+            self.given.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {seen.reason} (database {self._alias!r})")
         if self.is_wanted and not self.has_base:
             self.begin_own()
         return seen
 
     @property
     def _alias(self) -> str:
-        alias: str = self.terms.connection.alias
+        alias: str = self.given.connection.alias
         return alias
 
     @property
@@ -148,7 +159,7 @@ class Link(ABC):
         """Note that the transaction around everything has ended."""
         if not self.is_over:
             self.is_over = True
-            self.terms.refusals.note(
+            self.given.refusals.note(
                 f"the transaction on the database {self._alias!r} was ended past Django. {self.fate}, and what came "
                 f"after it is unknown: do without COMMIT and ROLLBACK on the driver's connection"
             )

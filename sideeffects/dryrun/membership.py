@@ -1,14 +1,18 @@
 """Which dry runs a context belongs to.
 
-A dry run belongs to a context. Where all of a process is one, also what no context of it reaches belongs to it: threads
-that were there before, and those that were started past `threading`.
+A dry run belongs to a context. Where all of a process is one (`manage.py dry_run`), also what no context of it reaches
+belongs to it: threads that were there before and get their work by queues of their own, and those that were started
+past `threading`. They execute nothing, and write to no database. Nor does what runs while such a process ends:
+callbacks of `atexit`, and queues that are emptied only then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
+from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.policy import Rules
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
@@ -29,7 +33,7 @@ class Holder:
 
 #: The dry runs that are all that their process does.
 everywhere: Final[list[Holder]] = []
-#: Where those that begin now are, what the settings said before all effects were held back; see `process.py`.
+#: Where those that begin now are, what the settings said before all effects were held back.
 is_whole: Final[list[Callable[[], Rules]]] = []
 
 
@@ -45,3 +49,47 @@ def belong() -> Sequence[Holder]:
         return everywhere
     owners = (entry.owner for entry in reversed(own.entries))
     return [owner for owner in owners if isinstance(owner, Holder)] or everywhere
+
+
+# -- all of a process
+
+
+class _Afterwards(Holder):
+    """Stands for the dry runs that were, until the process is gone."""
+
+    def holds(self, connection: Any) -> bool:  # noqa: ARG002 - none is rolled back any more
+        """No connection: they may be read, and not written to."""
+        return False
+
+
+@contextmanager
+def whole_process(*, until_its_end: bool) -> Generator[None]:
+    """Inside the block no effect executes outside a test run, and dry runs hold for all contexts.
+
+    Args:
+        until_its_end: whether it stays so after the block.
+    """
+    source = state.rules_source
+    known: list[tuple[Rules, Rules]] = []
+
+    def held_back() -> Rules:
+        rules = source()
+        if not known or known[0][0] is not rules:
+            recording = rules.replace(mode=Mode.RECORD, policy=(), settled=False)
+            known[:] = [(rules, recording)]
+        return known[0][1]
+
+    with state.lock:
+        state.switches.disturb()
+        state.rules_source = held_back
+    is_whole.append(source)
+    try:
+        yield
+    finally:
+        if until_its_end:
+            everywhere.append(_Afterwards())
+        else:
+            is_whole.pop()
+            with state.lock:
+                state.rules_source = source
+                state.switches.disturb()

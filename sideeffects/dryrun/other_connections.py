@@ -1,4 +1,4 @@
-"""Connections of other threads that belong to a dry run: they may read.
+"""Connections that a dry run does not hold, those of other threads that belong to it: they may read.
 
 Nothing is written on them: not by words, and not for the database either, which is told so around each statement. They
 are let go after each, since a thread may belong to somebody else with its next piece of work.
@@ -7,12 +7,15 @@ are let go after each, since a thread may belong to somebody else with its next 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final
 
-from sideeffects.database import sql as statements
+from sideeffects._core.state.state import state
+from sideeffects.database import libpq, sql as statements
+from sideeffects.database.cursors import watched
 from sideeffects.dryrun.drivers import look
 from sideeffects.dryrun.escapes import connecting
 from sideeffects.dryrun.membership import belong
@@ -26,19 +29,53 @@ _DJANGO: Final = re.compile(
     (?:savepoint|release\s+savepoint|rollback\s+to\s+savepoint)\s+[\w"]+)\s*\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
-#: SQLite's numbers for DELETE, INSERT, UPDATE and ATTACH (VACUUM does that, too), and for PRAGMA with what of it stays.
-_SQLITE_WRITES: Final = frozenset((9, 18, 23, 24))
-_SQLITE_PRAGMA: Final = 19
+#: What SQLite asks about: changing rows, and ATTACH (VACUUM does that, too); and what stays of PRAGMA.
+_SQLITE_WRITES: Final = frozenset(
+    (sqlite3.SQLITE_DELETE, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_ATTACH)
+)
 _SQLITE_SETTINGS: Final = frozenset(("application_id", "journal_mode", "schema_version", "user_version"))
-#: What libpq and PostgreSQL say.
-_IDLE: Final = 0
-_INERROR: Final = 3
-_FINE: Final = frozenset((1, 2))
+#: PostgreSQL's codes.
 _READ_ONLY: Final = "25006"
 _LOCKED: Final = "55P03"
 #: Somebody who reads what the dry run has locked would wait for it, and it perhaps for him.
 _PATIENCE: Final = "SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0'"
 _MARK: Final = "side_effects_reading"
+_installed: Final[list[bool]] = []
+#: What was patched, by what stands there now.
+_originals: Final[dict[Any, Callable[..., Any]]] = {}
+
+
+def install() -> None:
+    """Patch how Django's connections make cursors, once."""
+    if _installed:
+        return
+    from django.db.backends.base import base
+
+    kind: Any = base.BaseDatabaseWrapper
+
+    with state.lock:
+        if not _installed:
+            _installed.append(True)
+            kind._cursor = _cursor(kind._cursor)  # noqa: SLF001 - each way to a statement goes through it
+
+
+def unasked(connection: Any) -> Callable[..., Any] | None:
+    """How a connection that is held makes cursors without asking at each; `None` if its class has a way of its own."""
+    original = _originals.get(type(connection)._cursor)  # noqa: SLF001 - as above
+    return None if original is None else functools.partial(original, connection)
+
+
+def _cursor(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def cursor(self: Any, name: str | None = None) -> Any:
+        holders = belong()
+        if holders and not any(holder.holds(self) for holder in holders):
+            # Without its name: on the server it would be open longer than the statement.
+            return cursor_for_reading(self, original, holders[0].refusals, holders[0].remarks)
+        return original(self, name)
+
+    _originals[cursor] = original
+    return cursor
 
 
 def cursor_for_reading(connection: Any, original: Callable[..., Any], refusals: Refusals, remarks: Notes) -> Any:
@@ -59,12 +96,12 @@ def cursor_for_reading(connection: Any, original: Callable[..., Any], refusals: 
     finally:
         connecting.reset(token)
     raw = connection.connection
-    if made is None or not (connection.vendor == "sqlite" or hasattr(raw, "pgconn")):
+    if made is None or not (connection.vendor == "sqlite" or libpq.is_psycopg(raw)):
         refusals.refuse(f"the database {connection.alias!r} was used {_OTHER}: {_ADVICE}")
-    kind = SqliteReader if connection.vendor == "sqlite" else PostgresReader
-    cursor, reader = made.cursor, kind(connection, refusals, remarks)
+    kind = ReadOnlySqlite if connection.vendor == "sqlite" else ReadOnlyPostgres
+    reader = kind(connection, refusals, remarks)
     reader.keep_connection()
-    cursor.__class__ = _reading(type(cursor), reader)
+    made.cursor.__class__ = watched(type(made.cursor), reader)
     return made
 
 
@@ -74,7 +111,7 @@ def _can_be_kept(connection: Any) -> bool:
     return bool(connection.vendor == "postgresql")
 
 
-class Reader:
+class ReadOnly:
     """Keeps one connection from being written to while a statement runs."""
 
     def __init__(self, connection: Any, refusals: Refusals, remarks: Notes) -> None:
@@ -87,35 +124,48 @@ class Reader:
     def keep_connection(self) -> None:
         """See to it that nothing is written on the driver's connection past Django, if nobody else does."""
 
-    @contextlib.contextmanager
-    def around(self, query: Any) -> Generator[None]:
-        """One statement.
+    def before(
+        self,
+        method: str,
+        query: Any,
+        cursor: Any,  # noqa: ARG002 - as a `Watcher`
+        options: Mapping[str, Any],  # noqa: ARG002 - as above
+    ) -> tuple[Any, tuple[str, contextlib.ExitStack]]:
+        """Have the database refuse what writes, from here until the statement has ended.
 
         Raises:
             DryRunRefused: it writes.
         """
         text = statements.text_of(query, self.raw)
-        token = connecting.set(True)
-        try:
-            if _DJANGO.match(text):
-                yield
-                return
-            seen = look(text)
-            if seen.reason:
-                self.refuse(text, seen.reason)
-            if seen.writes:
-                self.refuse(text, "writes")
-            self._remarks.note(
-                f"the database {self.alias!r} was read {_OTHER}: what the dry run itself had written is not seen there"
-            )
-            with self.kept():
-                try:
-                    yield
-                except Exception as error:
-                    self.judge(text, error)
-                    raise
-        finally:
-            connecting.reset(token)
+        with contextlib.ExitStack() as stack:
+            token = connecting.set(True)
+            stack.callback(connecting.reset, token)
+            if not _DJANGO.match(text):
+                self._check(method, text)
+                stack.enter_context(self.kept())
+            return query, (text, stack.pop_all())
+
+    def after(self, seen: tuple[str, contextlib.ExitStack], cursor: Any) -> None:  # noqa: ARG002 - as above
+        """Let the connection go."""
+        seen[1].close()
+
+    def failed(self, seen: tuple[str, contextlib.ExitStack], cursor: Any, error: BaseException) -> None:  # noqa: ARG002
+        """Let it go, and see why it failed."""
+        text, stack = seen
+        with stack:
+            self.judge(text, error)
+
+    def _check(self, method: str, text: str) -> None:
+        if method not in ("execute", "executemany"):
+            self.refuse(text, "cannot be kept from writing")
+        seen = look(text)
+        if seen.reason:
+            self.refuse(text, seen.reason)
+        if seen.writes:
+            self.refuse(text, "writes")
+        self._remarks.note(
+            f"the database {self.alias!r} was read {_OTHER}: what the dry run itself had written is not seen there"
+        )
 
     def refuse(self, text: str, reason: str) -> None:
         """Refuse a statement."""
@@ -126,12 +176,12 @@ class Reader:
         """The database refuses what writes."""
         raise NotImplementedError
 
-    def judge(self, text: str, error: Exception) -> None:
+    def judge(self, text: str, error: BaseException) -> None:
         """Refuse what the database has refused as writing."""
         raise NotImplementedError
 
 
-class SqliteReader(Reader):
+class ReadOnlySqlite(ReadOnly):
     """A connection of `sqlite3`."""
 
     def keep_connection(self) -> None:
@@ -141,7 +191,7 @@ class SqliteReader(Reader):
 
     def _authorize(self, action: int, what: str | None, argument: str | None, *_: object) -> int:
         writes = action in _SQLITE_WRITES or (
-            action == _SQLITE_PRAGMA and argument and str(what).lower() in _SQLITE_SETTINGS
+            action == sqlite3.SQLITE_PRAGMA and argument and str(what).lower() in _SQLITE_SETTINGS
         )
         holders = belong() if writes and not connecting.get() else ()
         for holder in holders[:1]:
@@ -160,26 +210,26 @@ class SqliteReader(Reader):
         finally:
             self.raw.execute(f"PRAGMA query_only = {before}")
 
-    def judge(self, text: str, error: Exception) -> None:
+    def judge(self, text: str, error: BaseException) -> None:
         """SQLite says it in words."""
         if "readonly database" in str(error):
             self.refuse(text, "writes")
 
 
-class PostgresReader(Reader):
+class ReadOnlyPostgres(ReadOnly):
     """A connection of psycopg 3."""
 
     @contextlib.contextmanager
     def kept(self) -> Generator[None]:
         """In a read-only transaction, or a read-only part of the one that there is; both are rolled back."""
         raw = self.raw
-        if raw.pgconn.transaction_status == _INERROR:
+        if raw.pgconn.transaction_status == libpq.INERROR:
             yield  # nothing is executed
             return
-        if raw.pgconn.transaction_status == _IDLE and raw.autocommit:
+        if raw.pgconn.transaction_status == libpq.IDLE and raw.autocommit:
             begin, end = "BEGIN READ ONLY", "ROLLBACK"
         else:
-            first = "BEGIN; " if raw.pgconn.transaction_status == _IDLE else ""
+            first = "BEGIN; " if raw.pgconn.transaction_status == libpq.IDLE else ""
             begin = f"{first}SAVEPOINT {_MARK}; SET LOCAL transaction_read_only = on"
             end = f"ROLLBACK TO SAVEPOINT {_MARK}; RELEASE SAVEPOINT {_MARK}"
         self._send(f"{begin}; {_PATIENCE}")
@@ -189,35 +239,13 @@ class PostgresReader(Reader):
             self._send(end)
 
     def _send(self, sql: str) -> None:
-        if self.raw.pgconn.exec_(sql.encode()).status not in _FINE:
+        if self.raw.pgconn.exec_(sql.encode()).status not in libpq.FINE:
             self.refuse(sql, "failed")
 
-    def judge(self, text: str, error: Exception) -> None:
+    def judge(self, text: str, error: BaseException) -> None:
         """PostgreSQL says it by a code."""
         code = getattr(error, "sqlstate", None)
         if code == _READ_ONLY:
             self.refuse(text, "writes")
         if code == _LOCKED:
             self.refuse(text, "waits for a lock, which the dry run itself may hold")
-
-
-def _reading(factory: Any, reader: Reader) -> type:
-    """A class of cursors that can only read."""
-
-    class Reading(factory):  # type: ignore[misc]
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            with reader.around(query):
-                return super().execute(query, *args, **kwargs)
-
-        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            with reader.around(query):
-                return super().executemany(query, *args, **kwargs)
-
-        def copy(self, query: Any, *_: Any, **__: Any) -> None:
-            reader.refuse(statements.text_of(query, reader.raw), "copies")
-
-        stream = copy
-
-    Reading.__name__ = factory.__name__
-    Reading.__qualname__ = factory.__qualname__
-    return Reading

@@ -15,15 +15,16 @@ Where it can, the statement takes the renewal along: a round trip to the server 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
-from sideeffects.dryrun.cursors import guarded
-from sideeffects.dryrun.drivers import BASE, MARK, Link, Look, Terms
+from sideeffects.database import libpq
+from sideeffects.database.cursors import unwatched
+from sideeffects.database.holding import Replaced
+from sideeffects.dryrun.drivers import BASE, MARK, Given, Link, Look
 from sideeffects.dryrun.escapes import HELD
-from sideeffects.dryrun.postgresql_session import AdvisoryLocks
+from sideeffects.dryrun.postgresql_session import AdvisoryLocks, reset_of
 from sideeffects.dryrun.refusals import DryRunRefused
-from sideeffects.dryrun.sequences import reset_of
 
 _COUNTS: Final = """
     SELECT CASE WHEN schemaname = current_schema() THEN relname ELSE schemaname || '.' || relname END,
@@ -36,11 +37,6 @@ _IMMEDIATE: Final = """
     FROM pg_constraint JOIN pg_namespace ON pg_namespace.oid = connamespace
     WHERE condeferrable AND NOT condeferred AND conparentid = 0
 """
-#: What libpq says of a transaction, and of a command that went well.
-_IDLE: Final = 0
-_INTRANS: Final = 2
-_INERROR: Final = 3
-_COMMAND_OK: Final = 1
 #: PostgreSQL's code of what cannot run inside a transaction.
 _NEEDS_NONE: Final = "25001"
 
@@ -48,8 +44,8 @@ _NEEDS_NONE: Final = "25001"
 class PostgresLink(Link):
     """A connection of psycopg 3."""
 
-    def __init__(self, terms: Terms) -> None:
-        super().__init__(terms)
+    def __init__(self, given: Given) -> None:
+        super().__init__(given)
         self._own: Any = None
         self._has_mark = False
         self._is_marked = False
@@ -60,8 +56,7 @@ class PostgresLink(Link):
         self._counted: dict[str, tuple[int, ...]] = {}
         self._locks: AdvisoryLocks | None = None
         self._kept: dict[str, Any] = {}
-        self._refused: dict[str, Any] = {}
-        self._classes: dict[type, type] = {}
+        self._replaced: Replaced | None = None
 
     # -- the transaction around everything
 
@@ -71,17 +66,15 @@ class PostgresLink(Link):
         Raises:
             DryRunRefused: the driver is not psycopg 3, or the server cannot be made to refuse the commit.
         """
-        raw, terms = self.raw, self.terms
-        if not hasattr(raw, "pgconn"):
-            terms.refusals.refuse(
+        raw, given = self.raw, self.given
+        if not libpq.is_psycopg(raw):
+            given.refusals.refuse(
                 f"the database {self._alias!r} is reached by psycopg2; dry runs on PostgreSQL need psycopg 3"
             )
         setattr(raw, HELD, getattr(raw, HELD, 0) + 1)
-        self._kept = {name: getattr(raw, name) for name in _FACTORIES}
-        self._refused = {name: vars(raw)[name] for name in _REFUSED if name in vars(raw)}
-        # Not a cursor that a dry run around this one guards.
-        self._own = getattr(raw.cursor_factory, "unguarded", raw.cursor_factory)(raw)
-        if not terms.is_nested:
+        # Not a cursor that a dry run around this one watches.
+        self._own = unwatched(raw.cursor_factory, Link)(raw)
+        if not given.is_nested:
             self._begin_outermost()
         try:
             self.run(f"SAVEPOINT {self.hold}")
@@ -92,23 +85,18 @@ class PostgresLink(Link):
             self._counts_itself = self._own.fetchone()[0] == "on"
             self._counted = self._counts()
             self._locks = AdvisoryLocks(self._own)
-            for name in _FACTORIES:
-                factory = self._kept[name]
-                setattr(raw, name, self._guard(getattr(factory, "unguarded", factory)))
         except BaseException:
             self._let_go()
             setattr(raw, HELD, getattr(raw, HELD) - 1)
             raise
-        vars(raw).update({name: self._refusal(f"{name}() of the driver's connection") for name in _REFUSED})
-
-    @classmethod
-    def is_inside(cls, raw: Any) -> bool:
-        """Whether the driver's connection is in a transaction."""
-        return hasattr(raw, "pgconn") and raw.pgconn.transaction_status != _IDLE
+        factories = {name: self.classes[unwatched(getattr(raw, name), Link)] for name in _FACTORIES}
+        refusals = {name: self._refusal(f"{name}() of the driver's connection") for name in _REFUSED}
+        self._replaced = Replaced(raw, factories | refusals)
+        self._replaced.put()
 
     def _begin_outermost(self) -> None:
         raw = self.raw
-        self._kept |= {"autocommit": raw.autocommit, "read_only": raw.read_only}
+        self._kept = {"autocommit": raw.autocommit, "read_only": raw.read_only}
         raw.autocommit = True
         self._own.execute("SELECT current_setting('transaction_read_only')")
         self._is_writable = self._own.fetchone()[0] == "off"
@@ -125,7 +113,7 @@ class PostgresLink(Link):
                 f"CREATE TEMPORARY TABLE {name}_refused (id int REFERENCES {name})"
             )
         except Exception as error:
-            reason = self.terms.refusals.note(
+            reason = self.given.refusals.note(
                 f"the database {self._alias!r} could not be made to refuse a commit ({error!s:.200}): a dry run needs "
                 f"a role that may make temporary tables"
             )
@@ -137,7 +125,7 @@ class PostgresLink(Link):
         self._defer = "; SET CONSTRAINTS ALL DEFERRED" + (
             f"; SET CONSTRAINTS {immediate} IMMEDIATE" if immediate else ""
         )
-        if self.terms.is_nested:
+        if self.given.is_nested:
             # What the surrounding transaction still owes is its own business.
             self.run(f"SAVEPOINT {MARK}")
             try:
@@ -150,7 +138,7 @@ class PostgresLink(Link):
             self.run("SET CONSTRAINTS ALL IMMEDIATE")
 
     def _errors(self) -> type[Exception]:
-        errors: type[Exception] = self.terms.connection.Database.Error
+        errors: type[Exception] = self.given.connection.Database.Error
         return errors
 
     def run(self, sql: str) -> None:
@@ -160,7 +148,7 @@ class PostgresLink(Link):
     def count(self) -> None:
         """What the server has counted since the beginning, of all that was attempted."""
         status = self.raw.pgconn.transaction_status
-        if status == _INERROR:
+        if status == libpq.INERROR:
             with contextlib.suppress(self._errors()):
                 self.run(f"ROLLBACK TO SAVEPOINT {BASE if self.has_base else MARK}")
         if not self._is_still_ours():
@@ -169,12 +157,12 @@ class PostgresLink(Link):
         for table, counts in self._counts().items():
             before = self._counted.get(table, (0, 0, 0))
             for kind, now, then in zip(("inserted", "updated", "deleted"), counts, before, strict=True):
-                self.terms.tally.add(table, kind, now - then)
+                self.given.tally.add(table, kind, now - then)
 
     def _is_still_ours(self) -> bool:
         """Whether the transaction is the one that we began: our table is in it, and in no other."""
         status = self.raw.pgconn.transaction_status
-        if self.raw.closed or status != _INTRANS:
+        if self.raw.closed or status != libpq.INTRANS:
             return False
         if not self._is_writable:
             return True
@@ -188,9 +176,8 @@ class PostgresLink(Link):
     def end(self) -> None:
         """Roll it back, and give the driver's connection back as it was."""
         raw = self.raw
-        for name in _REFUSED:
-            vars(raw).pop(name, None)
-        vars(raw).update(self._refused)
+        if self._replaced is not None:
+            self._replaced.take_away()
         try:
             self._let_go()
             self._unlock()
@@ -199,7 +186,7 @@ class PostgresLink(Link):
 
     def _let_go(self) -> None:
         raw = self.raw
-        if self.terms.is_nested:
+        if self.given.is_nested:
             self.run(f"ROLLBACK TO SAVEPOINT {self.hold}")
             self.run(f"RELEASE SAVEPOINT {self.hold}")
         else:
@@ -211,16 +198,16 @@ class PostgresLink(Link):
         """Give back the advisory locks that were taken, which are no part of a transaction."""
         try:
             if self._locks is not None and self._locks.give_back():
-                self.terms.refusals.note(
+                self.given.refusals.note(
                     f"an advisory lock of the database {self._alias!r} was released, which no rollback takes back"
                 )
         finally:
-            if not self.terms.is_nested and self.raw.pgconn.transaction_status != _IDLE:
+            if not self.given.is_nested and self.raw.pgconn.transaction_status != libpq.IDLE:
                 self.raw.rollback()
 
     def _refusal(self, what: str) -> Callable[..., None]:
         def refuse(*_: object, **__: object) -> None:
-            self.terms.refusals.refuse(
+            self.given.refusals.refuse(
                 f"{what} would end the transaction that the dry run of the database {self._alias!r} is in: use "
                 f"transaction.atomic()"
             )
@@ -244,88 +231,94 @@ class PostgresLink(Link):
 
     # -- statements
 
-    def guarded(self, cursor: Any, *, is_named: bool) -> Any:
-        """Named cursors are made by Django itself, past the factories."""
-        if is_named:
-            kind = type(cursor)
-            cursor.__class__ = self._guard(getattr(kind, "unguarded", kind))
-        return cursor
-
-    def _guard(self, factory: type) -> type:
-        known = self._classes.get(factory)
-        if known is None:
-            known = self._classes[factory] = guarded(factory, self)
-        return known
-
     def instead_of(self, query: Any) -> Any:
         """What to execute in the place of a statement: itself, unless Django sets a sequence by it."""
         reset = reset_of(query)
         if reset is None:
             return query
-        self.terms.remarks.note(
+        self.given.remarks.note(
             f"the sequence of {reset.column} was not set, since no rollback would take that back: rows that are added "
             f"after it in this run may meet keys that are taken (database {self._alias!r})"
         )
         return reset.instead
 
-    def before(self, query: Any) -> Look:
+    def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, _Sent]:
         """As for all; outside a transaction of the command's own, there is a savepoint to go back to."""
-        if self.raw.pgconn.transaction_status == _IDLE:
+        if method == "execute":
+            query = self.instead_of(query)
+        if self.raw.pgconn.transaction_status == libpq.IDLE:
             self.lost()
-        seen = super().before(query)
+        seen = self.look(query)
         if not self.has_base:
             self._mark()
             self._is_marked = seen.only_reads  # the savepoint is still good after it
-        return seen
+        tail = self._tail_of(seen, query, cursor) if method == "execute" and not options else ""
+        return (query + tail if tail else query), _Sent(seen, tail)
 
-    def tail_of(self, seen: Look, query: Any) -> str:
+    def _tail_of(self, seen: Look, query: Any, cursor: Any) -> str:
         """What a statement takes along, so that there is a savepoint behind it; empty where it cannot.
 
         If it fails, the server executes nothing of this, and the savepoint before it is there to go back to.
         """
         if self.has_base or not seen.is_single or type(query) is not str or self.raw.pgconn.pipeline_status:
             return ""
-        return _TAIL
+        return _TAIL if hasattr(cursor, "mogrify") else ""  # those that put the parameters in themselves
 
-    def failed(self, seen: Look, error: Exception) -> None:
+    def failed(self, seen: _Sent, cursor: Any, error: BaseException) -> None:
         """Go on as after a failed statement outside a transaction: without it, the server would take no other one."""
+        if seen.tail:
+            _forget(cursor, seen.tail)
         if getattr(error, "sqlstate", None) == _NEEDS_NONE:
-            self.terms.refusals.note(
-                f"{seen.text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it back "
-                f"(database {self._alias!r})"
+            self.given.refusals.note(
+                f"{seen.look.text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it "
+                f"back (database {self._alias!r})"
             )
         status = self.raw.pgconn.transaction_status
-        if status == _IDLE:
+        if status == libpq.IDLE:
             self.lost()
-        elif status == _INERROR and not self.has_base:
+        elif status == libpq.INERROR and not self.has_base:
             self.run(f"ROLLBACK TO SAVEPOINT {MARK}")
             self._is_marked = True
 
-    def after(self, seen: Look, count: int, *, is_open: bool = False, is_marked: bool = False) -> None:
-        """Note what the server does not count, and whether there is a savepoint to go back to behind the statement.
-
-        Args:
-            seen: the statement.
-            count: of rows, as the driver tells it.
-            is_open: whether it is a query that is still read from, and would be gone if one went back over it.
-            is_marked: whether it took a savepoint along.
-        """
-        if is_open:
-            self._is_marked = False
-        elif is_marked:
+    def after(self, seen: _Sent, cursor: Any) -> None:
+        """Note what the server does not count, and whether there is a savepoint to go back to behind the statement."""
+        if seen.tail:
+            del cursor._results[1:]  # noqa: SLF001 - the result of the tail
+            _forget(cursor, seen.tail)
             self._is_marked = True
-        target = seen.target
+        elif hasattr(cursor, "scrollable"):  # a cursor of the server's, which would be gone if one went back over it
+            self._is_marked = False
+        target = seen.look.target
         if target is not None and (target[0] == "truncated" or not self._counts_itself):
-            self.terms.tally.add(target[1], target[0], 1 if target[0] == "truncated" else count)
+            self.given.tally.add(target[1], target[0], 1 if target[0] == "truncated" else cursor.rowcount)
 
     def _mark(self) -> None:
         """A savepoint before a statement outside a transaction, unless there is one."""
         if not self._is_marked:
             # Past cursors, which would take as long as the server does.
-            if self.raw.pgconn.exec_(_RENEW if self._has_mark else _FIRST).status != _COMMAND_OK:
+            if self.raw.pgconn.exec_(_RENEW if self._has_mark else _FIRST).status != libpq.COMMAND_OK:
                 self.lost()
-                self.terms.refusals.refuse(f"the database {self._alias!r} can no longer be used")
+                self.given.refusals.refuse(f"the database {self._alias!r} can no longer be used")
             self._has_mark = True
+
+
+class _Sent(NamedTuple):
+    """A statement that was sent.
+
+    Attributes:
+        look: what was seen of it.
+        tail: what it took along.
+    """
+
+    look: Look
+    tail: str
+
+
+def _forget(cursor: Any, tail: str) -> None:
+    """Django shows it as the last query."""
+    query = cursor._query  # noqa: SLF001 - psycopg has no other way to it
+    if query is not None:
+        query.query = query.query.removesuffix(tail.encode())
 
 
 _FIRST: Final = f"SAVEPOINT {MARK}".encode()

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-from typing import Any, Final, NoReturn
+from typing import NoReturn
 
+from sideeffects.database.places import place_of_use
 from sideeffects.errors import SideEffectError
-
-_HERE: Final = os.path.dirname(os.path.abspath(__file__))
-#: What lies between the code that tried and us.
-_MACHINERY: Final = (f"{os.sep}django{os.sep}", f"{os.sep}psycopg{os.sep}", f"{os.sep}contextlib.py")
 
 
 class DryRunRefused(SideEffectError):
@@ -48,7 +43,7 @@ class Notes:
         Returns:
             the same, with its place.
         """
-        return self.note_at(reason, _place())
+        return self.note_at(reason, place_of_use())
 
     def note_at(self, reason: str, place: str) -> str:
         """The same, for a place that is known."""
@@ -66,15 +61,3 @@ class Refusals(Notes):
         """Write one down and raise it."""
         __tracebackhide__ = True
         raise DryRunRefused(self.note(reason))
-
-
-def _place() -> str:
-    """`file:line` of the innermost frame that is neither ours nor the machinery's."""
-    frame: Any = sys._getframe(1)  # noqa: SLF001 - who tried
-    while frame.f_back is not None and _is_machinery(frame.f_code.co_filename):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _is_machinery(file: str) -> bool:
-    return file.startswith(_HERE) or any(part in file for part in _MACHINERY)

@@ -4,25 +4,20 @@ SQLite asks an authorizer before it compiles a statement. This one refuses BEGIN
 they come: statements, `commit()` of the driver's connection, scripts.
 
 Outside a transaction of the command's own, each statement is one. SQLite undoes a statement that fails by itself; what
-fails at the commit alone, foreign keys that point nowhere, is asked for (`debts.py`) and undone here.
+fails at the commit alone, foreign keys that point nowhere, is asked for (`sqlite_deferred_keys.py`) and undone here.
 """
 
 from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sideeffects.dryrun.drivers import MARK, Link, Look, Terms
+from sideeffects.dryrun.drivers import MARK, Link, Look
 from sideeffects.dryrun.sqlite_deferred_keys import Debts
 
-#: SQLite's numbers for BEGIN, COMMIT and ROLLBACK, for ATTACH, for changing rows, and its two answers.
-_TRANSACTION: Final = 22
-_ATTACH: Final = 24
-_CHANGES: Final = frozenset((9, 18, 23))
-_ALLOW: Final = 0
-_DENY: Final = 1
+_CHANGES: Final = frozenset((sqlite3.SQLITE_DELETE, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE))
 
 
 class SqliteLink(Link):
@@ -36,23 +31,19 @@ class SqliteLink(Link):
     #: A statement that returns rows is counted when they have been fetched: its target, and the count before it.
     _returning: tuple[tuple[str, str], int] | None = None
 
-    def __init__(self, terms: Terms) -> None:
-        super().__init__(terms)
-        self._classes: dict[type, type] = {}
-
     def begin(self) -> None:
         """Begin it, or make a savepoint in the one that there is."""
-        if not self.terms.is_nested:
+        if not self.given.is_nested:
             self.run("BEGIN")
         self.run(f"SAVEPOINT {self.hold}")
         # SQLite lets nobody replace a database by `backup()` that is being read, and it asks no authorizer about that.
         self.raw.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
         self._total = self.raw.total_changes
-        if self.terms.connection.allow_thread_sharing:
+        if self.given.connection.allow_thread_sharing:
             # SQLite keeps a lock while it asks, and Python keeps its own while it waits for SQLite's in many places:
             # two threads at one connection might wait for each other for ever.
             return
-        if not self.terms.is_nested:
+        if not self.given.is_nested:
             self._debts = Debts(self.raw)
         self.raw.set_authorizer(self.authorize)
 
@@ -66,64 +57,47 @@ class SqliteLink(Link):
             self.lost()
         self._settle()
         own = 0 if self._debts is None else self._debts.changes
-        self.terms.tally.set_total(self.raw.total_changes - self._total - own)
+        self.given.tally.set_total(self.raw.total_changes - self._total - own)
 
     def end(self) -> None:
         """Roll it back."""
-        outer = self.terms.outer
+        outer = self.given.outer
         self.raw.set_authorizer(outer.authorize if isinstance(outer, SqliteLink) else None)
-        if self.terms.is_nested:
+        if self.given.is_nested:
             self.run(f"ROLLBACK TO SAVEPOINT {self.hold}")
             self.run(f"RELEASE SAVEPOINT {self.hold}")
         elif self.raw.in_transaction:
             self.run("ROLLBACK")
 
-    @classmethod
-    def is_inside(cls, raw: Any) -> bool:
-        """Whether the driver's connection is in a transaction."""
-        return bool(raw.in_transaction)
-
     def authorize(self, action: int, what: str | None, *_: object) -> int:
         """What SQLite asks before it compiles a statement."""
-        if action == _TRANSACTION:
-            self.terms.refusals.note(f"{what} past Django was refused (database {self._alias!r})")
-            return _DENY
-        if action == _ATTACH:
-            self.terms.refusals.note(
+        if action == sqlite3.SQLITE_TRANSACTION:
+            self.given.refusals.note(f"{what} past Django was refused (database {self._alias!r})")
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_ATTACH:
+            self.given.refusals.note(
                 f"ATTACH {what!r} was refused: no rollback takes the file back, nor that it is attached (database "
                 f"{self._alias!r})"
             )
-            return _DENY
+            return sqlite3.SQLITE_DENY
         if action in _CHANGES and not self.raw.in_transaction:  # a conflict has ended it: `INSERT OR ROLLBACK`
             self.lost()
-            return _DENY
-        return _ALLOW
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK
 
     @property
     def fate(self) -> str:
         """What is shared between threads has no authorizer."""
-        return "It may have been kept" if self.terms.connection.allow_thread_sharing else super().fate
-
-    def guarded(self, cursor: Any, *, is_named: bool) -> Any:  # noqa: ARG002 - SQLite has no named cursors
-        """A cursor of the same class, whose statements are looked at."""
-        kind = type(cursor)
-        cursor.__class__ = self._guard(getattr(kind, "unguarded", kind))
-        return cursor
+        return "It may have been kept" if self.given.connection.allow_thread_sharing else super().fate
 
     def maker(self) -> Callable[[], Any] | None:
         """Such cursors at once, where it is known which Django makes."""
         from django.db.backends.sqlite3 import base
 
-        kind = type(self.terms.connection)
-        if self.terms.outer is not None or kind.create_cursor is not base.DatabaseWrapper.create_cursor:
+        kind = type(self.given.connection)
+        if self.given.outer is not None or kind.create_cursor is not base.DatabaseWrapper.create_cursor:
             return None
-        return functools.partial(self.raw.cursor, self._guard(base.SQLiteCursorWrapper))
-
-    def _guard(self, factory: Any) -> type:
-        known = self._classes.get(factory)
-        if known is None:
-            known = self._classes[factory] = _guarded(factory, self)
-        return known
+        return functools.partial(self.raw.cursor, self.classes[base.SQLiteCursorWrapper])
 
     # -- the command's own transactions
 
@@ -149,18 +123,18 @@ class SqliteLink(Link):
 
     # -- statements
 
-    def before(self, query: Any) -> Look:
+    def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, Look]:  # noqa: ARG002 - as others do
         """As for all, and the transaction is still there."""
         if not self.raw.in_transaction:
             self.lost()
         if self._returning is not None:
             self._settle()
-        seen = super().before(query)
+        seen = self.look(query)
         if self._debts is not None and not seen.only_reads and self._debts.may_arise(seen):
             self._may_owe = True
             if not self.has_base:
                 self._mark()
-        return seen
+        return query, seen
 
     def _mark(self) -> None:
         """A savepoint to go back to, should the statement fail where it would have been committed."""
@@ -170,10 +144,10 @@ class SqliteLink(Link):
         self.run(f"SAVEPOINT {MARK}")
         self._has_mark = True
 
-    def failed(self, seen: Look, error: Exception) -> None:
+    def failed(self, seen: Look, cursor: Any, error: BaseException) -> None:  # noqa: ARG002 - as others do
         """Note what cannot be done where it could be taken back, whoever swallows the error."""
         if "within a transaction" in str(error):
-            self.terms.refusals.note(
+            self.given.refusals.note(
                 f"{seen.text.strip()[:200]!r} cannot run inside a transaction, so that no rollback could take it back "
                 f"(database {self._alias!r})"
             )
@@ -183,7 +157,7 @@ class SqliteLink(Link):
         target = seen.target
         returns = target is not None and cursor.description is not None
         if target is not None and not returns:
-            self.terms.tally.add(target[1], target[0], cursor.rowcount)
+            self.given.tally.add(target[1], target[0], cursor.rowcount)
         if self._may_owe and not self.has_base and self._debts is not None:
             self._may_owe = False
             if self._debts.are_there():
@@ -200,40 +174,9 @@ class SqliteLink(Link):
             count = self.raw.total_changes - before
             if count > 1:  # not all need be of this table: triggers count in that, and not in this
                 count = min(count, self.raw.execute("SELECT changes()").fetchone()[0])
-            self.terms.tally.add(table, kind, count)
+            self.given.tally.add(table, kind, count)
 
 
 def _violated() -> sqlite3.IntegrityError:
     """What SQLite says at such a commit."""
     return sqlite3.IntegrityError("FOREIGN KEY constraint failed")
-
-
-def _guarded(factory: Any, link: SqliteLink) -> type:
-    """A class of cursors whose statements the link sees."""
-
-    class Guarded(factory):  # type: ignore[misc]
-        unguarded = factory
-
-        def execute(self, query: Any, params: Any = None) -> Any:
-            seen = link.before(query)
-            try:
-                result = super().execute(query, params)
-            except Exception as error:
-                link.failed(seen, error)
-                raise
-            link.after(seen, self)
-            return result
-
-        def executemany(self, query: Any, param_list: Any) -> Any:
-            seen = link.before(query)
-            try:
-                result = super().executemany(query, param_list)
-            except Exception as error:
-                link.failed(seen, error)
-                raise
-            link.after(seen, self)
-            return result
-
-    Guarded.__name__ = factory.__name__
-    Guarded.__qualname__ = factory.__qualname__
-    return Guarded

@@ -10,9 +10,9 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.state.work_origin import Place, lineage
+from sideeffects._core.values.callers import PACKAGE_FOLDER
 from sideeffects.guard import asyncio_tasks
 
-_HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LIBRARY: Final = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _SCRIPTS: Final = os.path.dirname(os.path.abspath(sys.executable)) + os.sep
 _INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -61,7 +61,7 @@ def _kind_of(file: str) -> int:
     if file.startswith("<"):
         return OWN if file in ("<stdin>", "<string>") or file.startswith("<doctest ") else HIDDEN
     path = _absolute(file)
-    if path.startswith(_HERE):
+    if path.startswith(PACKAGE_FOLDER):
         return HIDDEN
     if any(part in path for part in _INSTALLED):
         return PACKAGE

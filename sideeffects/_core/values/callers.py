@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from types import CodeType
 from typing import Final
 
+#: The folder of this package, with a separator at its end.
+PACKAGE_FOLDER: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "")
 #: Stands for whatever calls an effect with no Python frame beneath it: a greenlet, a raw thread, `atexit`.
 NOBODY: Final[CodeType] = compile("", "<no Python code>", "exec")
 

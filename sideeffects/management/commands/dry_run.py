@@ -21,7 +21,7 @@ from sideeffects._core.calls import registry
 from sideeffects._core.records.reading import check_known
 from sideeffects.dryrun import DryRunRefused, Plan, dry_run
 from sideeffects.dryrun.formats import as_json, as_markdown, as_text
-from sideeffects.dryrun.process import whole_process
+from sideeffects.dryrun.membership import whole_process
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.management.output import kept_clean, printable
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import traceback
-from typing import Final
 
-import sideeffects
-
-_OURS: Final = os.path.join(os.path.dirname(sideeffects.__file__), "")
+from sideeffects._core.values.callers import PACKAGE_FOLDER
 
 
 def words(error: BaseException) -> str:
     """What it is, its notes, and where it was raised."""
     lines = [told(error), *getattr(error, "__notes__", ())]
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE_FOLDER)
+    ]
     if frames:
         lines.append(f"at {frames[-1].filename}:{frames[-1].lineno}")
     return "\n".join(lines)
