@@ -39,8 +39,7 @@ class Shared:
             ProbesRefused: a probe asks, which would wait for itself.
             BaseException: what the run raised.
         """
-        if is_inside_a_probe():
-            raise ProbesRefused("a probe cannot run probes: it would wait for itself")
+        _refuse_inside_a_probe()
         with self._lock:
             self._forget(seconds)
             flight = self._flights.get(key)
@@ -62,11 +61,28 @@ class Shared:
             raise ProbesRefused(f"the run that was waited for ended with {flight.error!r}")
         return flight.results
 
+    def kept(self, key: Hashable, seconds: float) -> Results | None:
+        """The results of a run with this key that ended within the last `seconds`.
+
+        Raises:
+            ProbesRefused: a probe asks.
+        """
+        _refuse_inside_a_probe()
+        with self._lock:
+            self._forget(seconds)
+            flight = self._flights.get(key)
+            return None if flight is None else flight.results
+
     def _forget(self, seconds: float) -> None:
         now = time.monotonic()
         for key, flight in list(self._flights.items()):
             if flight.is_over.is_set() and (flight.results is None or now - flight.ended >= seconds):
                 del self._flights[key]
+
+
+def _refuse_inside_a_probe() -> None:
+    if is_inside_a_probe():
+        raise ProbesRefused("a probe cannot run probes: it would wait for itself")
 
 
 shared: Final = Shared()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +22,9 @@ from sideeffects.probes.running import failed_to_run
 from sideeffects.probes.selection import select
 from sideeffects.probes.sharing import results_for_the_public, shared
 from sideeffects.probes.specs import Found
+from sideeffects.project.probe_apps import apps_looked_at
+
+T = TypeVar("T")
 
 _REFUSED: Final = (
     "Not allowed. Log in as a staff user, send a token (Authorization: Bearer ...), or ask from an allowed address.\n"
@@ -71,7 +75,7 @@ class IndexView(View):
         except (ProbesRefused, ImproperlyConfigured) as error:
             results = failed_to_run(str(error))
         if self.access is Access.OUTCOMES:
-            results = results.without_details()
+            results = _without_details(results)
         return self.render(results, form)
 
     def get_access(self, request: HttpRequest) -> Access:
@@ -85,18 +89,26 @@ class IndexView(View):
             ProbesRefused: it selects none, or names what there is not.
         """
         rules = settings.current()
-        asked = request.GET
-        failfast = "failfast" in asked and asked["failfast"].lower() not in _NO
+        given = request.GET
+        failfast = "failfast" in given and given["failfast"].lower() not in _NO
+        how = failfast, settings.runner_class(), rules
+        asked = type(self), *self._asked(request), *apps_looked_at(), how
+        if asked in _selected:
+            # Looking for the probes of hundreds of apps takes longer than all else.
+            kept = shared.kept(_selected[asked], rules.cache_seconds)
+            if kept is not None:
+                return kept
         found = self.get_found(request)
-        key = (
-            tuple(spec.id for spec in found.specs),
-            tuple(broken.module for broken in found.broken),
-            failfast,
-            settings.runner_class(),
-            rules,
-        )
+        key = tuple(spec.id for spec in found.specs), tuple(broken.module for broken in found.broken), how
+        if type(self).get_found is IndexView.get_found:  # another one may look at more than what was asked for
+            _remember(asked, key)
         share = shared.results if self.access is Access.EVERYTHING else results_for_the_public
         return share(key, rules.cache_seconds, lambda: settings.make_runner(failfast=failfast).run(found))
+
+    def _asked(self, request: HttpRequest) -> tuple[tuple[str, ...], ...]:
+        """All by which `get_found` selects."""
+        wanted = (request.GET.getlist(name) for name in _SELECTING)
+        return *map(tuple, wanted), tuple(self.labels), tuple(self.tags)
 
     def get_found(self, request: HttpRequest) -> Found:
         """The probes of this view that the request selects.
@@ -104,7 +116,7 @@ class IndexView(View):
         Raises:
             ProbesRefused: it selects none, or names what there is not.
         """
-        wanted = [request.GET.getlist(name) for name in ("label", "tag", "exclude_tag")]
+        wanted = [request.GET.getlist(name) for name in _SELECTING]
         found = select(*wanted)
         if self.labels or self.tags:
             own = select(self.labels, self.tags)
@@ -120,15 +132,50 @@ class IndexView(View):
     def render(self, results: Results, form: Format) -> HttpResponse:
         """The answer."""
         status = 200 if results.passed or form.is_always_ok else 500
-        # What a probe says may hold what UTF-8 cannot, such as halves of characters in the names of files.
-        body = form.render(results).encode("utf-8", "backslashreplace")
+        body = _BODIES[form](results) if form in _BODIES else _body(form, results)
         response = HttpResponse(body, status=status, content_type=form.content_type)
         if form is FORMATS["html"]:
             response["Content-Security-Policy"] = html.CONTENT_SECURITY_POLICY
         return response
 
 
+class _Latest(Generic[T]):
+    """What was made of the latest results: those who share a run need not have it made again."""
+
+    def __init__(self, make: Callable[[Results], T]) -> None:
+        self._make = make
+        self._latest: tuple[Results, T] | None = None
+
+    def __call__(self, results: Results) -> T:
+        latest = self._latest
+        if latest is not None and latest[0] is results:
+            return latest[1]
+        made = self._make(results)
+        self._latest = results, made
+        return made
+
+
+def _body(form: Format, results: Results) -> bytes:
+    # What a probe says may hold what UTF-8 cannot, such as halves of characters in the names of files.
+    return form.render(results).encode("utf-8", "backslashreplace")
+
+
+_without_details: Final = _Latest(Results.without_details)
+_BODIES: Final = {form: _Latest(functools.partial(_body, form)) for form in FORMATS.values()}
+
 _NO: Final = ("0", "false", "no", "off")
+_SELECTING: Final = ("label", "tag", "exclude_tag")
+
+#: Which run answers what was asked for, the latest last.
+_selected: Final[dict[Hashable, Hashable]] = {}
+_MOST_SELECTED: Final = 100
+
+
+def _remember(asked: Hashable, key: Hashable) -> None:
+    _selected.pop(asked, None)
+    _selected[asked] = key
+    for oldest in list(_selected)[:-_MOST_SELECTED]:
+        _selected.pop(oldest, None)
 
 
 def asked_for(request: HttpRequest) -> str:

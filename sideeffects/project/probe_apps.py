@@ -24,6 +24,11 @@ def installed() -> list[AppConfig]:
     return [app for app in every if app.name in names]
 
 
+def apps_looked_at() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the settings say of it: `INSTALLED_APPS`, and `SMOKETEST_SKIP_APPS`."""
+    return tuple(settings.INSTALLED_APPS), skipped_apps()
+
+
 def modules_of(app: AppConfig) -> list[str]:
     """The dotted names of an app's modules of probes, of which none is imported."""
     if not hasattr(app.module, "__path__"):

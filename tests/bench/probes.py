@@ -4,6 +4,7 @@ probes.py cost [NAME=VALUE ...]   microseconds for each probe, on SQLite, or on 
 probes.py waiting                 seconds for ten probes that each wait 0.2 s
 probes.py theirs                  the same with django-smoketest
 probes.py growth                  microseconds for each probe, among more and more of them
+probes.py view                    milliseconds of processor time for a cached answer, with 500 apps, by format
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ ROUNDS = 7
 PROBES = 1000
 WAITING = 10
 SECONDS = 0.2
+APPS = 500
 
 
 def configure(folder: str, described: dict[str, str]) -> None:
@@ -146,6 +148,36 @@ def growth() -> dict[str, float]:
     numbers = (100, 1000, 10_000)
     seconds = in_turns({str(number): by_us(case(SmokeTest, nothing, number)) for number in numbers}, rounds=5)
     return {number: each / int(number) * 1e6 for number, each in seconds.items()}
+
+
+def view() -> dict[str, float]:
+    from django.apps import apps
+    from django.conf import settings
+    from django.test import RequestFactory
+
+    from sideeffects.probes.reports import FORMATS
+    from sideeffects.probes.views import IndexView
+
+    folder = Path(settings.DATABASES["default"]["NAME"]).parent
+    sys.path.insert(0, str(folder))
+    names = [f"app{number}" for number in range(APPS)]
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").touch()
+        source = "from sideeffects.probes import SmokeTest\n\n\nclass One(SmokeTest):\n    def test_it(self): pass\n"
+        (folder / name / "probes.py").write_text(source)
+    settings.INSTALLED_APPS = names
+    settings.SIDE_EFFECTS = {"PROBES": {"PUBLIC": True, "CACHE_SECONDS": 3600}}
+    apps.set_installed_apps(names)
+    found = {}
+    for form in FORMATS:
+        request = RequestFactory().get("/", {"format": form})
+        IndexView.as_view()(request)
+        started = time.process_time()
+        for _ in range(20):
+            IndexView.as_view()(request)
+        found[form] = (time.process_time() - started) / 20 * 1000
+    return found
 
 
 if __name__ == "__main__":

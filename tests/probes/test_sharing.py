@@ -1,15 +1,21 @@
 """One run of probes at a time for the same selection, and who gets its results."""
 
 import datetime
+import json
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from django.http import HttpRequest
+from django.test import RequestFactory, override_settings
 
-from sideeffects.probes import ProbesRefused, Results, SmokeTest
+from sideeffects.probes import ProbesRefused, Results, SmokeTest, views
+from sideeffects.probes.selection import select
 from sideeffects.probes.sharing import Shared, results_for_the_public, shared
+from sideeffects.probes.specs import Found
+from sideeffects.probes.views import IndexView
 
 
 def results() -> Results:
@@ -138,6 +144,35 @@ def test_results_are_kept_for_a_while() -> None:
     deadline = time.monotonic() + 20
     while own.results("key", 0.05, results) is kept:
         assert time.monotonic() < deadline
+
+
+def test_an_answer_that_is_kept_costs_no_look_for_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a project of hundreds of apps that takes longer than all else; what is asked in another way is looked for."""
+    looked: list[object] = []
+    monkeypatch.setattr(views, "select", lambda *selection: looked.append(selection) or select(*selection))
+    request, view = RequestFactory().get, IndexView.as_view()
+
+    class Own(IndexView):
+        def get_found(self, request: HttpRequest) -> Found:
+            return super().get_found(request)
+
+    rules = {"PUBLIC": True, "CACHE_SECONDS": 60}
+    with override_settings(SIDE_EFFECTS={"PROBES": rules}):
+        first = [view(request("/", {"format": "json"})).content for _ in range(3)]
+        assert (len(looked), len(set(first))) == (1, 1)
+        assert json.loads(view(request("/", {"format": "json", "failfast": "0"})).content)["status"] == "PASS"
+        assert len(looked) == 1
+        view(request("/", {"failfast": "1"}))
+        IndexView.as_view(labels=["none"])(request("/"))
+        assert len(looked) == 4
+        for _ in range(2):
+            Own.as_view()(request("/"))
+        assert len(looked) == 6
+    for changed in ({"SIDE_EFFECTS": {"PROBES": {**rules, "TIMEOUT": 7}}}, {"SMOKETEST_SKIP_APPS": ["nowhere"]}):
+        with override_settings(**{"SIDE_EFFECTS": {"PROBES": rules}, **changed}):
+            before = len(looked)
+            view(request("/"))
+            assert len(looked) == before + 1
 
 
 def test_nothing_is_kept_for_good() -> None:
