@@ -21,6 +21,7 @@ from sideeffects._core.runtime.background import check_class_known, enqueue
 from sideeffects._core.runtime.perform import explain_declared, perform
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.verbs.description import describe_function
+from sideeffects._core.verbs.queue_tasks import refuse_queue_task
 
 if TYPE_CHECKING:
     from sideeffects._core.calls.effect_types import Effect, SideEffectDecorator, StaticEffect
@@ -272,6 +273,7 @@ def decorate(function: Any, name: str | None, returns: Any, options: dict[str, A
     if adapter is not None:
         return adapter(function, name, returns, options)
     _refuse(function)
+    refuse_queue_task(function)
     return wrap(function, describe_function(function, name, **options), returns)
 
 
