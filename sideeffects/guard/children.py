@@ -12,7 +12,7 @@ import json
 import os
 from typing import Any, Final
 
-from sideeffects._core.records.ledger import locked, write_lines
+from sideeffects._core.records.lines import locked, write_lines
 from sideeffects._core.state.children import temporary_folder
 from sideeffects.guard import at_test_end, baseline as baselines, call_sites, hook, hosts, levels
 from sideeffects.guard.findings import Book, Finding

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 from sideeffects._core.calls import process
 from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
-from sideeffects.ledgers.media import PREFIX, Medium, medium_of
+from sideeffects.ledgers.media import PAUSE, PREFIX, TRIES, Medium, medium_of
 from sideeffects.ledgers.shared import Loss
 
 R = TypeVar("R")
@@ -40,9 +40,6 @@ _PAGES: Final = 200
 _PAGE: Final = 200_000
 #: Seconds that clocks of several machines may differ by.
 _SLACK: Final = 60
-#: How often what ought to be there is asked for, and the seconds in between: replicas come later.
-_TRIES: Final = 4
-_PAUSE: Final = 0.02
 
 _LOST: Final = (
     "the cache has evicted or lost them (MAX_ENTRIES of Django's database and local-memory caches is 300 by default; "
@@ -85,8 +82,11 @@ class CacheLog:
             `add` win.
     """
 
+    may_be_late = False
+
     def __init__(self, alias: str, timeout: float, *, is_trusted: bool) -> None:
         self.alias = alias
+        self.where = f"the cache {alias!r}"
         self.timeout = timeout
         self._stretch = timeout / 4
         self._is_trusted = is_trusted
@@ -144,6 +144,7 @@ class CacheLog:
                     stream.place = key
                     stream.looked = clock.monotonic()
                     return
+            medium.check_answers()  # or else no place would ever be free
             number += _PLACES
 
     # -- reading
@@ -170,6 +171,7 @@ class CacheLog:
             cursor[token] = *head, lost, base
             lines += new
             missing += lost
+        medium.check_answers()
         return lines, Loss(missing, _LOST if missing else "")
 
     def _own(self, medium: Medium) -> dict[str, str]:
@@ -206,7 +208,7 @@ class CacheLog:
             if _head_key(token) in found
         }
 
-    def _found(self, medium: Medium, keys: list[str], tries: int = _TRIES) -> dict[str, str]:
+    def _found(self, medium: Medium, keys: list[str], tries: int = TRIES) -> dict[str, str]:
         """The values of these keys that are there; with more than one try, all of them ought to be."""
         found: dict[str, str] = {}
         for attempt in range(tries):
@@ -215,7 +217,7 @@ class CacheLog:
             if len(found) == len(keys):
                 break
             if attempt < tries - 1:
-                time.sleep(_PAUSE)
+                time.sleep(PAUSE)
         return found
 
     # -- the rest
@@ -226,6 +228,7 @@ class CacheLog:
         def remove(medium: Medium) -> None:
             seconds = math.ceil(self.timeout + self._stretch) + _SLACK
             places = self._places(medium)
+            medium.check_answers()
             heads = self._heads(medium, list(places))
             medium.remove([place for token, place in places.items() if token not in heads])
             for token, (head, base) in heads.items():
@@ -261,13 +264,12 @@ class CacheLog:
 
     def _told(self, what: str, work: Callable[[Medium], R]) -> R:
         medium = self._medium()
-        where = f"the cache {self.alias!r}"
         if isinstance(medium, str):
-            raise LedgerError(where, medium)
+            raise LedgerError(self.where, medium)
         try:
             return work(medium)
         except Exception as error:
-            raise LedgerError(where, f"could not be {what}: {type(error).__name__}: {error}") from error
+            raise LedgerError(self.where, f"could not be {what}: {type(error).__name__}: {error}") from error
 
 
 def _place_key(stretch: int, number: int) -> str:

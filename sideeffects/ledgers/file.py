@@ -10,7 +10,7 @@ from collections.abc import Generator
 from importlib.util import find_spec
 from typing import Any, Final, NoReturn
 
-from sideeffects._core.records.ledger import locked, write_lines
+from sideeffects._core.records.lines import locked, write_lines
 from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Loss
@@ -31,8 +31,10 @@ class FileLog:
         timeout: seconds for which lines are kept.
     """
 
+    may_be_late = True
+
     def __init__(self, path: str, timeout: float) -> None:
-        self.path = path
+        self.path = self.where = path
         self.timeout = timeout
         self._before = f"{path}.1"
 

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import math
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -24,8 +25,15 @@ _RELIABLE: Final = frozenset(
         "django.core.cache.backends.redis.RedisCache",
     )
 )
+_REDIS: Final = "django.core.cache.backends.redis.RedisCache"
 _DATABASE: Final = "django.core.cache.backends.db.DatabaseCache"
 _LOCAL_MEMORY: Final = "django.core.cache.backends.locmem.LocMemCache"
+
+#: How often what ought to be there is asked for, and the seconds in between: replicas come later.
+TRIES: Final = 4
+PAUSE: Final = 0.02
+#: Seconds for which the value is kept that shows whether a cache is there.
+_ALIVE_SECONDS: Final = 60
 
 #: Why the others of Django's own cannot be used.
 _UNRELIABLE: Final = {
@@ -46,7 +54,8 @@ def medium_of(cache: Any, *, is_trusted: bool) -> Medium | str:
     if _DATABASE in kinds:
         return DatabaseMedium(cache)
     if is_trusted or not _RELIABLE.isdisjoint(kinds):
-        return Medium(cache, is_local=_LOCAL_MEMORY in kinds)
+        is_local = _LOCAL_MEMORY in kinds
+        return Medium(cache, is_local=is_local, raises=is_local or _REDIS in kinds)
     return (
         f"{kinds[0]} is not known to append without losing records; if its add() lets one caller win, say so: "
         f"SIDE_EFFECTS['LEDGER']['ATOMIC_ADD'] = True. Otherwise {_INSTEAD}"
@@ -59,10 +68,12 @@ class Medium:
     Args:
         cache: the cache of this thread.
         is_local: whether it is in this process's memory.
+        raises: whether reading raises where the cache does not answer.
     """
 
-    def __init__(self, cache: Any, *, is_local: bool = False) -> None:
+    def __init__(self, cache: Any, *, is_local: bool = False, raises: bool = True) -> None:
         self.cache = cache
+        self._raises = raises
         #: Seconds between two looks whether a stream can still be found. In local memory a look also keeps it there.
         self.look_every = 0.0 if is_local else 5.0
         #: Whether what was written may be taken back by the caller's rollback.
@@ -81,6 +92,24 @@ class Medium:
         """The values of those that are there."""
         found: dict[str, str] = self.cache.get_many(keys)
         return found
+
+    def check_answers(self) -> None:
+        """See that the cache is there: some clients swallow errors, and say that what they could not read is not there.
+
+        Raises:
+            OSError: it does not answer.
+        """
+        if self._raises:
+            return
+        key = f"{PREFIX}.alive"
+        refused = self.cache.set_many({key: "1"}, _ALIVE_SECONDS)
+        client = getattr(self.cache, "_cache", None)  # pymemcache asks the others for what it cannot get from one
+        away = [*getattr(client, "_failed_clients", ()), *getattr(client, "_dead_clients", ())]
+        for _ in range(0 if refused or away else TRIES):
+            if self.cache.get_many([key]):
+                return
+            time.sleep(PAUSE)
+        raise OSError(f"{', '.join(map(str, away)) or 'the cache'} does not answer")
 
     def claim(self, key: str, value: str, seconds: int) -> bool:
         """Put a value where none is; of several callers one wins."""

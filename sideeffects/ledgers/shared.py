@@ -13,7 +13,8 @@ from sideeffects._core.calls import process
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome, outcome_to_record
-from sideeffects._core.records.ledger import Pairing
+from sideeffects._core.records.lines import Turns
+from sideeffects._core.records.pairing import Pairing, in_order
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
@@ -67,8 +68,18 @@ class Log(Protocol):
         ...
 
     @property
+    def where(self) -> str:
+        """Which one it is, for messages."""
+        ...
+
+    @property
     def timeout(self) -> float:
         """Seconds for which lines are kept."""
+        ...
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether a line that comes from inside a write may wait for its end: no effect can be what writes this."""
         ...
 
 
@@ -90,6 +101,18 @@ class Reader:
             self._lock, self._owner = threading.Lock(), process.current
         return self._lock
 
+    def taken(self, record: Mapping[str, Any], since: float, journal: str) -> Call | None:
+        """The call that a record brings to this test run, if it does.
+
+        Its own calls it has in memory; of these it wants the outcomes that others write.
+        """
+        told = record.get("call", record)
+        if told["at"] < since or (journal and record.get("journal") == journal):
+            return None
+        if _is_own(told) and ("call" in record or not self.pairing.is_expected(told)):
+            return None
+        return self.pairing.take(record)
+
 
 class _Batch:
     """Recorded calls of a run list that are still to be written, with their outcomes if these are known."""
@@ -105,7 +128,6 @@ class _Mine(threading.local):
 
     batch: _Batch | None = None
     settled: Call | None = None
-    is_writing: bool = False
 
 
 class Shared:
@@ -120,6 +142,7 @@ class Shared:
         self.log = log
         self._reader = reader
         self._mine = _Mine()
+        self._turns = Turns(log.append)
 
     # -- writing
 
@@ -128,7 +151,7 @@ class Shared:
         mine = self._mine
         mine.settled = None if outcome is None else call
         batch = mine.batch
-        if batch is None or mine.is_writing:
+        if batch is None or self._turns.is_taken:
             self._append([_line_of_call(call, outcome)])
             return
         # What executes is written before it does, and what has been decided before it goes first.
@@ -146,14 +169,17 @@ class Shared:
             self._append([_line_of_call(call, outcome) for call, outcome in waiting.values()])
 
     def _append(self, lines: list[str]) -> None:
-        mine = self._mine
-        if mine.is_writing:
-            raise LedgerError("a shared ledger", "what writes it is itself declared as a side effect, which cannot be")
-        mine.is_writing = True
-        try:
-            self.log.append(lines)
-        finally:
-            mine.is_writing = False
+        if not self.log.may_be_late:
+            self._check_turn()
+        self._turns.append(lines)
+
+    def _check_turn(self) -> None:
+        if self._turns.is_taken:
+            raise LedgerError(
+                "a shared ledger",
+                "this came from inside the writing or reading of it, on the same thread: a signal handler or a "
+                "finaliser has come between, or what writes it is itself declared as a side effect, which cannot be",
+            )
 
     @contextmanager
     def batch(self, run_id: str) -> Generator[None]:
@@ -193,30 +219,33 @@ class Shared:
     def new_calls(self, journal: str) -> tuple[list[Call], int]:
         """What other processes have written since the last time, and how many records were lost."""
         reader = self._reader
-        with reader.lock:
+        if self._turns.is_taken:  # they will be read when this thread is done
+            return [], 0
+        with self._turns.taken(), reader.lock:
             lines, loss = self.log.read(reader.cursor)
             since = max(reader.since, clock.now() - self.log.timeout)
             calls: list[Call] = []
             lost = max(0, loss.records - reader.lost)
             reader.lost = loss.records
             for record in _decoded(lines):
-                if record is None:
+                call = None
+                try:
+                    if record is None:
+                        lost += 1
+                    else:
+                        call = reader.taken(record, since, journal)
+                except _SHAPES as error:
                     lost += 1
-                    continue
-                told = record.get("call", record)
-                if told["at"] < since or (journal and record.get("journal") == journal):
-                    continue
-                # Its own calls it has, in memory; of these it wants the outcomes that others write.
-                if _is_own(told) and ("call" in record or not reader.pairing.is_expected(told)):
-                    continue
-                call = reader.pairing.take(record)
+                    logger.error("%s", LedgerError(self.log.where, _strange(error)))  # noqa: TRY400 - it says it all
                 if call is not None:
                     calls.append(call)
             return calls, lost
 
     def all_calls(self, run_id: str | None = None) -> tuple[list[Call], Loss]:
         """All calls, or those of one run list, in the order of their times; and what is missing of the ledger."""
-        lines, loss = self.log.read({})
+        self._check_turn()
+        with self._turns.taken():
+            lines, loss = self.log.read({})
         oldest = clock.now() - self.log.timeout
         pairing = Pairing()
         calls: list[Call] = []
@@ -225,15 +254,17 @@ class Shared:
             if record is None:
                 count += 1
                 continue
-            told = record.get("call")
-            if told is None or (told["at"] >= oldest and run_id in (None, told["run_id"])):
-                call = pairing.take(record)
-                if call is not None:
-                    calls.append(call)
+            try:
+                told = record.get("call")
+                is_wanted = told is None or (told["at"] >= oldest and run_id in (None, told["run_id"]))
+                call = pairing.take(record) if is_wanted else None
+            except _SHAPES as error:
+                raise LedgerError(self.log.where, _strange(error)) from error
+            if call is not None:
+                calls.append(call)
         torn = "a process was killed while it wrote" if count > loss.records else ""
         reason = "; ".join(filter(None, (loss.reason, torn)))
-        # Processes take turns in the log; within one of them its order is that of its calls.
-        return sorted(calls, key=lambda call: call.at), Loss(count, reason)
+        return in_order(calls), Loss(count, reason)
 
     def of_run(self, run_id: str) -> tuple[list[Call], str]:
         """The calls of one run list, and in words what is missing of the ledger, if anything."""
@@ -245,7 +276,9 @@ class Shared:
         batch = self._mine.batch
         if batch is not None:
             batch.waiting.clear()
-        self.log.clear()
+        self._check_turn()
+        with self._turns.taken():
+            self.log.clear()
 
 
 def _line_of_call(call: Call, outcome: Outcome | None) -> str:
@@ -269,6 +302,17 @@ def _decoded(lines: Iterable[str]) -> Generator[Mapping[str, Any] | None]:
         except ValueError:
             record = None
         yield record if isinstance(record, dict) else None
+
+
+#: What making a call of a record raises that is none of ours.
+_SHAPES: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+def _strange(error: Exception) -> str:
+    return (
+        f"a record cannot be understood ({type(error).__name__}: {error}): it was written by another version of "
+        f"sideeffects, or by something else. Give each version its own ledger, or empty this one: clear_run_cache()"
+    )
 
 
 def _is_own(told: Mapping[str, Any]) -> bool:

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from sideeffects import Call, Mode, capture, force_run, side_effect
-from sideeffects._core.records.ledger import Journal, Ledger
+from sideeffects._core.records.journal import Journal
+from sideeffects._core.records.ledger import Ledger
+from sideeffects._core.records.lines import locked
 from sideeffects._core.state.children import JOURNAL_VARIABLE
 from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
@@ -443,6 +445,19 @@ def test_a_call_that_cannot_be_reported_does_not_execute(monkeypatch: pytest.Mon
     assert not ran
 
 
+def test_the_call_of_a_child_that_has_ended_comes_before_the_parents_next_one() -> None:
+    """It is read after that, and stands where it was made."""
+    first, second = side_effect(name="order.first")(lambda: None), side_effect(name="order.second")(lambda: None)
+    with capture() as calls:
+        for _ in range(2):
+            child = multiprocessing.get_context("fork").Process(target=first)
+            child.start()
+            child.join()
+            second()
+        assert [call.name for call in calls] == ["order.first", "order.second"] * 2
+        calls.assert_order("order.first", "order.second", "order.first", "order.second")
+
+
 # -- the journal by itself
 
 
@@ -679,3 +694,35 @@ def test_a_journal_survives_the_emptying_of_its_folder(tmp_path: Path) -> None:
     child.write_call(some_calls(1)[0])
     assert journal.has_news()
     assert len(journal.read_new()) == 1
+
+
+def test_what_comes_from_inside_a_turn_at_a_journal_is_written_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler that calls an effect would wait for the very thread that it has interrupted."""
+    journal = Journal(str(tmp_path / "journal"))
+    first, second, third = some_calls(3)
+    handlers = [lambda: journal.write_call(second), lambda: (journal.read_new(), journal.write_call(third))]
+
+    def disturbed(descriptor: int) -> Any:
+        if handlers:
+            handlers.pop(0)()
+        return locked(descriptor)
+
+    monkeypatch.setattr("sideeffects._core.records.journal.locked", disturbed)
+    journal.write_call(first)
+    assert numbers(journal.read_new()) == [0, 1, 2]
+    handlers = [lambda: journal.write_call(second)]
+    journal.write_call(first)
+    assert numbers(journal.read_new()) == [0, 1]
+
+
+def test_a_record_of_another_version_counts_as_torn(tmp_path: Path) -> None:
+    """A child in an environment of its own may have written it."""
+    journal = Journal(str(tmp_path / "journal"))
+    [call] = some_calls(1)
+    lines = [{"call": call.to_record() | {"mode": "delay"}}, {"serial": 1}, []]
+    Path(journal.path).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    journal.write_call(call)
+    assert len(journal.read_new()) == 1
+    assert journal.torn == 3

@@ -172,6 +172,23 @@ def test_memcached_keeps_all_records_of_eight_processes(project: Project) -> Non
         assert count == "0"
 
 
+def test_a_memcached_that_is_down_is_an_error_each_time(project: Project) -> None:
+    """Its client raises once, and then says for a while that nothing is there."""
+    with memcached_server() as where:
+        pass
+    program = """
+        from sideeffects.errors import LedgerError
+
+        for read in (shared_calls, lambda: get_process_run("r"), clear_run_cache, lambda: send("", 0)) * 2:
+            try:
+                print(len(read()))
+            except LedgerError as error:
+                print("refused" if "could not be" in str(error) else error)
+    """
+    cache = {"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache", "LOCATION": where}
+    assert run(project, program, cache).split() == ["refused"] * 8
+
+
 # -- transactions
 
 

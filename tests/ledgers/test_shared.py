@@ -19,7 +19,7 @@ from django.test import override_settings
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from sideeffects import Call, SideEffectBlocked, capture, force_run, run_side_effects, side_effect
-from sideeffects._core.records.ledger import locked
+from sideeffects._core.records.lines import locked
 from sideeffects._core.runtime.background import run_parcel
 from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError
@@ -272,6 +272,52 @@ def test_a_test_run_sees_what_others_write_during_a_block(kind: str, use: Any) -
 
 
 @both
+def test_a_record_of_another_version_is_an_error_that_names_the_ledger(
+    kind: str, use: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asks for all calls gets it; a test run counts the record as dropped, and goes on with the others."""
+    use(kind)
+    send = side_effect(name="sms.send")(lambda: None)
+    with capture() as calls:
+        send()
+    record = calls[0].to_record() | {"process": [1, "other"]}
+    shared: Any = state.rules_source().shared
+    where = "ledger.jsonl" if kind == "file" else "the cache 'shared'"
+    strange = [record | {"mode": "delay"}, {"at": time.time()}, record | {"run_id": "r", "arguments": 1}]
+    with capture() as since:
+        shared.log.append([json.dumps({"call": one}) for one in (*strange, record | {"serial": 2})])
+        assert [call.id for call in since] == ["1-other-2"]
+        assert since.dropped == 3
+    assert where in caplog.text
+    for read in (lambda: list(shared_calls()), lambda: get_process_run("r")):
+        with pytest.raises(LedgerError, match=r"another version") as caught:
+            read()
+        assert where in str(caught.value)
+
+
+@both
+def test_calls_of_other_processes_stand_in_the_order_of_time(kind: str, use: Any) -> None:
+    """Whenever they were read; those of one process stay in its order, also where its clock was set back."""
+    use(kind)
+    send = side_effect(name="sms.send")(lambda to: None)
+    shared: Any = state.rules_source().shared
+    with capture() as elsewhere:
+        send("")
+    record = elsewhere[0].to_record() | {"process": [1, "other"]}
+
+    def theirs(to: str, at: float, serial: int) -> str:
+        return json.dumps({"call": record | {"arguments": {"to": to}, "at": at, "serial": serial}})
+
+    with capture() as calls:
+        send("first")
+        between = time.time()
+        time.sleep(0.002)
+        send("third")
+        shared.log.append([theirs("second", between, 1), theirs("after it", between - 0.001, 2)])
+        assert [call.arguments["to"] for call in calls] == ["first", "second", "after it", "third"]
+
+
+@both
 def test_lines_that_cannot_be_read_count_as_dropped(kind: str, use: Any) -> None:
     """In a test run they end an assertion; so they do for the readers of dj-saferunner."""
     use(kind)
@@ -410,7 +456,7 @@ def test_who_has_written_misses_what_has_gone_altogether(use: Any) -> None:
 def test_what_comes_late_is_waited_for(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a replica, or from a server that stores keys one by one."""
     use("locmem")
-    monkeypatch.setattr("sideeffects.ledgers.cache._PAUSE", 0.5)
+    monkeypatch.setattr("sideeffects.ledgers.cache.PAUSE", 0.5)
     log = CacheLog("shared", 60, is_trusted=False)
     log.append(["1"])
     for part in (".head.", ".call."):
@@ -537,6 +583,65 @@ def test_the_store_cannot_be_an_effect_itself(use: Any, production: None) -> Non
     caches["shared"].set_many = side_effect(name="cache.set_many")(caches["shared"].set_many)
     with pytest.raises(LedgerError, match="itself declared as a side effect"):
         side_effect(name="sms.send")(lambda: None)()
+
+
+class _Handlers:
+    """Stands for a signal handler: `come` is called in the midst of a write, and of a read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, come: Callable[[], object]) -> None:
+        def locked_and_disturbed(descriptor: int) -> Any:
+            handler, self.come = self.come, bool
+            handler()
+            return locked(descriptor)
+
+        self.come: Callable[[], object] = come
+        monkeypatch.setattr("sideeffects.ledgers.file.locked", locked_and_disturbed)
+
+
+def test_a_call_from_inside_the_writing_of_another_is_written_after_it(
+    use: Any, production: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler has come between: the file's lock is held by the very thread that would wait for it."""
+    use("file")
+    send = side_effect(name="sms.send")(lambda to: to)
+    _Handlers(monkeypatch, lambda: send("handler"))
+    assert send("main") == "main"
+    assert [call.arguments["to"] for call in shared_calls()] == ["main", "handler"]
+    assert [call.outcome and call.outcome.result for call in shared_calls()] == ["main", "handler"]
+
+
+def test_a_call_from_inside_the_reading_of_the_ledger_is_written_after_it(
+    use: Any, production: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does reading wait for itself; a handler that reads is told so."""
+    use("file")
+    send = side_effect(name="sms.send")(lambda to: to)
+    send("first")
+    handlers = _Handlers(monkeypatch, lambda: send("handler"))
+    assert [call.arguments["to"] for call in shared_calls()] == ["first"]
+    assert [call.arguments["to"] for call in shared_calls()] == ["first", "handler"]
+    handlers.come = lambda: list(shared_calls())
+    with pytest.raises(LedgerError, match="a signal handler"):
+        send("main")
+
+
+def test_a_call_from_inside_the_writing_into_a_cache_is_told_why(
+    use: Any, production: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is in use, and what writes it may be an effect itself."""
+    use("locmem")
+    send = side_effect(name="sms.send")(lambda to: None)
+    set_many = caches["shared"].set_many
+
+    def disturbed(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        with pytest.raises(LedgerError, match="a signal handler or a finaliser"):
+            send("handler")
+        return set_many(*args, **kwargs)
+
+    monkeypatch.setattr(caches["shared"], "set_many", disturbed)
+    send("main")
+    assert [call.arguments["to"] for call in shared_calls()] == ["main"]
 
 
 # -- settings

@@ -1,4 +1,4 @@
-"""Where calls are written: in memory, bounded, and as lines of a file that the children of a test share."""
+"""Where calls are written: in memory, bounded; and what a ledger that processes share looks like from below."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Generator, Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from sideeffects._core.calls.call import Call, Row
-from sideeffects._core.calls.outcome import NO_RESULT, Outcome, outcome_from_record
+from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.records.pairing import in_order
 
 DEFAULT_BOUND: Final = 10_000
 
@@ -85,7 +85,7 @@ class Ledger:
                 self._trimmed += surplus
 
     def read(self, start: int, stop: int | None = None) -> tuple[list[Call], int]:
-        """The calls from position `start` up to `stop`, and how many of that range were dropped."""
+        """The calls from position `start` up to `stop`, by time, and how many of that range were dropped."""
         with self._lock:
             now = self.end  # read once: others may be appending
             end = now if stop is None else min(stop, now)
@@ -96,7 +96,9 @@ class Ledger:
                 kept = [call for call in map(self._at, places) if call is not None]
             finally:
                 self._is_read = was_read
-            return kept, max(0, min(first, end) - start) + len(places) - len(kept)
+            lost = max(0, min(first, end) - start) + len(places) - len(kept)
+        # What other processes have called is read after the fact, and belongs between this one's calls.
+        return (in_order(kept) if any(call.is_foreign for call in kept) else kept), lost
 
     def of_run(self, run_id: str, start: int = 0) -> tuple[list[Call], bool]:
         """The calls of one run list from position `start` on, and whether these are all that were written of it."""
@@ -178,158 +180,3 @@ class SharedLedger(Protocol):
 
     def clear(self) -> None:
         """Remove all calls, those of other processes too."""
-
-
-class Pairing:
-    """Makes calls of records, and adds outcomes, which come as records of their own, to their calls."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, Call] = {}
-        #: Outcomes whose calls have not come yet: processes are not read in the order in which they wrote.
-        self._early: dict[str, Mapping[str, Any]] = {}
-        #: Calls of this very process that others run: what came of them is written elsewhere.
-        self._expected: weakref.WeakValueDictionary[str, Call] = weakref.WeakValueDictionary()
-
-    def expect(self, call: Call) -> None:
-        """Look for the outcome of a call that this process has handed to another."""
-        self._expected.setdefault(call.id, call)
-
-    def is_expected(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record is about a call that this process has handed to another."""
-        return _id_in(record) in self._expected
-
-    def take(self, record: Mapping[str, Any]) -> Call | None:
-        """The call that a record tells of; `None` for those of outcomes."""
-        if "call" in record:
-            call = Call.from_record(record["call"])
-            if call.outcome is None:
-                early = self._early.pop(call.id, None)
-                if early is None:
-                    self._open[call.id] = call
-                else:
-                    call.finish(outcome_from_record(early))
-            return call
-        number = _id_in(record)
-        known = self._open.pop(number, None) or self._expected.pop(number, None)
-        if known is None:
-            self._early[number] = record["outcome"]
-        elif known.outcome is None:
-            known.finish(outcome_from_record(record["outcome"]))
-        return None
-
-
-def _id_in(record: Mapping[str, Any]) -> str:
-    """The `id` of the call that a record is about."""
-    return "-".join(map(str, (*record["process"], record["serial"])))
-
-
-class Journal:
-    """An append-only file of calls, one JSON line each, that several processes write and one reads.
-
-    A line is one `write` on a descriptor opened with `O_APPEND`, under an advisory lock where the platform has
-    one, so that lines of several processes never mix. What a killed process left half-written is counted in `torn`.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self._offset = 0
-        #: A descriptor of the file, kept open by whoever looks often.
-        self._ear: int | None = None
-        self.torn = 0
-        self._pairing = Pairing()
-
-    def expect(self, call: Call) -> None:
-        """Look for the outcome of a call that this process has handed to another."""
-        self._pairing.expect(call)
-
-    def write_call(self, call: Call) -> None:
-        """Write a call down."""
-        self._write({"call": call.to_record()})
-
-    def write_outcome(self, call: Call) -> None:
-        """Add the outcome of a call that was written before."""
-        self._write(call.outcome_record())
-
-    def _write(self, record: dict[str, Any]) -> None:
-        import json  # in test runs alone
-
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with locked(descriptor):
-                write_lines(descriptor, [json.dumps(record, ensure_ascii=True)])
-        finally:
-            os.close(descriptor)
-
-    def listen(self) -> None:
-        """Make the file and keep it open, so that `has_news` is one look without searching the file system."""
-        if self._ear is None:
-            self._ear = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def has_news(self) -> bool:
-        """Whether anything was written since the last time."""
-        if self._ear is not None:
-            return os.lseek(self._ear, 0, os.SEEK_END) != self._offset
-        return os.access(self.path, os.F_OK)  # `os.stat` would raise, which costs twice as much
-
-    def read_new(self) -> list[Call]:
-        """The calls written since the last time; outcomes are added to the calls that they belong to."""
-        if not os.access(self.path, os.F_OK):
-            return []
-        with self._lock:
-            found = os.stat(self.path)
-            if self._ear is not None and not os.path.samestat(found, os.fstat(self._ear)):
-                # Somebody has emptied the folder, and children have made the file anew.
-                os.close(self._ear)
-                self._ear, self._offset = None, 0
-                self.listen()
-            if found.st_size == self._offset:
-                return []
-            # Locked, so that nobody is writing: a line without an end is one that will never get it.
-            with open(self.path, "rb") as file, locked(file.fileno()):
-                file.seek(self._offset)
-                data = file.read()
-            self._offset += len(data)
-            return [call for call in map(self._take, filter(None, data.split(b"\n"))) if call is not None]
-
-    def _take(self, line: bytes) -> Call | None:
-        try:
-            import json
-
-            record = json.loads(line)
-        except ValueError:
-            self.torn += 1
-            return None
-        return self._pairing.take(record)
-
-    def remove(self) -> None:
-        """Delete the file."""
-        if self._ear is not None:
-            os.close(self._ear)
-            self._ear = None
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
-
-
-def write_lines(descriptor: int, lines: list[str]) -> None:
-    """Append lines to a file that is open with `O_APPEND`, by one write."""
-    # The first line break ends what a process that was killed while writing may have left.
-    data = "\n".join(["", *lines, ""]).encode()
-    written = os.write(descriptor, data)
-    while written < len(data):  # pragma: no cover - a disk that fills up half-way
-        written += os.write(descriptor, data[written:])
-
-
-@contextlib.contextmanager
-def locked(descriptor: int) -> Generator[None]:
-    """Hold the advisory lock of a file, where the platform has one."""
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover - Windows appends without it
-        yield
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -11,7 +11,8 @@ from typing import Final
 
 from sideeffects._core.calls import process
 from sideeffects._core.calls.call import Call
-from sideeffects._core.records.ledger import Journal, Ledger
+from sideeffects._core.records.journal import Journal
+from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state.switches import Restorer
 
 JOURNAL_VARIABLE: Final = "SIDE_EFFECTS_JOURNAL"

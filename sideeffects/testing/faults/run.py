@@ -45,7 +45,7 @@ class Run:
         self._lost: dict[int, Fault] = {}
         self._struck: list[str] = []
         self._counts: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call an effect while one is noted
         self._thread = 0
         self._window: Window | None = None
 

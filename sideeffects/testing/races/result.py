@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sideeffects._core.calls.call import Call
+from sideeffects._core.records.pairing import in_order
 from sideeffects._core.records.reading import Calls, Source
 from sideeffects._core.values.describe import text_of
 from sideeffects.testing.races.errors import WrappedError
@@ -75,7 +76,7 @@ class RaceResult(list[Any]):
 
     def _ordered(self) -> tuple[list[Call], int]:
         calls, dropped = self._source()
-        return sorted((call for call in calls if call.racer is not None), key=lambda call: call.at), dropped
+        return in_order([call for call in calls if call.racer is not None]), dropped
 
     def summary(self) -> str:
         """What came of it, in words."""
