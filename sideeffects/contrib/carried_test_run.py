@@ -17,10 +17,10 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import Entry, OverrideRule
 from sideeffects._core.runtime.perform import explain_declared
 from sideeffects._core.state import threads
+from sideeffects._core.state.runtime_effect import declared_named
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.values.frozen import Frozen
-from sideeffects._core.verbs.decorator import declared_of
 
 _HANDED_OVER: Final = "handed over in a test run"
 
@@ -52,7 +52,7 @@ def test_run_part() -> dict[str, Any]:
     forced = set() if carried is None else set(carried.forced)
     for name in registry.registry:
         with contextlib.suppress(Exception):  # what cannot be told is not forced
-            if explain_declared(declared_of(registry.function_of(name))).mode is Mode.EXECUTE:
+            if explain_declared(declared_named(name)).mode is Mode.EXECUTE:
                 forced.add(name)
     return {"test_run": True, "forced": sorted(forced)}
 

@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.runtime.async_and_streams import SHAPES
-from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._core.verbs.decorator import BoundEffectFunction, EffectFunction
+from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects._core.verbs.description import describe_function
 
 Delay = Callable[[dict[str, Any], str], Any]
@@ -133,30 +132,20 @@ def _behind_proxy(given: Any) -> Any:
 
 def _effect_in(task: Any) -> RunTask | None:
     """The task of a declared effect; `None` for anything else."""
-    kind = type(task)
-    if kind is EffectFunction:
-        declared: Declared = task._self_declared  # noqa: SLF001 - wrapt keeps only such names on the proxy itself
-        return RunTask(declared, task.__wrapped__, may_wait=declared.effect.async_ok)
-    if kind is BoundEffectFunction:
-        declared = task._self_declared  # noqa: SLF001 - as above
-        wrapped = task.__wrapped__
-        return RunTask(declared, wrapped, getattr(wrapped, "__self__", None), may_wait=declared.effect.async_ok)
-    if kind is MethodType and type(task.__func__) is EffectFunction:
-        # Since Python 3.13 `classmethod` binds what it is above by itself.
-        declared = task.__func__._self_declared  # noqa: SLF001 - as above
-        function = MethodType(task.__func__.__wrapped__, task.__self__)
-        return RunTask(declared, function, task.__self__, may_wait=declared.effect.async_ok)
-    return None
+    reached = effect_of(task)
+    if reached is None or not reached.is_direct:
+        return None
+    return _run_task(reached)
 
 
 def _effect_below(function: Any) -> RunTask | None:
     """The effect that the function of a task is, or that wrappers such as Celery's own for retries are around."""
-    while function is not None:
-        effect = _effect_in(function)
-        if effect is not None:
-            return effect
-        function = getattr(function, "__dict__", {}).get("__wrapped__")
-    return None
+    reached = effect_of(function)
+    return None if reached is None else _run_task(reached)
+
+
+def _run_task(reached: Reached) -> RunTask:
+    return RunTask(reached.declared, reached.function, reached.instance, may_wait=reached.declared.effect.async_ok)
 
 
 # -- what is not declared

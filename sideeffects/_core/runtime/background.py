@@ -25,12 +25,12 @@ from sideeffects._core.records.reading import check_known
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
 from sideeffects._core.runtime.perform import alias_of, answer, begin, execute, finish, logger
 from sideeffects._core.state.extension_points import Parcel, plugs
-from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
 from sideeffects._core.values.callers import caller
-from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked
+from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked, UnknownSideEffect
 
 
 def enqueue(
@@ -282,12 +282,7 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
     """
     parcel = Parcel.from_data(data)
     check_known(parcel.name)
-    function: Any = _reachable(function_of(parcel.name))
-    declared: Declared = function._self_declared  # noqa: SLF001 - wrapt keeps only such names on the proxy itself
-    # Since Python 3.13 `classmethod` binds what it is above by itself.
-    wrapped: Any = function.__wrapped__
-    wrapped = MethodType(wrapped, function.__self__) if type(function) is MethodType else wrapped
-    instance = getattr(wrapped, "__self__", None)
+    declared, wrapped, instance, _ = _reached(parcel.name)
     decision, stub, call = _decide_again(declared, instance, parcel)
     if decision.mode is Mode.EXECUTE:
         if declared.effect.kind == "coroutine function":
@@ -343,8 +338,7 @@ def _found_by_nobody(name: str, wrapped: Callable[..., Any]) -> object:
         return None
     there: object = None
     with contextlib.suppress(Exception):  # it is in no registry, or not where its name says
-        found = _reachable(function_of(name))
-        there = getattr(found, "__self__", None) or getattr(found.__wrapped__, "__self__", None)
+        there = _reached(name).instance
     return None if there is wrapped.__self__ else wrapped.__self__
 
 
@@ -364,12 +358,16 @@ def check_class_known(function: Any) -> None:
         )
 
 
-def _reachable(function: Any) -> Any:
-    """The function as its module has it: methods of classes come bound to their class that way."""
+def _reached(name: str) -> Reached:
+    """An effect as its module has it: methods of classes come bound to their class that way."""
+    function = function_of(name)
     qualname: str = function.__qualname__
-    if "." not in qualname or "<locals>" in qualname:
-        return function
-    return getattr(_owner_of(function), qualname.rpartition(".")[2])
+    if "." in qualname and "<locals>" not in qualname:
+        function = getattr(_owner_of(function), qualname.rpartition(".")[2])
+    reached = effect_of(function)
+    if reached is None:
+        raise UnknownSideEffect(name)
+    return reached
 
 
 def _owner_of(function: Any) -> Any:

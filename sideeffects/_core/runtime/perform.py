@@ -24,7 +24,7 @@ from sideeffects._core.policy.policy import Stub, decide
 from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.open_transactions import open_transactions
-from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.runtime_effect import Declared, placed
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import Observer, state
 from sideeffects._core.state.work_origin import Beneath, lineage
@@ -60,6 +60,8 @@ def perform(
         code, instruction = frame.f_code, frame.f_lasti
     except ValueError:
         code, instruction = NOBODY, 0
+    if instance is None and args and declared.may_be_method:
+        wrapped, instance, args = placed(declared, wrapped, args)
     shape = declared.shape
     if shape is not None:
         return shape(declared, wrapped, instance, args, kwargs, code, instruction)
@@ -116,8 +118,6 @@ def begin(
     rules = state.rules_source()
     is_test_run = state.test_run.is_latched or state.test_run.is_on(rules)
     own = scope.get()
-    if instance is None and args and declared.may_take_class:
-        instance, args = _as_class_method(declared, args)
     known, known_test_run, known_option, ruled = declared.known
     if known is not rules or known_test_run is not is_test_run or known_option is not state.option:
         ruled = declared.standing(rules, is_test_run)
@@ -259,17 +259,6 @@ _RAISE: Final = Mode.RAISE
 _INFO: Final = logging.INFO
 #: One for all calls without keywords: each keeps what it was given, and most are given none.
 _NO_KEYWORDS: Final[dict[str, Any]] = {}
-
-
-def _as_class_method(declared: Declared, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """Since Python 3.13, `classmethod` hands its class over as the first argument instead of binding it."""
-    first = args[0]
-    if issubclass(type(first), type):
-        for base in type.mro(first):
-            held = vars(base).get(declared.effect.short_name)
-            if type(held) is classmethod and getattr(held.__func__, "_self_declared", None) is declared:
-                return first, args[1:]
-    return None, args
 
 
 def _snapshot(

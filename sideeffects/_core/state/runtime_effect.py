@@ -1,12 +1,18 @@
-"""An effect with what is needed to perform it: how its calls are bound, and what the rules say of it."""
+"""An effect with what is needed to perform it: how its calls are bound, and what the rules say of it.
+
+And which effect something is: a declared function, a bound one, or what other decorators made of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+import inspect
+from collections.abc import Callable, Sequence
+from types import FunctionType, GetSetDescriptorType, MethodType
+from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.policy import EXECUTED, Rules, Standing, standing
 from sideeffects._core.state.state import state
 from sideeffects._core.values.binding import Binder, arity, compile_binder
@@ -34,7 +40,7 @@ class Declared:
         "is_bound",
         "is_direct",
         "known",
-        "may_take_class",
+        "may_be_method",
         "most",
         "qualname",
         "returns",
@@ -52,8 +58,8 @@ class Declared:
         self.switch: list[bool] = [True]
         self.is_direct = effect.kind in _DIRECT and effect.on_commit is False
         owner = qualname.rpartition(".")[0]
-        #: Whether a class may arrive as the first argument (see `_as_class_method` in `_runtime`).
-        self.may_take_class = bool(owner) and not owner.endswith("<locals>") and effect.kind != "staticmethod"
+        #: Whether the first argument may be what a method is called on (see `placed`).
+        self.may_be_method = bool(owner) and not owner.endswith("<locals>") and effect.kind != "staticmethod"
         #: Whether it was bound before it was decorated, so that its signature has no `self`.
         self.is_bound = False
         #: Binds the arguments of calls without an instance; compiled when first needed.
@@ -95,3 +101,114 @@ class Declared:
         if known[0] is not rules or known[1] is not is_test_run or known[2] is not option:
             known = self.known = (rules, is_test_run, option, standing(rules, self.effect, is_test_run, option))
         return known[3]
+
+
+class Proxy:
+    """What declared functions are seen through, bound or not: `EffectFunction` and `BoundEffectFunction`."""
+
+    __slots__ = ()
+
+
+class Reached(NamedTuple):
+    """The effect that something is.
+
+    Attributes:
+        declared: the effect.
+        function: the function below the decision, bound if what was asked about is bound.
+        instance: what it is bound to.
+        is_direct: whether no wrapper stands between, so that the arguments are the effect's.
+    """
+
+    declared: Declared
+    function: Any
+    instance: Any
+    is_direct: bool
+
+
+def effect_of(thing: Any) -> Reached | None:
+    """Which effect this is: itself, bound, as a class holds it, or below wrappers that tell what they wrap.
+
+    Returns:
+        the effect; `None` for anything else.
+    """
+    instance: Any = None
+    is_direct = True
+    seen: set[int] = set()
+    while id(thing) not in seen:
+        seen.add(id(thing))
+        kind = type(thing)
+        if issubclass(kind, Proxy):
+            function = thing.__wrapped__
+            if instance is not None and isinstance(function, FunctionType):
+                function = MethodType(function, instance)
+            # wrapt keeps only names that begin so on the proxy itself.
+            return Reached(thing._self_declared, function, getattr(function, "__self__", None), is_direct)  # noqa: SLF001
+        if kind is MethodType:
+            # Also since Python 3.13, where `classmethod` binds what it is above by itself.
+            instance = thing.__self__ if instance is None else instance
+            thing = thing.__func__
+        elif kind is classmethod or kind is staticmethod:
+            thing = thing.__func__
+        else:
+            thing = _below_wrapper(thing, kind)
+            is_direct = False
+    return None
+
+
+def _below_wrapper(thing: Any, kind: type[Any]) -> Any:
+    if kind is FunctionType:
+        return vars(thing).get("__wrapped__")
+    # Not what a lazy object would say: looking at a Celery task's proxy makes the application ready.
+    held = inspect.getattr_static(thing, "__wrapped__", None)
+    return held.__get__(thing, kind) if type(held) is GetSetDescriptorType else held
+
+
+def declared_named(name: str) -> Declared:
+    """The effect of that name.
+
+    Raises:
+        UnknownSideEffect: there is none.
+    """
+    declared: Declared = function_of(name)._self_declared  # noqa: SLF001 - as above
+    return declared
+
+
+_MISSING: Final = object()
+
+
+def placed(declared: Declared, function: Any, args: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
+    """What a method was called on, where its first argument is that.
+
+    Something above `@side_effect` then calls the method as a plain function: a wrapper, or since Python 3.13
+    `classmethod`.
+
+    Returns:
+        the function, bound; the instance or class, `None` where there is none; and the other arguments.
+    """
+    first = args[0]
+    kind = type(first)
+    is_class = issubclass(kind, type)
+    if _holds(declared, kind.__mro__, False) or (is_class and _holds(declared, type.mro(first), True)):
+        return MethodType(function, first), first, args[1:]
+    return function, None, args
+
+
+def _holds(declared: Declared, classes: Sequence[type[Any]], as_class_method: bool) -> bool:
+    """Whether one of the classes has the effect as a method: of its instances, or of itself."""
+    name = declared.effect.short_name
+    is_private = name.startswith("__") and not name.endswith("__")
+    for base in classes:
+        held = vars(base).get(f"_{base.__name__.lstrip('_')}{name}" if is_private else name, _MISSING)
+        # Below `@side_effect` as well as above it.
+        kind = type(held.__wrapped__ if issubclass(type(held), Proxy) else held)
+        if held is _MISSING or kind is staticmethod or (kind is classmethod) is not as_class_method:
+            continue
+        reached = effect_of(held)
+        if reached is None:
+            # A wrapper that does not say what it wraps, in the class in whose body the function was written.
+            module = declared.effect.dotted_path.partition(":")[0]
+            if f"{base.__qualname__}.{name}" == declared.qualname and base.__module__ == module:
+                return True
+        elif reached.declared is declared:
+            return True
+    return False

@@ -19,7 +19,7 @@ from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.runtime.background import check_class_known, enqueue
 from sideeffects._core.runtime.perform import explain_declared, perform
-from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.runtime_effect import Declared, Proxy, declared_named
 from sideeffects._core.verbs.description import describe_function
 from sideeffects._core.verbs.queue_tasks import refuse_queue_task
 
@@ -35,7 +35,19 @@ _BoundFunctionWrapper: Any = wrapt.BoundFunctionWrapper
 _FunctionWrapper: Any = wrapt.FunctionWrapper
 
 
-class BoundEffectFunction(_BoundFunctionWrapper):  # type: ignore[misc]
+class _ProxyType(type(_FunctionWrapper)):  # type: ignore[misc]
+    """Lets the proxies be made as `MethodType(function, object)` is: `weakref.WeakMethod` asks that of a method's type.
+
+    Here and not by an `__init__`, which would run whenever a method is bound; see `_MAKE_BOUND`.
+    """
+
+    def __call__(cls, function: Any, *rest: Any) -> Any:
+        if len(rest) == 1 and not isinstance(rest[0], Declared):
+            return function.__get__(rest[0], type(rest[0]))
+        return super().__call__(function, *rest)
+
+
+class BoundEffectFunction(_BoundFunctionWrapper, Proxy, metaclass=_ProxyType):  # type: ignore[misc]
     """A declared method, bound to its instance or class."""
 
     @property
@@ -47,6 +59,13 @@ class BoundEffectFunction(_BoundFunctionWrapper):  # type: ignore[misc]
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
         return enqueue(self._self_declared, self.__wrapped__, _bound_to(self), args, kwargs)
+
+    @property
+    def __func__(self) -> Any:
+        """The method without what it is bound to: decided as well."""
+        if isinstance(self.__wrapped__, MethodType):
+            return getattr(self._self_parent, "__func__", self._self_parent)
+        raise AttributeError("__func__")
 
     def __repr__(self) -> str:
         return f"<side effect {self.effect.name}, bound: {self.__wrapped__!r}>"
@@ -72,12 +91,16 @@ def _bound_to(function: Any) -> Any:
     return getattr(function.__wrapped__, "__self__", None)
 
 
-class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
+#: wrapt makes a bound method by this. It passes by `_ProxyType.__call__`, which would take as long as half of the call.
+_MAKE_BOUND: Any = type.__call__.__get__(BoundEffectFunction)
+
+
+class EffectFunction(_FunctionWrapper, Proxy, metaclass=_ProxyType):  # type: ignore[misc]
     """A declared function. It is called as before; `__wrapped__` is the one way around a decision."""
 
     # wrapt looks this up whenever a method is bound. A slot is found sooner than an attribute of the class, for which
     # the look goes into the instance's dict first.
-    __slots__ = ("__bound_function_wrapper__", "_self_declared")
+    __slots__ = ("__bound_function_wrapper__", "_self_declared", "_self_function")
 
     def __init__(self, wrapped: Any, declared: Declared) -> None:
         wrapper = functools.partial(perform, declared)
@@ -88,13 +111,28 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
             above.__init__(wrapped, None, wrapper, declared.switch, "staticmethod")
         else:
             super().__init__(wrapped, wrapper, declared.switch)
-        self.__bound_function_wrapper__ = BoundEffectFunction
+        self.__bound_function_wrapper__ = _MAKE_BOUND
         self._self_declared = declared
+        self._self_function: Any = None
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
         # It stands in a class after all.
-        super().__init__(self.__wrapped__, self._self_wrapper, self._self_enabled)
+        function = self.__wrapped__
+        if name in _CLASS_METHODS and type(function) is FunctionType:
+            function = classmethod(function)  # as Python does with plain functions of these names
+        super().__init__(function, self._self_wrapper, self._self_enabled)
         super().__set_name__(owner, name)
+
+    @property
+    def __func__(self) -> Any:
+        """The function below `classmethod` or `staticmethod`, or the method without its object: decided as well."""
+        wrapped = self.__wrapped__
+        if not isinstance(wrapped, classmethod | staticmethod | MethodType):
+            raise AttributeError("__func__")  # noqa: TRY004 - it has none
+        if self._self_function is None:  # kept, since who refers to methods weakly holds it by this alone
+            is_bound = isinstance(wrapped, MethodType)
+            self._self_function = _for_one(self) if is_bound else EffectFunction(wrapped.__func__, self._self_declared)
+        return self._self_function
 
     @property
     def effect(self) -> SideEffect:
@@ -104,7 +142,7 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
 
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
-        if self._self_declared.may_take_class:
+        if self._self_declared.may_be_method:
             check_class_known(self)
         return enqueue(self._self_declared, self.__wrapped__, None, args, kwargs)
 
@@ -122,6 +160,22 @@ class EffectFunction(_FunctionWrapper):  # type: ignore[misc]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
+
+
+#: Methods that are class methods without saying so.
+_CLASS_METHODS: Final = frozenset(("__init_subclass__", "__class_getitem__"))
+
+
+def _for_one(effect: EffectFunction) -> Any:
+    """What was bound before it was declared, as a function of what it is bound to."""
+
+    def function(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if instance is not effect.__wrapped__.__self__:
+            raise TypeError(f"{effect.effect.name} is declared as the method of one object, and of no other")
+        return effect(*args, **kwargs)
+
+    return function
 
 
 def _stands_alone(function: Any) -> bool:
@@ -301,12 +355,6 @@ def adapter_for(thing: Any) -> Callable[..., Any] | None:
     return None
 
 
-def declared_of(function: Any) -> Declared:
-    """What the runtime holds of a decorated function."""
-    declared: Declared = function._self_declared  # noqa: SLF001 - wrapt keeps only such names on the proxy itself
-    return declared
-
-
 def explain(name: object) -> Decision:
     """The decision now in force for an effect, in this context, and why.
 
@@ -322,4 +370,4 @@ def explain(name: object) -> Decision:
     pattern = pattern_of(name)
     if pattern not in registry.registry:
         check_known(pattern)
-    return explain_declared(declared_of(registry.function_of(pattern)))
+    return explain_declared(declared_named(pattern))

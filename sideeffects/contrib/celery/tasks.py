@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls import registry
-from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.runtime_effect import Declared, effect_of
 from sideeffects._core.verbs.decorator import EffectFunction, wrap
 from sideeffects._core.verbs.description import describe_function
-from sideeffects.contrib.task_effects import below
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}
@@ -42,7 +41,7 @@ def effect_below(task: Any) -> Found | None:
     raw = inspect.getattr_static(type(task), "run", None)
     is_bound = not isinstance(raw, staticmethod)
     run = raw.__func__ if isinstance(raw, staticmethod) else raw
-    found = below(run)
+    found = effect_of(run)
     return None if found is None else Found(found.declared, is_bound, found.is_direct)
 
 

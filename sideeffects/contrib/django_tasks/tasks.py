@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sideeffects._core.calls import registry
+from sideeffects._core.state.runtime_effect import Reached, effect_of
 from sideeffects._core.verbs.decorator import wrap
 from sideeffects._core.verbs.description import describe_function
-from sideeffects.contrib.task_effects import Below, below
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}
 
 
-def effect_below(task: Any) -> Below | None:
+def effect_below(task: Any) -> Reached | None:
     """The effect that a task runs, if that is what it runs."""
-    return below(task.func)
+    return effect_of(task.func)
 
 
 def settle(task: Any) -> None:
