@@ -8,21 +8,20 @@ the driver's connection of the probe before, and begins the transaction. One tha
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
+from sideeffects.database import libpq
+from sideeffects.database.holding import Replaced, TransactionState, set_fresh
+from sideeffects.database.places import place_of_use
 from sideeffects.database.sql import ends_transaction, text_of, writes
-from sideeffects.probes.drivers import Driver, Terms, set_autocommit
+from sideeffects.probes.drivers import Driver, Terms, Watch, set_autocommit
+from sideeffects.probes.postgresql import Psycopg
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
-from sideeffects.probes.sqlite import driver_of, factory_for
+from sideeffects.probes.sqlite import BorrowedSQLite, OwnSQLite, factory_for
 
-#: What Django keeps of a transaction on a connection, and forgets when it connects.
-_STATE: Final = ("in_atomic_block", "savepoint_ids", "atomic_blocks", "needs_rollback", "run_on_commit")
-_MISSING: Final = object()
 #: How long the last rollback of a thread is waited for, and the most for any.
 _LAST_SECONDS: Final = 2.0
 _MOST_SECONDS: Final = 3600.0
@@ -51,20 +50,16 @@ class HeldDatabase:
         self._waiting: Any = None
         self._driver: Driver | None = None
         self._known: Driver | None = None
-        self._hooks: dict[str, Callable[..., Any]] = {
-            "connect": self._connect,
-            "_cursor": self._cursor,
-            **{name: self._refusal(f"connection.{name}()") for name in ("commit", "rollback", "set_autocommit")},
-        }
-        self._originals: dict[str, Any] = {name: getattr(connection, name) for name in self._hooks}
-        self._before = {name: vars(connection).get(name, _MISSING) for name in self._hooks}
+        refusals = {name: self._refusal(f"connection.{name}()") for name in ("commit", "rollback", "set_autocommit")}
+        self._replaced = Replaced(connection, {"connect": self._connect, "_cursor": self._cursor, **refusals})
+        self._originals = self._replaced.originals
         self._wrapper = self._execute
 
     # -- one thread
 
     def hold(self) -> None:
         """Stand before the connection from here on, whatever the probe before has done to it."""
-        vars(self.connection).update(self._hooks)
+        self._replaced.put()
 
     def _look(self, driver: Driver) -> None:
         """Look at statements by Django, where the driver's connection does not look at all their words."""
@@ -74,10 +69,7 @@ class HeldDatabase:
 
     def release(self) -> None:
         """Give the connection back as it was."""
-        for name, value in self._before.items():
-            vars(self.connection).pop(name, None)
-            if value is not _MISSING:
-                vars(self.connection)[name] = value
+        self._replaced.take_away()
         while self._wrapper in self.connection.execute_wrappers:
             self.connection.execute_wrappers.remove(self._wrapper)
 
@@ -86,7 +78,7 @@ class HeldDatabase:
         connection = self.connection
         self._driver = None
         self._release_driver()
-        _set_state(connection, in_atomic_block=False)
+        set_fresh(connection)
         connection.closed_in_transaction = False
         with contextlib.suppress(Exception):
             if connection.vendor == "sqlite" and connection.is_in_memory_db():
@@ -117,8 +109,7 @@ class HeldDatabase:
             self.discard()
             connection.errors_occurred = False
         self._waiting, connection.connection = connection.connection, None
-        _set_state(connection, in_atomic_block=True)
-        connection.commit_on_exit = True
+        set_fresh(connection, in_atomic_block=True)
         self.is_ours = False
         if self._is_borrowed and self._waiting is not None:
             # A cursor that a probe before has kept is no more looked at: it must find a transaction.
@@ -131,7 +122,7 @@ class HeldDatabase:
         self.is_ours = True
         driver, self._driver = self._driver, None
         if self._is_borrowed:  # else the next probe sets it anew
-            _set_state(connection, in_atomic_block=False)
+            set_fresh(connection)
         if connection.closed_in_transaction:
             connection.connection = None
             connection.closed_in_transaction = False
@@ -205,17 +196,17 @@ class HeldDatabase:
 
     def _connect_anew(self) -> None:
         connection = self.connection
-        kept = {name: getattr(connection, name) for name in _STATE}
+        state = TransactionState(connection)
         try:
             self.discard()
-            with self._unhooked(), self._made_for_probes():
+            with self._replaced.lifted(), self._made_for_probes():
                 self._originals["connect"]()
             self._begin()
         except BaseException:
             self.discard()
             raise
         finally:
-            vars(connection).update(kept)
+            state.restore()
 
     @contextlib.contextmanager
     def _made_for_probes(self) -> Generator[None]:
@@ -246,17 +237,6 @@ class HeldDatabase:
         self._driver = driver
         if self.is_over:  # who cuts the connection of a probe that hangs has looked for the driver by now
             self._check()
-
-    @contextlib.contextmanager
-    def _unhooked(self) -> Generator[None]:
-        """Django's own methods inside."""
-        attributes = vars(self.connection)
-        hooked = {name: attributes.pop(name) for name in self._hooks if name in attributes}
-        attributes.update({name: value for name, value in self._before.items() if value is not _MISSING})
-        try:
-            yield
-        finally:
-            attributes.update(hooked)
 
     def _cursor(self, name: str | None = None) -> Any:
         if self.is_over:
@@ -329,11 +309,7 @@ class HeldDatabase:
 
     def note(self, what: str) -> None:
         """Write down an attempt, so that it counts when the probe swallows the refusal."""
-        frame: Any = sys._getframe(1)  # noqa: SLF001 - who tried
-        while frame is not None and _is_machinery(frame.f_code.co_filename):
-            frame = frame.f_back
-        where = "" if frame is None else f" ({frame.f_code.co_filename}:{frame.f_lineno})"
-        self.attempts.append(f"{what} on the database {self._alias!r}{where}")
+        self.attempts.append(f"{what} on the database {self._alias!r} ({place_of_use()})")
 
 
 def _is_closed_for_good(connection: Any) -> bool:
@@ -341,18 +317,54 @@ def _is_closed_for_good(connection: Any) -> bool:
     return all(getattr(type(connection), name).__module__.startswith("django.") for name in ("close", "_close"))
 
 
-def _set_state(connection: Any, *, in_atomic_block: bool) -> None:
-    connection.in_atomic_block = in_atomic_block
-    connection.savepoint_ids = []
-    connection.atomic_blocks = []
-    connection.needs_rollback = False
-    connection.run_on_commit = []
+class HeldSavepoint(HeldDatabase):
+    """A connection that is in a transaction of somebody else (a `TestCase`): the probe gets a savepoint of it."""
+
+    def start(self, terms: Terms) -> None:
+        """Make the savepoint."""
+        connection = self.connection
+        self.hold()
+        self._terms = terms
+        self.is_read_only = terms.read_only
+        self.attempts = []
+        self._state = TransactionState(connection)
+        connection.run_on_commit = []
+        with self._replaced.lifted():
+            self._savepoint = connection.savepoint()
+            if terms.read_only and connection.vendor == "postgresql":  # until the savepoint is gone back to
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION READ ONLY")
+        connection.savepoint_ids.append(self._savepoint)
+        self._driver = self._known = driver_of(connection, self)
+        self._driver.hold()
+        self._look(self._driver)
+        self.is_ours = False
+
+    def stop(self) -> None:
+        """Go back to it."""
+        connection = self.connection
+        self.is_ours = True
+        self._driver = None
+        self._release_driver()
+        connection.needs_rollback = is_lost = False
+        try:
+            with self._replaced.lifted():
+                connection.savepoint_rollback(self._savepoint)
+                connection.savepoint_commit(self._savepoint)
+        except Exception:  # noqa: BLE001 - whoever holds the transaction must not commit it either
+            is_lost = True
+        self._state.restore(needs_rollback=is_lost)
 
 
-def _is_machinery(file: str) -> bool:
-    folder = os.path.dirname(file)
-    return folder == _HERE or any(part in file for part in _PARTS) or file.endswith("contextlib.py")
+def held(connection: Any, *, is_borrowed: bool) -> HeldDatabase:
+    """How a connection is held: in a transaction of its own, or in a savepoint when it is in one already."""
+    is_inside = connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
+    return (HeldSavepoint if is_inside else HeldDatabase)(connection, is_borrowed=is_borrowed)
 
 
-_HERE: Final = os.path.dirname(__file__)
-_PARTS: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("django", "psycopg"))
+def driver_of(connection: Any, watch: Watch) -> Driver:
+    """How the driver's connection inside Django's is held."""
+    raw = connection.connection
+    if connection.vendor == "sqlite":
+        return (OwnSQLite if hasattr(type(raw), "driver") else BorrowedSQLite)(raw, watch)
+    return Psycopg(raw, watch) if libpq.is_psycopg(raw) else Driver(raw, watch)

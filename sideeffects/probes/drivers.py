@@ -6,13 +6,14 @@ factory, so that each statement can be looked at. What other drivers are told pa
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import socket
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from sideeffects.database.cursors import WatchedClasses
+from sideeffects.database.holding import Replaced, is_in_transaction
 from sideeffects.database.sql import ends_transaction, irrevocable, is_plain, stays_with_session, text_of, writes
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
 
@@ -74,18 +75,21 @@ class Driver:
     def __init__(self, raw: Any, watch: Watch) -> None:
         self.raw = raw
         self.watch = watch
+        self._replaced: Replaced | None = None
 
     def hold(self) -> None:
         """From here on a probe uses it."""
-        with contextlib.suppress(AttributeError, TypeError):  # drivers written in C take no new attributes
-            for name in self.refused:
-                setattr(self.raw, name, functools.partial(self._refuse_call, name))
+        self._replaced = Replaced(self.raw, self.replacements())
+        self._replaced.put()
+
+    def replacements(self) -> dict[str, Any]:
+        """What the driver's connection has instead of its own methods."""
+        return {name: functools.partial(self._refuse_call, name) for name in self.refused}
 
     def release(self) -> None:
         """The probe is over."""
-        with contextlib.suppress(TypeError):
-            for name in self.refused:
-                vars(self.raw).pop(name, None)
+        if self._replaced is not None:
+            self._replaced.take_away()
 
     def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - not all databases know such terms
         """Begin the transaction."""
@@ -101,7 +105,7 @@ class Driver:
 
     def is_in_transaction(self) -> bool:
         """Whether the transaction is still the one that was begun, as far as the driver tells."""
-        return True
+        return is_in_transaction(self.raw)
 
     def cut(self) -> None:
         """Take it away from the thread that hangs on it, so that the database rolls its transaction back.
@@ -143,15 +147,16 @@ class Looking(Driver):
 
     def __init__(self, raw: Any, watch: Watch) -> None:
         super().__init__(raw, watch)
-        self._classes: dict[Any, Any] = {}
+        #: That class, for cursors of a class.
+        self.looking = WatchedClasses(self)
 
-    def looking(self, factory: Any) -> Any:
-        """That class, for cursors of a class."""
-        if factory not in self._classes:
-            self._classes[factory] = _looking(factory, self)
-        return self._classes[factory]
-
-    def look_at(self, name: str, query: Any) -> None:
+    def before(
+        self,
+        method: str,
+        query: Any,
+        cursor: Any,  # noqa: ARG002 - as a `Watcher`
+        options: Mapping[str, Any],  # noqa: ARG002 - as above
+    ) -> tuple[Any, None]:
         """Refuse a statement that ends the transaction, or that no transaction takes back.
 
         Raises:
@@ -164,12 +169,19 @@ class Looking(Driver):
                 watch.refuse_late()
             watch.use(self)
             text = text_of(query, self.raw)
-            if name == "executescript":
+            if method == "executescript":
                 self.refuse("executescript(), which commits first")
             if not is_plain(text):
                 self._look_closer(text)
             if watch.is_read_only and not self.is_told_by_server and writes(text):
                 raise WriteRefused(f"this probe is read-only, and would have written to the database: {text[:200]}")
+        return query, None
+
+    def after(self, seen: None, cursor: Any) -> None:
+        """Nothing is done behind a statement."""
+
+    def failed(self, seen: None, cursor: Any, error: BaseException) -> None:
+        """Nor behind one that failed."""
 
     def _look_closer(self, text: str) -> None:
         if ends_transaction(text):
@@ -180,22 +192,3 @@ class Looking(Driver):
                 raise WriteRefused(f"a probe leaves nothing behind, and this {why}: {text[:200]}")
             if stays_with_session(text):
                 self.is_spoilt = True
-
-
-def _looking(factory: Any, driver: Looking) -> Any:
-    """A class of cursors that looks at what it executes."""
-
-    def looking(name: str) -> Callable[..., Any]:
-        original = getattr(factory, name)
-
-        @functools.wraps(original)
-        def method(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-            driver.look_at(name, query)
-            return original(self, query, *args, **kwargs)
-
-        return method
-
-    return type(factory.__name__, (factory,), {name: looking(name) for name in _EXECUTING if hasattr(factory, name)})
-
-
-_EXECUTING: Final = ("execute", "executemany", "executescript", "stream", "copy")

@@ -7,13 +7,9 @@ import select
 import time
 from typing import Any, Final
 
+from sideeffects.database import libpq
 from sideeffects.probes.drivers import Looking, Terms, Watch
 
-#: libpq's numbers: no transaction, and a statement that runs.
-_IDLE: Final = 0
-_ACTIVE: Final = 1
-#: And the results of statements that gave nothing, and of those that gave rows.
-_FINE: Final = frozenset((1, 2))
 _CANCEL_SECONDS: Final = 2.0
 #: The limit of the session in milliseconds, and the process that serves it.
 _WHOSE: Final = (
@@ -35,7 +31,6 @@ class Psycopg(Looking):
 
     def __init__(self, raw: Any, watch: Watch) -> None:
         super().__init__(raw, watch)
-        self._factory = raw.cursor_factory
         self._begin = _beginning(raw)
         #: Milliseconds: what the session was given by whoever made it, and what the server is told now; 0 for none.
         self._given: int | None = None
@@ -43,17 +38,10 @@ class Psycopg(Looking):
         self._is_own = False
         self._has_blocks = False
 
-    def hold(self) -> None:
-        """Look at each statement."""
-        super().hold()
-        self.raw.cursor_factory = self.looking(self._factory)
-        self.raw.transaction = self._block
-
-    def release(self) -> None:
-        """Look no more."""
-        super().release()
-        self.raw.cursor_factory = self._factory
-        vars(self.raw).pop("transaction", None)
+    def replacements(self) -> dict[str, Any]:
+        """Cursors whose statements are looked at, and blocks of the driver's own."""
+        cursors = self.looking[self.raw.cursor_factory]
+        return {**super().replacements(), "cursor_factory": cursors, "transaction": self._block}
 
     def _block(self, *args: Any, **kwargs: Any) -> Any:
         """A block of the driver's own, as its method makes it: one that is left open, only the driver knows of."""
@@ -66,7 +54,7 @@ class Psycopg(Looking):
         raw = self.raw
         if raw.autocommit:
             raw.autocommit = False
-        elif raw.pgconn.transaction_status != _IDLE:  # what a probe before has kept was used past Django since
+        elif raw.pgconn.transaction_status != libpq.IDLE:  # what a probe before has kept was used past Django since
             raw.pgconn.exec_(b"ROLLBACK")
         statements = self._begin
         if terms.deadline is not None:
@@ -99,7 +87,7 @@ class Psycopg(Looking):
     def _ask(self) -> tuple[int, bool]:
         """The session's own limit in milliseconds, 0 for none, and whether the session is nobody else's."""
         asked = self.raw.pgconn.exec_(_WHOSE)
-        if asked.status not in _FINE:  # by what is no PostgreSQL, and only speaks like it
+        if asked.status not in libpq.FINE:  # by what is no PostgreSQL, and only speaks like it
             return 0, False
         # A pooler gives out numbers of its own.
         is_own = self.watch.keeps_session and int(asked.get_value(0, 1)) == self.raw.pgconn.backend_pid
@@ -108,7 +96,7 @@ class Psycopg(Looking):
     def _tell(self, statements: bytes) -> None:
         """Have the server do this."""
         pgconn = self.raw.pgconn
-        if pgconn.exec_(statements).status not in _FINE:
+        if pgconn.exec_(statements).status not in libpq.FINE:
             pgconn.exec_(b"ROLLBACK")
             with self.raw.cursor() as cursor:  # which says what is wrong
                 cursor.execute(statements)
@@ -116,7 +104,7 @@ class Psycopg(Looking):
     def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
         """Roll it back. The next probe wants the connection as it is."""
         raw, pgconn = self.raw, self.raw.pgconn
-        if pgconn.pipeline_status or pgconn.transaction_status == _ACTIVE:
+        if pgconn.pipeline_status or pgconn.transaction_status == libpq.ACTIVE:
             raw.close()  # what is half done would stay, also for others of a pool, and psycopg would wait for its end
             return
         # The driver's way takes longer, and is needed when it has something to forget or to refuse.
@@ -129,7 +117,7 @@ class Psycopg(Looking):
             else:
                 self.is_ending = True
             return
-        if not is_plain or pgconn.exec_(b"ROLLBACK").status not in _FINE:
+        if not is_plain or pgconn.exec_(b"ROLLBACK").status not in libpq.FINE:
             type(raw).rollback(raw)
         if self.is_spoilt:  # the server takes a moment to notice that a session has ended
             pgconn.exec_(b"SELECT pg_catalog.pg_advisory_unlock_all()")
@@ -151,16 +139,12 @@ class Psycopg(Looking):
             answer = pgconn.get_result()
             if answer is None:
                 return
-            if answer.status not in _FINE:
+            if answer.status not in libpq.FINE:
                 raise type(self.raw).OperationalError(answer.error_message)
-
-    def is_in_transaction(self) -> bool:
-        """One in which a statement has failed is a transaction, and that of a lost connection is unknown."""
-        return bool(self.raw.pgconn.transaction_status != _IDLE)
 
     def cut(self) -> None:
         """End the statement that runs as well: the server looks at its socket only afterwards."""
-        if self.raw.pgconn.transaction_status == _ACTIVE:
+        if self.raw.pgconn.transaction_status == libpq.ACTIVE:
             with contextlib.suppress(Exception):
                 self.raw.cancel_safe(timeout=_CANCEL_SECONDS)
         super().cut()

@@ -9,13 +9,19 @@ import time
 from typing import Any, Final
 
 from sideeffects.probes.drivers import Driver, Looking, Terms, Watch
-from sideeffects.probes.postgresql import Psycopg
 
-#: SQLite's numbers for what its authorizer is asked, and its two answers.
-_TRANSACTION: Final = 22
-_WRITES: Final = frozenset((*range(1, 19), 23, 24, *range(26, 31)))
-_ALLOW: Final = 0
-_DENY: Final = 1
+#: What SQLite asks its authorizer about, where nothing is written.
+_READS: Final = frozenset(
+    (
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_PRAGMA,
+        sqlite3.SQLITE_DETACH,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_SAVEPOINT,
+        sqlite3.SQLITE_RECURSIVE,
+    )
+)
 _CUT_SECONDS: Final = 2.0
 _INTERRUPT_SECONDS: Final = 0.005
 _ATTEMPTS: Final = 100
@@ -40,17 +46,13 @@ class BorrowedSQLite(Driver):
         """Be asked no more."""
         self.raw.set_authorizer(None)
 
-    def is_in_transaction(self) -> bool:
-        """Some errors end a transaction without being asked."""
-        return bool(self.raw.in_transaction)
-
     def _authorize(self, action: int, what: str | None, *_: object) -> int:
         if self.watch.is_ours:
-            return _ALLOW
-        if action == _TRANSACTION:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_TRANSACTION:
             self.watch.note(f"{what}")
-            return _DENY
-        return _DENY if action in _WRITES and self.watch.is_read_only else _ALLOW
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_DENY if action not in _READS and self.watch.is_read_only else sqlite3.SQLITE_OK
 
 
 class OwnSQLite(Looking):
@@ -86,10 +88,6 @@ class OwnSQLite(Looking):
     def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
         """Roll it back."""
         sqlite3.Connection.rollback(self.raw)
-
-    def is_in_transaction(self) -> bool:
-        """Some errors end a transaction by themselves."""
-        return bool(self.raw.in_transaction)
 
     def cut(self) -> None:
         """Roll back, and let nothing more be written. It is not closed: its thread may be inside it."""
@@ -128,7 +126,7 @@ def factory_for(factory: Any) -> Any:
         driver: OwnSQLite | None = None
 
         def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-            return super().cursor(factory if self.driver is None else self.driver.looking(factory))
+            return super().cursor(factory if self.driver is None else self.driver.looking[factory])
 
         def execute(self, *arguments: Any) -> Any:
             return self.cursor().execute(*arguments)
@@ -161,11 +159,3 @@ def factory_for(factory: Any) -> Any:
                 self.driver.refuse(what)
 
     return Held
-
-
-def driver_of(connection: Any, watch: Watch) -> Driver:
-    """How the driver's connection inside Django's is held."""
-    raw = connection.connection
-    if connection.vendor == "sqlite":
-        return (OwnSQLite if hasattr(type(raw), "driver") else BorrowedSQLite)(raw, watch)
-    return Psycopg(raw, watch) if hasattr(raw, "pgconn") else Driver(raw, watch)
