@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -330,6 +331,214 @@ def test_the_command_test_is_a_test_run_by_itself(shop: Project, arguments: tupl
 
 
 SHAPES_OF_COMMANDS = {OWN_RUNNER: shapes("a test"), "testserver": shapes("a test server")}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("manage.py", "check_all", OWN_RUNNER),
+        ("run.py", "check_all", OWN_RUNNER),
+        ("early.py", "check_all", OWN_RUNNER),
+        ("-m", "django", "check_all", OWN_RUNNER),
+        ("set_up_first/manage.py", "check_all", OWN_RUNNER),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_extends_test_is_a_test_run_by_itself(shop: Project, arguments: tuple[str, ...]) -> None:
+    """Under another name it is one from before models are imported and `ready()` is called, like `test`."""
+    shop.write(
+        "set_up_first/manage.py",
+        "import sys\nsys.path.insert(0, '.')\nimport django\ndjango.setup()\n"
+        + (shop.root / "run.py").read_text(encoding="utf-8"),
+    )
+    shop.run(*arguments, environment={"DJANGO_SETTINGS_MODULE": "config.settings"})
+
+    assert {"ready()", *shapes("a test")} <= set(shop.attempted)
+    assert not shop.executed
+
+
+# -- classes that override what tells the run of tests
+
+#: Each runs `tests` in its own way.
+OVERRIDING = {
+    "run": """
+        class Runner(unittest.TextTestRunner):
+            def run(self, test):
+                result = self._makeResult()
+                test(result)
+                return result
+
+        Runner().run(tests)
+    """,
+    "all of a runner": """
+        class Runner(unittest.TextTestRunner):
+            def __init__(self, verbosity):
+                self.verbosity = verbosity
+
+            def run(self, test):
+                test(unittest.TestResult())
+
+        Runner(verbosity=0).run(tests)
+    """,
+    "run of a mixin": """
+        class Mixin:
+            def run(self, test):
+                test(unittest.TestResult())
+
+        class Runner(Mixin, unittest.TextTestRunner): ...
+
+        Runner().run(tests)
+    """,
+    "another entrance": """
+        class Runner(unittest.TextTestRunner):
+            def go(self, test):
+                test(unittest.TestResult())
+
+        Runner().go(tests)
+    """,
+    "all of a program": """
+        class Program(unittest.TestProgram):
+            def __init__(self, tests):
+                tests(unittest.TestResult())
+
+        Program(tests)
+    """,
+    "the steps of a program": """
+        class Program(unittest.TestProgram):
+            def parseArgs(self, argv):
+                tests(unittest.TestResult())
+
+            def runTests(self): ...
+
+        Program()
+    """,
+    "a runner of doctest": """
+        class Runner(doctest.DocTestRunner):
+            def run(self, test):
+                tests(unittest.TestResult())
+
+        Runner().run(None)
+    """,
+    "a runner of Django": """
+        from django.test.runner import DiscoverRunner
+
+        class Runner(DiscoverRunner):
+            def __init__(self): ...
+
+            def run_tests(self, labels):
+                tests(unittest.TestResult())
+
+        Runner().run_tests([])
+    """,
+    "a command": """
+        from django.conf import settings
+        from django.core.management import call_command
+        from django.core.management.commands.test import Command as Test
+
+        settings.configure()
+
+        class Command(Test):
+            def execute(self, *args, **options):
+                tests(unittest.TestResult())
+
+        call_command(Command())
+    """,
+    "a command line": """
+        from django.core.management import ManagementUtility
+
+        class Utility(ManagementUtility):
+            def __init__(self, argv):
+                self.argv = argv
+
+            def execute(self):
+                tests(unittest.TestResult())
+
+        Utility(["kiosk", "test"]).execute()
+    """,
+    "the environment": """
+        os.environb[b"SIDE_EFFECTS_TEST_RUN"] = b"1"
+        tests(unittest.TestResult())
+    """,
+}
+
+
+@pytest.mark.parametrize("name", OVERRIDING)
+@pytest.mark.parametrize("imported", ["before", "late"])
+def test_a_class_that_overrides_what_is_hooked_is_noticed(plain: Project, name: str, imported: str) -> None:
+    """Whatever a subclass overrides of its base; also where nothing but the tests imports effects."""
+    plain.program(
+        f"""
+import doctest, os, unittest
+{"import effects" if imported == "before" else ""}
+
+
+class Tests(unittest.TestCase):
+    def test_all(self):
+        import effects
+
+        effects.attempt_all_shapes("a test")
+
+
+tests = unittest.defaultTestLoader.loadTestsFromTestCase(Tests)
+{textwrap.dedent(OVERRIDING[name])}
+"""
+    )
+    assert plain.attempted == shapes("a test")
+    assert not plain.executed
+
+
+def test_a_runner_made_before_the_import_is_noticed(plain: Project) -> None:
+    """Although its class overrides what it inherits."""
+    plain.program(
+        """
+        import unittest
+
+        class Runner(unittest.TextTestRunner):
+            def run(self, test):
+                test(unittest.TestResult())
+
+        runner = Runner()
+        import effects
+        runner.run(unittest.FunctionTestCase(lambda: effects.attempt_all_shapes("a test")))
+        """
+    )
+    assert plain.attempted == shapes("a test")
+    assert not plain.executed
+
+
+def test_what_is_made_without_running_is_no_test_run(shop: Project) -> None:
+    """A live system that lists its commands makes each of them; a smoke test's runner says that it is none."""
+    shop.program(
+        """
+        import os, unittest
+        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+        import django
+        django.setup()
+        from django.core.management import get_commands, load_command_class
+        from django.test.runner import DiscoverRunner
+
+        for name in ("test", "check_all", "testserver"):
+            load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+
+
+        class Smoke(unittest.TextTestRunner):
+            side_effects_test_run = False
+
+            def run(self, test): ...
+
+
+        class SmokeOfDjango(DiscoverRunner):
+            side_effects_test_run = False
+            test_runner = Smoke
+
+
+        Smoke().run(None)
+        SmokeOfDjango()
+        import effects
+        effects.attempt_all_shapes("afterwards")
+        """
+    )
+    assert shop.executed == {"ready()": 1} | shapes("afterwards")
 
 
 # -- `sideeffects` is imported while the tests run, and nothing is left in the environment

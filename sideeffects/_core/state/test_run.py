@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from sideeffects._core.state import environment, import_hooks
+from sideeffects._core.state import environment, import_hooks, test_commands
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects._core.state.state import state
 
@@ -29,8 +29,6 @@ _pytest_version: Final = environment.reader("PYTEST_VERSION")
 #: Variables on which a decision may depend: writing one is noticed at once.
 _VARIABLES: Final = frozenset((TEST_RUN_VARIABLE, "PYTEST_VERSION", "DJANGO_SETTINGS_MODULE"))
 
-#: `testserver` is a server on a test database full of fixtures: nothing in it is meant to reach the world.
-_TEST_COMMANDS: Final = frozenset(("test", "testserver"))
 _MANAGE_NAMES: Final = frozenset(("manage", "django-admin"))
 
 #: Modules that `python -m` runs in order to run tests.
@@ -55,6 +53,7 @@ _RUNNER_MODULES: Final = {
 _BY_UNITTEST: Final = "unittest.main() runs"
 _BY_DJANGO: Final = "Django's test environment was set up"
 _BY_RUNNER: Final = "a unittest.TextTestRunner runs"
+_BY_DISCOVER_RUNNER: Final = "a DiscoverRunner of Django runs"
 _BY_PYTEST: Final = "pytest runs"
 _BY_DOCTEST: Final = "doctest runs"
 
@@ -70,12 +69,12 @@ def install() -> None:
         return
     _after(type(os.environ), "__setitem__", _variable_was_set)
     import_hooks.after_import("django.test.utils", _hook_django)
+    import_hooks.after_import("django.apps.registry", _hook_apps)
     import_hooks.after_import("django.core.management", _hook_management)
     import_hooks.after_import("django.core.management.base", _hook_commands)
-    import_hooks.after_import("unittest.main", _hook_unittest)
-    import_hooks.after_import("unittest.runner", _hook_text_runner)
-    import_hooks.after_import("doctest", _hook_doctest)
     import_hooks.after_import("_pytest.config", _hook_pytest)
+    for runner in _RUNNERS:
+        import_hooks.after_import(runner.module, runner.hook)
     for module, name in _RUNNER_MODULES.items():
         import_hooks.after_import(module, functools.partial(_latch_on_import, f"{name} runs"))
 
@@ -111,11 +110,14 @@ def _sign_in_program(module: str, program: str, command: str) -> str:
         return "the main program is unittest"
     if module in _RUNNER_PROGRAMS or script in _RUNNER_SCRIPTS:
         return f"the main program is {module or script}"
-    if command in _TEST_COMMANDS:
-        stem = os.path.splitext(script)[0]
-        if stem in _MANAGE_NAMES or module in _MANAGE_NAMES or module in ("django", "django.__main__"):
-            return f"the command is manage.py {command}"
+    if command in test_commands.NAMES and _is_manage(module, script):
+        return f"the command is manage.py {command}"
     return ""
+
+
+def _is_manage(module: str, script: str) -> bool:
+    stem = os.path.splitext(script)[0]
+    return stem in _MANAGE_NAMES or module in _MANAGE_NAMES or module in ("django", "django.__main__")
 
 
 def _main_module(argv: list[str]) -> str:
@@ -144,61 +146,90 @@ def _running() -> str:
 
 
 def _sign_in_frame(frame: FrameType) -> str:
-    function = frame.f_code.co_name
-    if function == "<module>":
+    code = frame.f_code
+    if code.co_name == "<module>":
         return ""
-    module = str(frame.f_globals.get("__name__", ""))
-    if module.startswith("_pytest."):
+    if str(frame.f_globals.get("__name__", "")).startswith("_pytest."):
         return _BY_PYTEST
-    if module == "unittest.main":
-        return _BY_UNITTEST
-    owner: object = frame.f_locals.get("self") if function in _ENTRANCES else None
-    if module == "unittest.runner" and function == "run" and _is_for_tests(owner):
-        return _BY_RUNNER
-    if module == "doctest" and function == "run":
-        return _BY_DOCTEST
+    # Ask for its type alone: `isinstance` asks the object too, and Django's settings would be imported by that.
+    owner: object = frame.f_locals.get("self") if code.co_varnames[:1] == ("self",) else None
+    for runner in _RUNNERS:
+        if runner.is_kind_of(owner):
+            return runner.sign(owner)
     return _sign_in_management(owner)
-
-
-_ENTRANCES: Final = frozenset(("run", "execute", "handle", "run_from_argv"))
 
 
 def _sign_in_management(owner: object) -> str:
     """Projects rename `manage.py`, and scripts call commands: what executes them gives it away."""
     management = sys.modules.get("django.core.management")
     utility = getattr(management, "ManagementUtility", None)
-    if utility is not None and isinstance(owner, utility):
+    if utility is not None and issubclass(type(owner), utility):
         return _sign_in_command_line(getattr(owner, "argv", None))
     command = getattr(management, "BaseCommand", None)
-    if command is not None and isinstance(owner, command):
+    if command is not None and issubclass(type(owner), command):
         return _sign_in_command(owner)
     return ""
 
 
 def _sign_in_command_line(argv: Any) -> str:
-    command = (argv or sys.argv)[1:2]
-    return f"the command is manage.py {command[0]}" if command and command[0] in _TEST_COMMANDS else ""
+    command = "".join((argv or sys.argv)[1:2])
+    if command in test_commands.NAMES:
+        return f"the command is manage.py {command}"
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)
+    # Before they are read nobody knows the apps; `_hook_apps` asks again.
+    if settings is not None and settings.configured and test_commands.extends_test(command, settings.INSTALLED_APPS):
+        return f"the command is manage.py {command}, which extends test"
+    return ""
 
 
 def _sign_in_command(command: object) -> str:
     """Commands are told by the module of their class; who extends `test` has its class among the ancestors."""
     for kind in type(command).__mro__:
-        package, _, name = kind.__module__.rpartition(".")
-        if name in _TEST_COMMANDS and package.endswith(".management.commands"):
-            return f"the command {name} runs"
+        if test_commands.is_test_command(kind.__module__):
+            return f"the command {kind.__module__.rpartition('.')[2]} runs"
     return ""
 
 
-def _is_for_tests(runner: object) -> bool:
-    """A runner of smoke tests for live systems says `side_effects_test_run = False` in its class."""
-    return bool(getattr(runner, "side_effects_test_run", True))
+class _Runner:
+    """A class whose objects run tests.
+
+    It is noticed when one is made, since a subclass may override everything else, and when one that was made before
+    this package was imported begins. One of smoke tests for live systems says `side_effects_test_run = False`.
+    """
+
+    def __init__(self, module: str, name: str, entrances: tuple[str, ...], why: str) -> None:
+        self.module = module
+        self.entrances = entrances
+        self._name = name
+        self._why = why
+
+    def is_kind_of(self, owner: object) -> bool:
+        kind = getattr(sys.modules.get(self.module), self._name, None)
+        return kind is not None and issubclass(type(owner), kind)
+
+    def sign(self, runner: object, *_: Any, **__: Any) -> str:
+        return self._why if getattr(runner, "side_effects_test_run", True) else ""
+
+    def hook(self, module: Any) -> None:
+        kind = getattr(module, self._name)
+        _before_making(kind, self.sign)
+        for name in self.entrances:
+            _before(kind, name, self.sign)
+
+
+_RUNNERS: Final = (
+    _Runner("unittest.main", "TestProgram", ("__init__", "runTests"), _BY_UNITTEST),
+    _Runner("unittest.runner", "TextTestRunner", ("run",), _BY_RUNNER),
+    _Runner("django.test.runner", "DiscoverRunner", ("run_tests",), _BY_DISCOVER_RUNNER),
+    _Runner("doctest", "DocTestRunner", ("run",), _BY_DOCTEST),
+)
 
 
 # -- what begins later
 
 
 def _variable_was_set(_: Any, name: Any, __: Any) -> None:
-    if name in _VARIABLES:
+    if (os.fsdecode(name) if isinstance(name, bytes) else name) in _VARIABLES:  # `os.environb` has them in bytes
         state.switches.disturb()
         state.test_run.is_on()
 
@@ -220,27 +251,41 @@ class _LatchingState(type):
         super().__setattr__(name, value)
 
 
+def _hook_apps(registry: Any) -> None:
+    """Before apps and models are imported and `ready()` is called: by then the settings tell what a command is."""
+
+    def sign(apps: Any, /, *_: Any, **__: Any) -> str:
+        # Migrations make registries of their own.
+        return _running() or _sign_in_script() if apps is registry.apps and not apps.ready else ""
+
+    _before(registry.Apps, "populate", sign)
+
+
+def _sign_in_script() -> str:
+    """Some `manage.py` set Django up before they look at the command line."""
+    argv = getattr(sys, "argv", None) or [""]
+    return _sign_in_command_line(argv) if _is_manage(_main_module(argv), os.path.basename(argv[0])) else ""
+
+
 def _hook_management(management: Any) -> None:
-    _before(management.ManagementUtility, "__init__", lambda _, /, argv=None: _sign_in_command_line(argv))
+    utility = management.ManagementUtility
+    _before_making(utility, lambda _, argv=None, *__, **___: _sign_in_command_line(argv))
+    _before(utility, "execute", lambda utility, /: _sign_in_command_line(getattr(utility, "argv", None)))
 
 
 def _hook_commands(base: Any) -> None:
-    _before(base.BaseCommand, "execute", lambda command, /, *_, **__: _sign_in_command(command))
+    """Not when one is made: whoever lists commands with their options makes them all."""
 
+    def follow(kind: Any) -> None:
+        for name in ("execute", "run_from_argv"):
+            _before(kind, name, lambda command, /, *_, **__: _sign_in_command(command))
 
-def _hook_unittest(main: Any) -> None:
-    """`python tests.py` with `unittest.main()` at its end is a test run too, although unittest is not the program."""
-    for name in ("__init__", "runTests"):  # a subclass may leave out either
-        _before(main.TestProgram, name, lambda *_, **__: _BY_UNITTEST)
+    def init_subclass(kind: Any, /, **kwargs: Any) -> None:
+        super(base.BaseCommand, kind).__init_subclass__(**kwargs)
+        follow(kind)
 
-
-def _hook_text_runner(module: Any) -> None:
-    """Editors and home-made scripts use the runner of unittest without its program."""
-    _before(module.TextTestRunner, "run", lambda runner, /, *_, **__: _BY_RUNNER if _is_for_tests(runner) else "")
-
-
-def _hook_doctest(doctest: Any) -> None:
-    _before(doctest.DocTestRunner, "run", lambda *_, **__: _BY_DOCTEST)
+    follow(base.BaseCommand)
+    base.BaseCommand.__init_subclass__ = classmethod(init_subclass)
 
 
 def _hook_pytest(config: Any) -> None:
@@ -253,8 +298,31 @@ def _latch_on_import(why: str, _: object) -> None:
     state.test_run.latch(why)
 
 
+def _before_making(kind: Any, sign: Callable[..., str]) -> None:
+    """Before an object of `kind`, or of a class that extends it, is made: latch if `sign` has a reason."""
+    original = kind.__new__
+
+    @functools.wraps(kind.__init__)
+    def make(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        why = sign(cls, *args, **kwargs)
+        if why:
+            state.test_run.latch(why)
+        return original(cls) if original is object.__new__ else original(cls, *args, **kwargs)
+
+    kind.__new__ = staticmethod(make)
+
+
 def _before(owner: Any, name: str, sign: Callable[..., str]) -> None:
-    """Before each call of `owner.name`: latch if `sign`, given the call's arguments, has a reason."""
+    """Before each call of `owner.name`: latch if `sign`, given the call's arguments, has a reason.
+
+    Of classes that extend `owner` already, what overrides it counts as well.
+    """
+    if isinstance(owner, type):
+        kinds: list[Any] = owner.__subclasses__()
+        for kind in kinds:
+            _before(kind, name, sign)
+        if name not in vars(owner):
+            return
     original = getattr(owner, name)
 
     @functools.wraps(original)
