@@ -13,7 +13,7 @@ from django.conf import settings
 from sideeffects._core.state.children import JOURNAL_VARIABLE
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects._core.state.state import state
-from sideeffects.testing import guard
+from sideeffects.testing import guard, isolated_registry
 from tests.support.postgres_server import postgres_server
 
 # The machines that run this are slow and shared: an example that takes long has found nothing.
@@ -61,6 +61,13 @@ def postgres() -> Iterator[dict[str, Any]]:
     """A database on a real PostgreSQL, as an entry of Django's `DATABASES`. All suites of this worker share it."""
     with postgres_server() as database:
         yield database
+
+
+@pytest.fixture
+def own_registry() -> Iterator[None]:
+    """Effects of one test are unknown to the next: `pytestmark = pytest.mark.usefixtures("own_registry")`."""
+    with isolated_registry():
+        yield
 
 
 @pytest.fixture

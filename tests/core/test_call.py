@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,8 @@ from django.test import override_settings
 from sideeffects import Call, Calls, Decision, Mode, capture, forbid, force_run, side_effect, stub
 from sideeffects._core.calls import process
 from sideeffects._core.calls.outcome import Outcome, RemoteError
-from sideeffects.testing import isolated_registry
 
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def recorded(function: Callable[..., Any], *args: Any, name: str = "it", **options: Any) -> Call:

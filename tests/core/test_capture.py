@@ -18,16 +18,10 @@ import pytest
 
 from sideeffects import Call, Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
 from sideeffects._core.state.state import state
-from sideeffects.testing import isolated_registry
+
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import types
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,9 @@ from sideeffects._core.verbs import declare as _declare, decorator
 from sideeffects.errors import DeclarationError
 from sideeffects.testing import isolated_registry
 
+pytestmark = pytest.mark.usefixtures("own_registry")
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
 
 
 @pytest.fixture(autouse=True)

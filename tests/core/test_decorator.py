@@ -36,12 +36,7 @@ from sideeffects import (
 )
 from sideeffects.testing import isolated_registry
 
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,9 @@ from sideeffects._core.state.children import JOURNAL_VARIABLE
 from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
 
+pytestmark = pytest.mark.usefixtures("own_registry")
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
 
 
 def some_calls(count: int) -> list[Call]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,10 @@ from django.db import transaction
 
 from sideeffects import Mode, SideEffectBlocked, SideEffectError, capture, explain, forbid, force_run, side_effect, stub
 from sideeffects._core.state.extension_points import Plugs
-from sideeffects.testing import isolated_registry
+
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
 
 
 def declared(**options: Any) -> Any:
@@ -167,7 +160,7 @@ def test_the_frames_of_the_library_are_hidden() -> None:
         with override, pytest.raises(ConnectionError) as raised:
             it()
         shown = {Path(str(entry.path)).name for entry in raised.traceback.filter(raised)}
-        assert shown == {"test_runtime.py"}
+        assert shown == {"test_perform.py"}
 
 
 def test_explain_tells_what_a_call_would_do() -> None:

@@ -16,12 +16,7 @@ from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import discover_nothing, pattern_of, set_discovery
 from sideeffects.testing import isolated_registry
 
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,12 +11,7 @@ import pytest
 from sideeffects import UnknownSideEffect, registry, side_effect
 from sideeffects.testing import isolated_registry
 
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def declare(*names: str) -> None:

@@ -19,7 +19,7 @@ def rows() -> list[list[str]]:
 def footnotes() -> dict[str, list[tuple[str, str]]]:
     """Each footnote with the tests that it names: file and function."""
     return {
-        name: re.findall(r"`(tests/\w+\.py)::(\w+)`", text)
+        name: re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
         for name, text in re.findall(r"^\[\^(\S+)\]: (.+(?:\n    .+)*)", PAGE, flags=re.MULTILINE)
     }
 

@@ -11,7 +11,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,8 @@ from sideeffects._core.calls.handle import Handle
 from sideeffects._core.state.extension_points import Parcel, plugs
 from sideeffects._core.state.state import state
 from sideeffects.engines import threads
-from sideeffects.testing import isolated_registry
 
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def test_an_enqueued_call_runs_in_another_thread_in_production(production: None) -> None:

@@ -97,7 +97,7 @@ def test_what_reaches_outside_is_refused_before_it_does(reach: Callable[[], obje
     with guard("raise") as found, pytest.raises(UndeclaredSideEffect) as refused:
         reach()
     assert len(found) == 1
-    assert refused.value.caller.startswith("tests/test_guard.py:")
+    assert refused.value.caller.startswith("tests/guard/test_guard.py:")
     assert found[0].is_refused
 
 
@@ -584,7 +584,7 @@ def test_settings_allow_ignore_and_set_the_level() -> None:
         with override_settings(SIDE_EFFECTS={"GUARD": {"ALLOW_HOSTS": [NAME], "ALLOW_PROCESSES": ["true"]}}):
             look_up()
             subprocess.run(["true"], check=True)
-        for site in ("tests/test_guard.py", "*test_guard.py", "*test_guard.look_up", "*.test_guard"):
+        for site in ("tests/guard/test_guard.py", "*test_guard.py", "*test_guard.look_up", "*.test_guard"):
             with override_settings(SIDE_EFFECTS={"GUARD": {"IGNORE": [site]}}):
                 look_up()
         assert found == []

@@ -77,7 +77,8 @@ def findings(book: Book) -> list[Finding]:
 
 def line_with(text: str) -> str:
     lines = Path(__file__).read_text(encoding="utf-8").splitlines()
-    return f"tests/test_hazards.py:{next(number for number, line in enumerate(lines, 1) if line.endswith(text))}"
+    number = next(number for number, line in enumerate(lines, 1) if line.endswith(text))
+    return f"tests/guard/test_in_transactions.py:{number}"
 
 
 # -- what is found
@@ -280,7 +281,7 @@ def test_what_a_package_calls_is_found_where_the_users_code_asked_for_it(databas
     with database.atomic():
         async_to_sync(post)()
     assert [(finding.file, finding.function) for finding in findings(found)] == [
-        ("tests/test_hazards.py", "test_what_a_package_calls_is_found_where_the_users_code_asked_for_it")
+        ("tests/guard/test_in_transactions.py", "test_what_a_package_calls_is_found_where_the_users_code_asked_for_it")
     ]
 
 

@@ -28,16 +28,10 @@ from sideeffects.ledgers.cache import CacheLog
 from sideeffects.ledgers.file import FileLog
 from sideeffects.project.checks import check_settings
 from sideeffects.saferunner import assert_call_count, clear_run_cache, count_task_calls, get_process_run
-from sideeffects.testing import isolated_registry
+
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
 
 
 @pytest.fixture

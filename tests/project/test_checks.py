@@ -1,7 +1,6 @@
 """`manage.py check`: wrong settings, names that mean nothing, modules that cannot be looked at."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from django.test import override_settings
 from sideeffects import side_effect
 from sideeffects.project.checks import check_settings
 from sideeffects.testing import isolated_registry
-from tests.support.listed_project import listed_project, write_settings
+from tests.support.listed_project import write_settings
 from tests.support.projects import Project
 
 pytestmark = pytest.mark.processes
@@ -152,12 +151,6 @@ def test_an_app_to_be_skipped_that_is_not_there_is_a_warning() -> None:
 
 
 # -- in a project
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project whose module of effects nothing imports."""
-    return listed_project(tmp_path)
 
 
 def ids(output: str) -> list[str]:

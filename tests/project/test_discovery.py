@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.listed_project import listed_project, write_settings
+from tests.support.listed_project import write_settings
 from tests.support.projects import Project
 
 pytestmark = pytest.mark.processes
@@ -107,12 +107,6 @@ SILENT = {
     "raising": "raise RuntimeError('imported')",
 }
 TRACE = "from effects import note; note('attempted', __name__)\n"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project whose app has one module, which nothing imports."""
-    return listed_project(tmp_path)
 
 
 def found_in(project: Project) -> set[str]:

@@ -4,19 +4,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import pytest
-
 from sideeffects._core.values.copying import snapshot
-from sideeffects.testing import isolated_registry
 
 NONE: frozenset[str] = frozenset()
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """Effects of one test are unknown to the next."""
-    with isolated_registry():
-        yield
 
 
 class Point(NamedTuple):
