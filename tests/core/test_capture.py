@@ -1,15 +1,17 @@
 """`capture` and `observe`: seeing calls as they are made, here and outside a test run (laws 6 and 7)."""
 
 import asyncio
+import functools
 import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -302,6 +304,64 @@ def test_an_observer_that_fails_changes_nothing(send: Any, caplog: pytest.LogCap
     assert len(seen) == 3
     assert caplog.text.count("an observer failed on send") == 3
     assert "a broken observer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "raised", [pytest.fail.Exception, pytest.skip.Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt]
+)
+def test_what_an_observer_raises_never_takes_the_result_away(send: Any, raised: type[BaseException]) -> None:
+    """Neither what is no `Exception`."""
+
+    def fail(call: Call) -> None:
+        raise raised("observed")
+
+    remove = observe(fail)
+    try:
+        with force_run(send), capture() as calls:
+            assert send("ann") == "sent to ann"
+    finally:
+        remove()
+    assert calls[0].outcome is not None
+    assert calls[0].outcome.error is None
+
+
+@pytest.mark.parametrize("handler", [None, "of their own"])
+def test_ctrl_c_in_an_observer_is_for_the_program(send: Any, handler: str | None) -> None:
+    """A signal comes upon whatever runs. It is not the observer's, and is not swallowed."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(handler)
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, functools.partial(stop) if handler else signal.default_int_handler)
+    remove = observe(lambda call: signal.raise_signal(signal.SIGINT))
+    try:
+        with force_run(send), pytest.raises(SystemExit if handler else KeyboardInterrupt):
+            send("ann")
+    finally:
+        remove()
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_observer_changes_nothing_of_the_error_that_the_caller_gets() -> None:
+    """Neither by raising it again, nor from another, nor by what it does to its arguments."""
+
+    def change(call: Call) -> None:
+        error = call.outcome and call.outcome.error
+        assert error is not None
+        error.args = ("changed",)
+        raise error from OSError("observed")
+
+    pay: Callable[[], None] = side_effect(name="card.charge")(lambda: {}["token"])
+    remove = observe(change)
+    try:
+        with force_run(pay), pytest.raises(KeyError) as caught:
+            pay()
+    finally:
+        remove()
+    assert caught.value.args == ("token",)
+    assert caught.value.__cause__ is None
+    assert [entry.name for entry in caught.traceback][-1] == "<lambda>"
 
 
 def test_a_logger_that_fails_on_a_failing_observer_changes_nothing_either(send: Any) -> None:

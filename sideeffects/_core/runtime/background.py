@@ -23,6 +23,7 @@ from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.policy import EXECUTED, Stub, decide
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
+from sideeffects._core.runtime.observing import comes_from_signal
 from sideeffects._core.runtime.perform import alias_of, answer, begin, execute, finish, logger
 from sideeffects._core.state.extension_points import Parcel, plugs
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
@@ -200,7 +201,9 @@ def report(error: BaseException, call: Call) -> None:
     """Tell who reports errors. It changes nothing."""
     try:
         plugs.report_error(error, call)
-    except Exception as failure:  # noqa: BLE001 - who reports changes nothing
+    except BaseException as failure:
+        if comes_from_signal(failure):
+            raise
         with contextlib.suppress(Exception):
             reported.error("could not report an error of %s (%s)", call.name, type(failure).__name__)
 

@@ -7,11 +7,9 @@ see `_state`). It is decided, written down, and then executed, answered or refus
 from __future__ import annotations
 
 import collections
-import contextlib
-import contextvars
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import CodeType, MappingProxyType
 from typing import Any, Final
 
@@ -22,11 +20,12 @@ from sideeffects._core.calls.incoming import arriving
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.policy.policy import Stub, decide
 from sideeffects._core.records.ledger import SharedLedger
+from sideeffects._core.runtime.observing import notify, swallowed
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared, placed
 from sideeffects._core.state.scope import EMPTY, scope
-from sideeffects._core.state.state import Observer, state
+from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import Beneath, lineage
 from sideeffects._core.values import clock, copying, kinds
 from sideeffects._core.values.callers import NOBODY
@@ -277,15 +276,8 @@ def _snapshot(
 
 def _log(call: Call) -> None:
     """Outside a test run the log is all that tells of recorded and refused calls."""
-    try:
+    with swallowed("could not log a call of %s", call):  # a filter of the user's failed
         logger.info("%s %s", "recorded" if call.mode is Mode.RECORD else "refused", _Shown(call))
-    except Exception as error:  # noqa: BLE001 - a filter of the user's failed, which changes no decision and no result
-        _warn("could not log a call of %s", call, error)
-
-
-def _warn(message: str, call: Call, error: Exception) -> None:
-    with contextlib.suppress(Exception):
-        logger.error(message, call.name, exc_info=error)
 
 
 class _Shown:
@@ -303,18 +295,14 @@ def finish(call: Call, outcome: Outcome) -> None:
     call.finish(outcome)
     journal = state.children.reports
     if journal is not None and state.test_run.is_on():
-        try:
+        with swallowed("could not write the outcome of %s", call):  # the effect has run, and its result must arrive
             journal.write_outcome(call)
-        except Exception as error:  # noqa: BLE001 - the effect has run, and its result must arrive
-            _warn("could not write the outcome of %s", call, error)
     shared = state.shared
     if shared is not None:
-        try:
+        with swallowed("could not write the outcome of %s", call):
             shared.write_outcome(call)
-        except Exception as error:  # noqa: BLE001 - as above
-            _warn("could not write the outcome of %s", call, error)
     if state.observers:
-        _notify(call, [watching.finished for watching in state.observers])
+        notify(call, [watching.finished for watching in state.observers])
     faults = state.faults
     if faults is not None:
         faults.finished(call)
@@ -323,26 +311,8 @@ def finish(call: Call, outcome: Outcome) -> None:
 def begun(call: Call | None) -> float:
     """Tell those who watch executions that this one starts. Returns when, for the duration of its outcome."""
     if state.observers and call is not None:
-        _notify(call, [watching.started for watching in state.observers if watching.started is not None])
+        notify(call, [watching.started for watching in state.observers if watching.started is not None])
     return clock.monotonic()
-
-
-_is_notifying: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("sideeffects_notifying", default=False)
-
-
-def _notify(call: Call, observers: Sequence[Observer]) -> None:
-    """Observers are told of each call, but not of those that observers make."""
-    if _is_notifying.get():
-        return
-    token = _is_notifying.set(True)
-    try:
-        for observer in observers:
-            try:
-                observer(call)
-            except Exception as error:  # noqa: BLE001 - an observer changes nothing
-                _warn("an observer failed on %s", call, error)
-    finally:
-        _is_notifying.reset(token)
 
 
 # -- acting
