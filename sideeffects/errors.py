@@ -119,19 +119,26 @@ class DuplicateSideEffect(SideEffectError):
         name: the name in question.
         first: `file:line` of the function that has the name.
         second: `file:line` of the function that asked for it.
+        inside: the function, with `file:line`, that was running when the second one was declared; empty while modules
+            are imported.
     """
 
-    def __init__(self, name: str, first: str, second: str) -> None:
-        super().__init__(name, first, second)
+    def __init__(self, name: str, first: str, second: str, inside: str = "") -> None:
+        super().__init__(name, first, second, inside)
         self.name = name
         self.first = first
         self.second = second
+        self.inside = inside
 
     def __str__(self) -> str:
-        return (
-            f"two functions are declared as side effect {self.name!r}: {self.first} and {self.second}. "
-            f"Give one of them another name."
-        )
+        told = f"two functions are declared as side effect {self.name!r}: {self.first} and {self.second}. "
+        if self.inside:
+            return (
+                f"{told}The second one was declared inside {self.inside}. What runs more than once, such as a "
+                f"decorator's wrapper, must not declare: put @side_effect right above the function. If the two are "
+                f"different effects, give one of them another name."
+            )
+        return f"{told}Give one of them another name."
 
 
 class AsyncNotAllowed(SideEffectError):

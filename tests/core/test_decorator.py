@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import celery
 import pytest
+from django.utils.decorators import method_decorator
 from hypothesis import given, strategies as st
 
 from sideeffects import (
@@ -34,6 +35,7 @@ from sideeffects import (
     side_effect,
     stub,
 )
+from sideeffects.errors import DeclarationError
 from sideeffects.testing import isolated_registry
 
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -1551,3 +1553,36 @@ def test_its_repr_says_that_it_is_an_effect() -> None:
     assert repr(side_effect(name="send")(lambda: None)) == "<side effect send>"
     assert repr(Gateway().send).startswith("<side effect method, bound: <bound method")
     assert "Gateway()" in repr(Gateway().send)
+
+
+def test_method_decorator_is_refused_where_it_is_written() -> None:
+    """Django applies its decorators to a new function at each call, which is no declaration."""
+    for decorator in (side_effect, side_effect(name="view.post")):
+        with pytest.raises(DeclarationError, match=r"put @side_effect.* right above the method itself"):
+
+            class View:
+                @method_decorator(decorator)
+                def post(self) -> None: ...
+
+    assert list(registry) == []
+
+
+def test_a_second_declaration_at_run_time_says_where_it_was_made() -> None:
+    """A wrapper that declares at each call is the usual cause, so the message names it."""
+
+    def declaring(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda: side_effect(name="again")(functools.partial(function))
+
+    first, second = declaring(print), declaring(input)
+    first()
+    with pytest.raises(
+        DuplicateSideEffect, match=r"inside .*declaring.*<lambda>\(\) at .*test_decorator.py:\d+"
+    ) as raised:
+        second()
+    assert pickle.loads(pickle.dumps(raised.value)).inside == raised.value.inside
+    with pytest.raises(DuplicateSideEffect) as raised:
+        exec(
+            "@side_effect(name='again')\ndef other(): ...",
+            {"side_effect": side_effect, "__name__": "shop"},
+        )
+    assert raised.value.inside == ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Final
 
 #: The folder of this package, with a separator at its end.
@@ -29,6 +30,16 @@ def caller_outside(is_inside: Callable[[str], bool]) -> tuple[CodeType, int]:
     while frame.f_back is not None and is_inside(str(frame.f_globals.get("__name__", ""))):
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
+
+
+def running_function() -> str:
+    """The running function that is not of this package, with `file:line`; empty in the body of a module or class."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "sideeffects":
+        frame = frame.f_back
+    if frame is None or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        return ""
+    return f"{frame.f_code.co_qualname}() at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def line_of(code: CodeType, instruction: int) -> int:

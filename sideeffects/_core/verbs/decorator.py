@@ -20,8 +20,11 @@ from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.runtime.background import check_class_known, enqueue
 from sideeffects._core.runtime.perform import explain_declared, perform
 from sideeffects._core.state.runtime_effect import Declared, Proxy, declared_named
+from sideeffects._core.values.callers import running_function
+from sideeffects._core.verbs import by_value
 from sideeffects._core.verbs.description import describe_function
 from sideeffects._core.verbs.queue_tasks import refuse_queue_task
+from sideeffects.errors import DeclarationError, DuplicateSideEffect
 
 if TYPE_CHECKING:
     from sideeffects._core.calls.effect_types import Effect, SideEffectDecorator, StaticEffect
@@ -193,6 +196,32 @@ def _referred(function: Any) -> Any:
     return _refer, (module, qualname, effect.name)
 
 
+def _shipped(function: Any) -> Any:
+    """A reduction that takes an effect along by value: its function, and what it was declared with."""
+    if isinstance(function, BoundEffectFunction):
+        if _bound_to(function) is not None:
+            return function.__reduce__()
+        function = function._self_parent  # noqa: SLF001 - wrapt has no other name for it
+    effect: SideEffect = function.effect
+    options = {option: getattr(effect, option) for option in _DESCRIBED}
+    state = (effect.name, function.__wrapped__, function._self_declared.returns, options)  # noqa: SLF001
+    # In two steps, since a function that calls itself holds the effect that holds it.
+    return _blank, (), state, None, None, _declare_again
+
+
+def _blank() -> Any:
+    return EffectFunction.__new__(EffectFunction)
+
+
+def _declare_again(blank: Any, state: tuple[Any, ...]) -> None:
+    """Unpickling what `_shipped` made. The registry keeps what it has: the decisions go by the name."""
+    name, function, returns, options = state
+    effect = describe_function(function, name, **options)
+    EffectFunction.__init__(blank, function, _declared(function, effect, returns))
+    if name not in registry.registry:
+        registry.store.add(effect, blank)
+
+
 def _refer(module: str, qualname: str, name: str) -> Any:
     """Unpickling: effects travel by reference, as functions do.
 
@@ -223,12 +252,30 @@ def _refuse(function: Any) -> None:
     below = function.__func__ if isinstance(function, classmethod | staticmethod) else function
     if isinstance(below, EffectFunction | BoundEffectFunction):
         raise TypeError(f"{below.__qualname__} is a side effect already, named {below.effect.name!r}")
+    if getattr(function, "__qualname__", "") == _OF_METHOD_DECORATOR:
+        raise DeclarationError(
+            "method_decorator(side_effect(...)) would declare a new function at each call: put @side_effect(...) right "
+            "above the method itself, below other decorators"
+        )
     if not callable(function) and not isinstance(function, classmethod | staticmethod):
         raise TypeError(f"@side_effect decorates functions and methods, not {function!r}")
 
 
+#: What Django's `method_decorator` tries its decorators on, when it is applied.
+_OF_METHOD_DECORATOR: Final = "_update_method_wrapper.<locals>.dummy"
+
+
 def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
     """The decorated function, entered into the registry."""
+    wrapper = EffectFunction(function, _declared(function, effect, returns))
+    try:
+        registry.store.add(effect, wrapper)
+    except DuplicateSideEffect as error:
+        raise DuplicateSideEffect(error.name, error.first, error.second, running_function()) from None
+    return wrapper
+
+
+def _declared(function: Any, effect: SideEffect, returns: Any) -> Declared:
     subject = function.__func__ if isinstance(function, classmethod | staticmethod) else function
     qualname = getattr(subject, "__qualname__", None)
     if qualname is None:
@@ -236,9 +283,7 @@ def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
         qualname = effect.short_name if is_partial else f"{type(subject).__qualname__}.__call__"
     declared = Declared(effect, returns, qualname, SHAPES.get(effect.kind))
     declared.is_bound = isinstance(function, MethodType)
-    wrapper = EffectFunction(function, declared)
-    registry.store.add(effect, wrapper)
-    return wrapper
+    return declared
 
 
 @overload
@@ -371,3 +416,6 @@ def explain(name: object) -> Decision:
     if pattern not in registry.registry:
         check_known(pattern)
     return explain_declared(declared_named(pattern))
+
+
+by_value.teach(_shipped)
