@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sideeffects._core.calls import registry
@@ -20,12 +21,12 @@ from sideeffects._core.state import threads
 from sideeffects._core.state.runtime_effect import declared_named
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
-from sideeffects._core.values.frozen import Frozen
 
 _HANDED_OVER: Final = "handed over in a test run"
 
 
-class Carried(Frozen):
+@dataclass(frozen=True, slots=True)
+class Carried:
     """The test run that work was handed over in, while it runs in some other process.
 
     Attributes:

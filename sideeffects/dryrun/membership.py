@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Mode
@@ -75,7 +76,7 @@ def whole_process(*, until_its_end: bool) -> Generator[None]:
     def held_back() -> Rules:
         rules = source()
         if not known or known[0][0] is not rules:
-            recording = rules.replace(mode=Mode.RECORD, policy=(), settled=False)
+            recording = replace(rules, mode=Mode.RECORD, policy=(), settled=False)
             known[:] = [(rules, recording)]
         return known[0][1]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
-
-from sideeffects._core.values.frozen import Frozen
 
 KINDS: Final = ("inserted", "updated", "deleted")
 
 
-class Writes(Frozen):
+@dataclass(frozen=True, slots=True)
+class Writes:
     """What was written to one table. Attempts count, also those that the command rolled back itself.
 
     Attributes:

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import json
 import os
+from dataclasses import asdict
 from typing import Any, Final
 
 from sideeffects._core.records.lines import locked, write_lines
@@ -43,7 +44,7 @@ class Channel:
         if times > _MOST:
             return
         self._written[finding.key] = times
-        fields = {name: getattr(finding, name) for name in Finding._fields}
+        fields = asdict(finding)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with locked(descriptor):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
-
-from sideeffects._core.values.frozen import Frozen
 
 #: The kind of an effect that was called inside an open transaction.
 HAZARD: Final = "transaction"
 
 
-class Finding(Frozen):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """An undeclared call to the outside world.
 
     Attributes:

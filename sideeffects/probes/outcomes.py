@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 import unittest
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, Final
 
@@ -106,7 +107,8 @@ def result_of(
     """A probe's result. What its effects were told to keep secret is taken out of what it says."""
     for call in calls:
         message, trace = call.scrubbed(message), call.scrubbed(trace)
-    return known.replace(
+    return replace(
+        known,
         outcome=outcome,
         message=message,
         traceback=trace,

@@ -6,6 +6,7 @@ import collections
 import sys
 import unittest
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sideeffects.probes.results import Outcome, ProbeResult
@@ -153,7 +154,7 @@ class Queue:
             if unit.spec is None and unit.group is not None:
                 yield from self._skipped(unit.group, result)
             else:
-                yield unit.known.replace(outcome=Outcome.SKIPPED, message=result.message)
+                yield replace(unit.known, outcome=Outcome.SKIPPED, message=result.message)
 
     def _leave(self, group: Group | None) -> None:
         if group is None:

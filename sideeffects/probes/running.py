@@ -14,6 +14,7 @@ import threading
 import time
 import unittest
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from django.db import connections
@@ -123,7 +124,7 @@ class ProbeRunner:
         traits = unit.traits
         started = time.perf_counter()
         if traits.problem:
-            return unit.known.replace(outcome=Outcome.ERRORED, message=traits.problem)
+            return replace(unit.known, outcome=Outcome.ERRORED, message=traits.problem)
         collector = Collector()
         try:
             guard.start(Terms(traits.databases, traits.read_only or self.read_only, deadline), traits.force)
@@ -146,7 +147,7 @@ class ProbeRunner:
         calls = guard.calls
         outcome = collector.outcome
         if outcome is Outcome.PASSED and not calls:
-            return unit.known.lasting(duration)
+            return replace(unit.known, duration=duration)
         return result_of(unit.known, outcome, collector.message, collector.traceback, duration, calls)
 
     def _note(self, unit: Unit, result: ProbeResult) -> None:
@@ -368,7 +369,7 @@ def _hangs_still(unit: Unit) -> bool:
 
 def _still_hanging(unit: Unit) -> ProbeResult:
     message = "it still hangs since an earlier run, and was not started again"
-    return unit.known.replace(outcome=Outcome.ERRORED, message=message)
+    return replace(unit.known, outcome=Outcome.ERRORED, message=message)
 
 
 def _why_in_sequence() -> str:

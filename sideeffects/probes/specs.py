@@ -5,18 +5,19 @@ from __future__ import annotations
 import inspect
 import unittest
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
 
 from sideeffects._core.policy.policy import OverrideRule
-from sideeffects._core.values.frozen import Frozen
 from sideeffects._core.verbs.overrides import rule_table
 
 EVERY_DATABASE = "__all__"
 
 
-class Traits(Frozen):
+@dataclass(frozen=True, slots=True)
+class Traits:
     """What a class asks for, checked.
 
     Attributes:
@@ -86,7 +87,8 @@ def _databases(case: type) -> frozenset[str] | None:
     return wanted
 
 
-class Spec(Frozen):
+@dataclass(frozen=True, slots=True)
+class Spec:
     """One probe that can be run.
 
     Attributes:
@@ -124,7 +126,8 @@ class Spec(Frozen):
         return self.id, f"{self.app}.{end}", f"{self.app_name}.{end}"
 
 
-class Broken(Frozen):
+@dataclass(frozen=True, slots=True)
+class Broken:
     """A module of probes that cannot be imported.
 
     Attributes:
@@ -145,7 +148,8 @@ class Broken(Frozen):
         return self.module, self.app, self.app_name
 
 
-class Found(Frozen):
+@dataclass(frozen=True, slots=True)
+class Found:
     """All that was found, or what of it was selected."""
 
     specs: tuple[Spec, ...] = ()

@@ -10,6 +10,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.values.copying import snapshot
-from sideeffects._core.values.frozen import Frozen
 from sideeffects.errors import SideEffectError
 
 _MISSING: Final = object()
@@ -33,7 +33,8 @@ class SettingsNotReady(SideEffectError):
     """An effect was called while Django's settings were still being imported: no rule is known, nothing executes."""
 
 
-class _Known(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
     """Rules, with what they were made from: the holder of the settings, and our settings as they were.
 
     Django's own dicts are kept: a look into them is all that a decision costs as long as nothing has changed, while

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from types import FunctionType, MethodType
 from typing import Any, Final
 
@@ -176,13 +177,13 @@ def _undeclared_django_task(task: Any) -> Declared:
     if signature is None:
         return declared
     told = signature.replace(parameters=list(signature.parameters.values())[1:])
-    return _declared(declared.effect.replace(signature=told), declared.qualname)
+    return _declared(replace(declared.effect, signature=told), declared.qualname)
 
 
 def _describe(task: Any, function: Any) -> Declared:
     # The name may be one that no declared effect could have.
     described = describe_function(function, "undeclared")
-    effect = described.replace(name=_name_of(task), short_name=_short_name_of(task, described))
+    effect = replace(described, name=_name_of(task), short_name=_short_name_of(task, described))
     declared = _declared(effect, getattr(function, "__qualname__", effect.short_name))
     declared.is_bound = isinstance(function, MethodType)
     return declared

@@ -6,14 +6,14 @@ import difflib
 import ipaddress
 import numbers
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
-
-from sideeffects._core.values.frozen import Frozen
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class ProbeRules(Frozen):
+@dataclass(frozen=True, slots=True)
+class ProbeRules:
     """The settings of probes, checked.
 
     Attributes:

@@ -269,7 +269,7 @@ def probes():
 def imports():
     taken = processes.imports()
     heading("Importing, milliseconds of processor time")
-    line("from sideeffects import side_effect, after import wrapt", taken["from sideeffects import side_effect"], 10)
+    line("from sideeffects import side_effect, after import wrapt", taken["from sideeffects import side_effect"], 15)
     line("import sideeffects, which imports no verb and no wrapt", taken["import sideeffects"])
     line("import wrapt", taken["import wrapt"])
     line("Django, Sentry, pytest or Celery imported (1 is yes)", processes.imported(), 0)

@@ -1,6 +1,7 @@
 """Who may see the probes: tokens, addresses, the public, and what invalid settings do."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +28,7 @@ class Page(IndexView):
         type(self).runs += 1
         bad = failed_to_run("what went wrong")
         one = ProbeResult("a.B.test_c", "a", "a", "B", "test_c", Outcome.FAILED, "what failed", "Traceback: here")
-        return bad.replace(probes=(*bad.probes, one), notes=("a note",))
+        return replace(bad, probes=(*bad.probes, one), notes=("a note",))
 
 
 def ask(rules: Any, *, user: Any = None, path: str = "/", address: str = "203.0.113.9", **headers: str) -> HttpResponse:

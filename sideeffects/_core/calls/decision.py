@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-
-from sideeffects._core.values.frozen import Frozen
+from dataclasses import dataclass
 
 
 class Mode(enum.Enum):
@@ -40,7 +39,8 @@ class Mode(enum.Enum):
 _STRICTNESS = {Mode.EXECUTE: 0, Mode.RECORD: 1, Mode.RAISE: 2}
 
 
-class Decision(Frozen):
+@dataclass(frozen=True, slots=True)
+class Decision:
     """A mode plus the reason for it.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 
-from sideeffects._core.values.frozen import Frozen
 
-
-class SideEffect(Frozen):
+@dataclass(frozen=True, slots=True)
+class SideEffect:
     """A declared effect.
 
     Attributes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Final
-
-from sideeffects._core.values.frozen import Frozen
 
 RACER_VARIABLE: Final = "SIDE_EFFECTS_RACER"
 
 
-class Identity(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class Identity:
     """One process, as long as it stays the same one.
 
     Attributes:

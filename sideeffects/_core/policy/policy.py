@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
@@ -15,12 +16,12 @@ from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import EVERYTHING, is_glob, matches
 from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.values.describe import text_of
-from sideeffects._core.values.frozen import Frozen
 
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
 
 
-class Rule(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
     """One entry of `POLICY`: what to do with the effects that a pattern means."""
 
     pattern: str
@@ -28,7 +29,8 @@ class Rule(Frozen):
     origin: str
 
 
-class GuardRules(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class GuardRules:
     """What `SIDE_EFFECTS["GUARD"]` says.
 
     Attributes:
@@ -49,7 +51,8 @@ class GuardRules(Frozen):
 NO_GUARD_RULES: Final = GuardRules()
 
 
-class Rules(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
     """Everything that settings say about decisions, checked."""
 
     mode: Mode | None = None
@@ -78,7 +81,8 @@ class Rules(Frozen):
         return self.transactions not in ("", "off")
 
 
-class Standing(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
     """What the rules say of one effect: a decision, and functions that may tighten or replace it per call."""
 
     decision: Decision
@@ -86,7 +90,8 @@ class Standing(Frozen):
     floor: Mode = Mode.EXECUTE
 
 
-class Stub(Frozen):
+@dataclass(frozen=True, slots=True)
+class Stub:
     """What a recorded call returns or raises.
 
     Attributes:
@@ -100,7 +105,8 @@ class Stub(Frozen):
     at_commit: bool = False
 
 
-class OverrideRule(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class OverrideRule:
     """One line of an override: the effects that a pattern means get this decision, and perhaps a stub."""
 
     pattern: str

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.policy import Rules
-from sideeffects._core.values.frozen import Frozen
 from sideeffects.errors import SideEffectError
 
 if TYPE_CHECKING:
     from sideeffects._core.calls.handle import Handle  # imports executors, which a suite without effects needs not
 
 
-class Parcel(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class Parcel:
     """An executing call on its way to a worker: by name and arguments, with what was decided.
 
     Attributes:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextvars
+from dataclasses import dataclass
 from typing import Final
 
 from sideeffects._core.policy.policy import Entry
 from sideeffects._core.records.ledger import Ledger
-from sideeffects._core.values.frozen import Frozen
 
 
-class Scope(Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
     """What a context sees.
 
     Attributes:

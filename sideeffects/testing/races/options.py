@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from sideeffects._core.records.reading import check_known, pattern_of
-from sideeffects._core.values.frozen import Frozen
 
 TIMEOUT_VARIABLE: Final = "DJANGO_CONCURRENT_TESTS_TIMEOUT"
 _DEFAULT_TIMEOUT: Final = 30.0
@@ -16,7 +16,8 @@ _DEFAULT_TIMEOUT: Final = 30.0
 Call = tuple[Callable[..., Any] | str, Mapping[str, Any]]
 
 
-class Options(Frozen):
+@dataclass(frozen=True, slots=True)
+class Options:
     """What `Race` was given; see there."""
 
     timeout: float
