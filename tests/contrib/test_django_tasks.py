@@ -180,17 +180,21 @@ def _kept(package: str) -> type[Any]:
             self.queue.append(copy.deepcopy(result))
             return result
 
-        def work(self) -> list[Any]:
-            """What a worker does: run all that is queued."""
+        def work(self, by: str = "call") -> list[Any]:
+            """What a worker does: run all that is queued, by this method or attribute of the task."""
             done = []
             while self.queue:
                 result = self.queue.pop(0)
                 context = [base.TaskContext(task_result=result)] if result.task.takes_context else []
-                done.append(result.task.call(*context, *result.args, **result.kwargs))
+                done.append(_now(getattr(result.task, by)(*context, *result.args, **result.kwargs)))
                 assert result.kwargs == {} or not context
             return done
 
     return Kept
+
+
+def _now(result: Any) -> Any:
+    return asyncio.run(result) if asyncio.iscoroutine(result) else result
 
 
 KEPT = {"django_tasks": "KeptOfPackage", "django.tasks": "KeptOfDjango"}
@@ -509,7 +513,8 @@ def module_level(to: str) -> str:
 # -- what travels
 
 
-def test_what_a_test_named_travels_with_the_work_and_is_taken_off_again(shop: Any) -> None:
+@pytest.mark.parametrize("by", ["call", "func"])
+def test_what_a_test_named_travels_with_the_work_and_is_taken_off_again(shop: Any, by: str) -> None:
     """A worker that is in no test run executes what was named and records the rest; nobody sees what travelled."""
     outer, below = shop.outer.using(backend="kept"), shop.below.using(backend="kept")
     context = shop.context_below.using(backend="kept")
@@ -522,13 +527,16 @@ def test_what_a_test_named_travels_with_the_work_and_is_taken_off_again(shop: An
     context.enqueue("unnamed")
     with force_run("context.below"):
         context.enqueue("named")
-    assert backend.work() == ["outer", "outer", "really below", 1]
+    with force_run("later.below"):
+        shop.later_below.using(backend="kept").enqueue("named")
+    assert backend.work(by) == ["outer", "outer", "really below", 1, "later"]
     assert shop.executed == [
         ("outer", "unnamed"),
         ("outer", "named"),
         ("below", "named"),
         ("below", "named"),
         ("context.below", "named"),
+        ("later.below", "named"),
     ]
 
 

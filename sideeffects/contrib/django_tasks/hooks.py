@@ -3,8 +3,8 @@
 Django 6 has tasks built in (`django.tasks`); on Django 5.2 they come from the package `django-tasks`. Both are hooked
 into alike, as soon as they are imported; this module imports neither.
 
-- A task's `func`, the innermost callable, is the effect: direct calls, `.call`, `.acall`, backends that run tasks on
-  the spot, and workers execute it. It is in the task itself, so copies made by `.using()` have it too.
+- A task's `func` is the effect, with a wrapper around it that takes off what travels: direct calls, `.call`, `.acall`,
+  backends that run tasks on the spot, and workers execute it. Copies made by `.using()` have it too.
 - `enqueue` and `aenqueue` of a backend publish, however the task came there: there the call is decided, in the process
   that makes it, and what is not to execute is not published.
 """
@@ -17,7 +17,8 @@ from typing import Any
 
 from sideeffects._core.state import import_hooks
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.django_tasks.tasks import declare_task, effect_below
+from sideeffects.contrib.django_tasks.functions import TaskFunction
+from sideeffects.contrib.django_tasks.tasks import declare_task, effect_below, standing_in
 from sideeffects.contrib.task_effects import EffectOfTask
 from sideeffects.engines.django_tasks import PACKAGES
 
@@ -34,6 +35,8 @@ def _hook_task(module: Any) -> None:
     from sideeffects.contrib.django_tasks import messages
 
     module.Task.effect = EffectOfTask(effect_below)
+    if not isinstance(vars(module.Task)["func"], TaskFunction):
+        module.Task.func = TaskFunction(vars(module.Task)["func"], messages.run, standing_in)
     _hook(module.Task, {"call": messages.obeying, "acall": messages.obeying_async})
 
 

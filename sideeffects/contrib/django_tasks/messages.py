@@ -8,6 +8,7 @@ nothing to tell: outside a test run, as long as nobody watches.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +16,6 @@ from typing import Any, Final
 
 from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects.contrib.carried_test_run import enter
-from sideeffects.contrib.django_tasks.tasks import settle
 
 KEYWORD: Final = "__side_effects__"
 
@@ -29,7 +29,7 @@ def obeying(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        with _running(self, args, kwargs):
+        with _running(args, kwargs):
             return original(self, *args, **kwargs)
 
     return call
@@ -41,15 +41,29 @@ def obeying_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def acall(self: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        with _running(self, args, kwargs):
+        with _running(args, kwargs):
             return await original(self, *args, **kwargs)
 
     return acall
 
 
+def run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a task's function, which whoever works may do by itself, and obey what came with the arguments."""
+    __tracebackhide__ = True
+    if inspect.iscoroutinefunction(function):
+        return _run_async(function, args, kwargs)
+    with _running(args, kwargs):
+        return function(*args, **kwargs)
+
+
+async def _run_async(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True
+    with _running(args, kwargs):
+        return await function(*args, **kwargs)
+
+
 @contextmanager
-def _running(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[None]:
-    settle(task)
+def _running(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[None]:
     # What the task enqueues is a call of its own, though it be of the same task.
     was_publishing = publishing.set(None)
     try:

@@ -25,7 +25,7 @@ from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.django_tasks.messages import KEYWORD, publishing, strip
-from sideeffects.contrib.django_tasks.tasks import effect_below, settle
+from sideeffects.contrib.django_tasks.tasks import effect_below
 from sideeffects.engines.django_tasks import PACKAGES, base_of
 
 
@@ -148,7 +148,6 @@ class _Publication:
 
 def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Publication:
     __tracebackhide__ = True
-    settle(task)
     found = effect_below(task)
     # A task that takes the context gets it from its worker: the call is one without.
     instance = task if task.takes_context else None
@@ -215,7 +214,8 @@ _HERE: Final = frozenset(
 
 
 def _runs_here(backend: Any) -> bool:
-    return any(f"{kind.__module__}.{kind.__name__}" in _HERE for kind in type(backend).__mro__)
+    kind = next(kind for kind in type(backend).__mro__ if "enqueue" in vars(kind))
+    return f"{kind.__module__}.{kind.__name__}" in _HERE
 
 
 # -- results

@@ -8,6 +8,7 @@ from sideeffects._core.calls import registry
 from sideeffects._core.state.runtime_effect import Reached, effect_of
 from sideeffects._core.verbs.decorator import wrap
 from sideeffects._core.verbs.description import describe_function
+from sideeffects.contrib.django_tasks.functions import PassingOn
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}
@@ -15,14 +16,21 @@ _effects: Final[dict[Any, Any]] = {}
 
 def effect_below(task: Any) -> Reached | None:
     """The effect that a task runs, if that is what it runs."""
-    return effect_of(task.func)
+    return effect_of(function_of(task))
 
 
-def settle(task: Any) -> None:
-    """Let a copy of a task that was made before the task was declared run the effect as well."""
-    effect = _effects.get(task.func)
-    if effect is not None and task.func is not effect:
-        _put(effect, task)
+def function_of(task: Any) -> Any:
+    """What a task runs, without our wrapper."""
+    function = task.func
+    return function.__wrapped__ if type(function) is PassingOn else function
+
+
+def standing_in(function: Any) -> Any:
+    """What a task of this function runs: the effect, where the function was declared by way of a copy of the task."""
+    try:
+        return _effects.get(function, function)
+    except TypeError:  # it cannot be hashed, so nobody has declared it
+        return function
 
 
 def declare_task(task: Any, name: str | None, returns: Any, options: dict[str, Any]) -> Any:
@@ -31,22 +39,15 @@ def declare_task(task: Any, name: str | None, returns: Any, options: dict[str, A
     Raises:
         TypeError: it is an effect already.
     """
-    settle(task)
     found = effect_below(task)
     if found is not None:
-        function = task.func
-        if found.is_direct and name == function.effect.name:
+        if found.is_direct and name == found.declared.effect.name:
             # Declared again: the registry may be another one (`isolated_registry`).
-            registry.store.add(function.effect, function)
+            registry.store.add(found.declared.effect, function_of(task))
             return task
         raise TypeError(f"{task.module_path} is a side effect already, named {found.declared.effect.name!r}")
-    effect = wrap(task.func, describe_function(task.func, name, **options), returns)
+    function = function_of(task)
+    # An effect equals its function and has its hash, so the task's own do not change.
+    effect = wrap(function, describe_function(function, name, **options), returns)
     _effects[effect.__wrapped__] = effect
-    _put(effect, task)
     return task
-
-
-def _put(effect: Any, task: Any) -> None:
-    # In place, though a task is frozen: a second task beside it would leave whoever holds the first one undecided. An
-    # effect equals its function and has its hash, so the task's own do not change.
-    object.__setattr__(task, "func", effect)
