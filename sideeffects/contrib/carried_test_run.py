@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.policy.policy import Entry, OverrideRule
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.runtime.perform import explain_declared
 from sideeffects._core.state import threads
 from sideeffects._core.state.runtime_effect import declared_named
@@ -65,4 +65,6 @@ def enter(header: Mapping[str, Any]) -> Callable[[], object]:
     rules = [OverrideRule(registry.EVERYTHING, Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else"))]
     rules += [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
     threads.install()
-    return state.overrides.enter(Entry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced))))
+    return state.overrides.enter(
+        OverrideEntry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced)))
+    )

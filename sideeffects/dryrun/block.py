@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import EVERYTHING
-from sideeffects._core.policy.policy import Entry, OverrideRule
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads as _propagation
 from sideeffects._core.state.open_transactions import open_transactions
@@ -97,7 +97,7 @@ class DryRun(Holder):
             connection = connections[alias]  # a mirror is the same one under another alias
             held.setdefault(id(connection), HeldConnection(connection, self, next(_serials)))
         held_back = OverrideRule(EVERYTHING, Decision(Mode.RECORD, "a dry run executes nothing", self._origin))
-        entry = Entry((held_back, *self._rules), self._origin, context_only=True, foremost=True, owner=self)
+        entry = OverrideEntry((held_back, *self._rules), self._origin, context_only=True, foremost=True, owner=self)
         try:
             self._undo.append(state.overrides.enter(entry))
             self._undo.append(state.watch(self._ledger))

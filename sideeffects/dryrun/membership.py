@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Mode
-from sideeffects._core.policy.policy import Rules
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
 from sideeffects.dryrun.refusals import Notes, Refusals

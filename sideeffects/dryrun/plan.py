@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from sideeffects._core.calls.call import Call, Row
 from sideeffects._core.calls.decision import Decision
-from sideeffects._core.policy.policy import Rules, decide, standing
+from sideeffects._core.policy.policy import decide, standing
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import Calls
 from sideeffects.dryrun.formats import as_text, never_happens

@@ -15,8 +15,8 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from sideeffects._core.calls.handle import Handle
+from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.background import run_parcel
-from sideeffects._core.state.extension_points import Parcel
 from sideeffects._core.values import clock
 from sideeffects.errors import SideEffectError
 

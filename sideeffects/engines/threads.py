@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 from sideeffects._core.calls.handle import Handle
+from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.background import reported
-from sideeffects._core.state.extension_points import Parcel
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.threads import carried
 from sideeffects._core.state.work_origin import lineage

@@ -11,7 +11,7 @@ from typing import Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
-from sideeffects._core.policy.policy import Rules
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.open_transactions import Transaction, Transactions, hands_over_at_once, innermost
 from sideeffects.errors import EffectInTransaction
 from sideeffects.guard import call_sites, hook

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from sideeffects._core.policy.policy import NO_GUARD_RULES, GuardRules
+from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.state.work_origin import Lineage, lineage

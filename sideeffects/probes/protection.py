@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import EVERYTHING, matches
-from sideeffects._core.policy.policy import Entry, OverrideRule
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads
@@ -37,7 +37,7 @@ _HELD_BACK: Final = OverrideRule(
 )
 
 
-class _HoldingBack(Entry):
+class _HoldingBack(OverrideEntry):
     """What holds the effects of a probe back: whatever is entered inside it may be stricter, and no looser.
 
     Outside a test run, effects that the probe forces are left to the other overrides, among them the one that forces
@@ -50,7 +50,7 @@ class _HoldingBack(Entry):
         outside: what was in force around the probe, in a test run; `None` elsewhere.
     """
 
-    def __init__(self, owner: Guard, force: Sequence[OverrideRule], outside: tuple[Entry, ...] | None) -> None:
+    def __init__(self, owner: Guard, force: Sequence[OverrideRule], outside: tuple[OverrideEntry, ...] | None) -> None:
         super().__init__((_HELD_BACK,), "a probe", context_only=True, foremost=True, owner=owner)
         self.is_over = False
         self._force = tuple(rule.pattern for rule in force) if force else ()
@@ -114,13 +114,13 @@ class Guard:
         install()
         self._find_databases()
         try:
-            outside: tuple[Entry, ...] | None = None
+            outside: tuple[OverrideEntry, ...] | None = None
             if force and state.test_run.is_on(state.rules_source()):
                 outside = (*scope.get().entries, *state.overrides.entries)
             self._holding = holding = _HoldingBack(self, force, outside)
-            entries: tuple[Entry, ...] = (holding,)
+            entries: tuple[OverrideEntry, ...] = (holding,)
             if force and outside is None:
-                entries = Entry(tuple(force), "a probe", context_only=True), holding
+                entries = OverrideEntry(tuple(force), "a probe", context_only=True), holding
             self._leave = state.overrides.surround(entries, self._ledger)
             for database in self._databases:
                 database.start(terms)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections
 
-from sideeffects._core.policy.policy import OverrideRule
+from sideeffects._core.policy.override_entry import OverrideRule
 from sideeffects._core.verbs.overrides import rule_table
 
 EVERY_DATABASE = "__all__"

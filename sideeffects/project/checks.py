@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
 from sideeffects._core.calls import registry
-from sideeffects._core.policy.policy import Rules, legacy_names
+from sideeffects._core.policy.policy import legacy_names
+from sideeffects._core.policy.rules import Rules
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
 from sideeffects.project import live_settings, probe_apps

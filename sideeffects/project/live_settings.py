@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects._core.policy.policy import Rules
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state import environment, import_hooks
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.state import state

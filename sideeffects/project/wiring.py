@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sideeffects._core.calls.call import Call
-from sideeffects._core.policy.policy import Rules
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records import reading
 from sideeffects._core.state import extension_points, import_hooks
 from sideeffects._core.state.extension_points import Engine

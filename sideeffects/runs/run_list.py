@@ -15,7 +15,8 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.calls.outcome import Outcome
-from sideeffects._core.policy.policy import EXECUTED, Stub
+from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.policy.policy import EXECUTED
 from sideeffects._core.runtime import background
 from sideeffects._core.runtime.perform import alias_of, begin, finish, logger
 from sideeffects._core.state.extension_points import late_errors, plugs

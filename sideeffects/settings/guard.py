@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sideeffects._core.policy.policy import GuardRules
+from sideeffects._core.policy.rules import GuardRules
 
 LEVELS: Final = ("off", "warn", "raise")
 _LISTS: Final = {"ALLOW_HOSTS": "hosts", "ALLOW_PROCESSES": "processes", "IGNORE": "ignore"}

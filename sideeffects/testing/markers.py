@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sideeffects._core.policy.policy import OverrideRule
+from sideeffects._core.policy.override_entry import OverrideRule
 from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.settings.guard import LEVELS
 

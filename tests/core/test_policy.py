@@ -10,18 +10,9 @@ from django.test import override_settings
 from hypothesis import given, strategies as st
 
 from sideeffects import Decision, Mode, SideEffectBlocked, capture, explain, record, side_effect
-from sideeffects._core.policy.policy import (
-    RECORDED_IN_TESTS,
-    Entry,
-    OverrideRule,
-    Rule,
-    Rules,
-    Standing,
-    Stub,
-    decide,
-    legacy_names,
-    standing,
-)
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
+from sideeffects._core.policy.policy import RECORDED_IN_TESTS, Standing, decide, legacy_names, standing
+from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects.testing import isolated_registry
 
 MODES = st.sampled_from(list(Mode))
@@ -67,7 +58,7 @@ def test_conditions_answer_with_the_strictest(effect: Any, answers: list[Any], f
 @given(st.lists(st.tuples(st.sampled_from(["sms.send", "sms.*", "sms.s*", "*", "__all__", "mail.*"]), MODES)), NAMES)
 def test_an_override_finds_its_best_rule(lines: list[tuple[str, Mode]], name: str) -> None:
     """An exact name before globs, longer globs before shorter, `__all__` last, and of equals the stricter."""
-    entry = Entry(tuple(OverrideRule(pattern, Decision(mode, "because")) for pattern, mode in lines))
+    entry = OverrideEntry(tuple(OverrideRule(pattern, Decision(mode, "because")) for pattern, mode in lines))
     for wanted in ("sms.send", name):
         reach = {"sms.send": wanted == "sms.send", "sms.*": wanted.startswith("sms."), "*": True, "__all__": True}
         reach |= {"sms.s*": wanted.startswith("sms.s"), "mail.*": wanted.startswith("mail.")}
@@ -82,8 +73,8 @@ def test_an_override_finds_its_best_rule(lines: list[tuple[str, Mode]], name: st
 def test_outlived_overrides_keep_what_is_strict(effect: Any) -> None:
     """EXECUTE and stubs of a block that is over say nothing; RECORD and RAISE still do."""
 
-    def entry(mode: Mode, answer: Stub | None = None) -> Entry:
-        return Entry((OverrideRule("sms.*", Decision(mode, mode.name), answer),))
+    def entry(mode: Mode, answer: Stub | None = None) -> OverrideEntry:
+        return OverrideEntry((OverrideRule("sms.*", Decision(mode, mode.name), answer),))
 
     default = Standing(Decision(Mode.EXECUTE, "default"))
     stubbed = entry(Mode.RECORD, Stub("stubbed"))

@@ -36,7 +36,8 @@ from sideeffects import (
     side_effect,
     stub,
 )
-from sideeffects._core.policy.policy import Entry, OverrideRule, Rules
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.overrides import enter_rules, rule_table
 from sideeffects.testing import isolated_registry
@@ -666,7 +667,8 @@ def test_what_cannot_be_decided_once_never_bypasses(production: None, kind: str)
 ARRIVING = """
 import sys
 from sideeffects import side_effect
-from sideeffects._core.policy.policy import Entry, OverrideRule, Rules
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.state import state
 
 @side_effect(name="sms.send", returns="recorded")
@@ -873,9 +875,9 @@ def test_no_call_inside_ones_own_block_executes(production: None, send: Any, wor
 # -- overrides of the library's own making
 
 
-def everything(mode: Mode, **options: bool) -> Entry:
+def everything(mode: Mode, **options: bool) -> OverrideEntry:
     """An override of all effects, as discovery and dry runs enter them."""
-    return Entry((OverrideRule("__all__", Decision(mode, "the library says so")),), "here", **options)
+    return OverrideEntry((OverrideRule("__all__", Decision(mode, "the library says so")),), "here", **options)
 
 
 def test_context_only_overrides_are_not_seen_elsewhere(send: Any, beside: ThreadPlace) -> None:

@@ -17,7 +17,8 @@ import pytest
 
 from sideeffects import Call, Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
 from sideeffects._core.calls.handle import Handle
-from sideeffects._core.state.extension_points import Parcel, plugs
+from sideeffects._core.calls.parcel import Parcel
+from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.state import state
 from sideeffects.engines import threads
 

@@ -19,7 +19,7 @@ from django.test import TestCase, override_settings
 from django_tasks.backends.dummy import DummyBackend
 
 from sideeffects import Calls, dry_run, forbid, force_run, side_effect
-from sideeffects._core.policy.policy import Rules
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.extension_points import Plugs
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects.guard import in_transactions

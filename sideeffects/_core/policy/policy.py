@@ -6,79 +6,16 @@ The precedence table of `docs/reference/precedence.md` is written here once, in 
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.calls.registry import EVERYTHING, is_glob, matches
-from sideeffects._core.records.ledger import SharedLedger
+from sideeffects._core.calls.registry import EVERYTHING, matches
+from sideeffects._core.policy.override_entry import OverrideEntry, Stub, specificity
+from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects._core.values.describe import text_of
-
-PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rule:
-    """One entry of `POLICY`: what to do with the effects that a pattern means."""
-
-    pattern: str
-    verdict: Mode | PolicyFunction
-    origin: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GuardRules:
-    """What `SIDE_EFFECTS["GUARD"]` says.
-
-    Attributes:
-        level: `off`, `warn` or `raise`; empty where the settings say nothing.
-        hosts: names, addresses and networks that may be reached.
-        processes: programs that may be started.
-        ignore: call sites that are not looked at.
-        baseline: the file of the findings that are accepted.
-    """
-
-    level: str = ""
-    hosts: tuple[str, ...] = ()
-    processes: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    baseline: str = ""
-
-
-NO_GUARD_RULES: Final = GuardRules()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rules:
-    """Everything that settings say about decisions, checked."""
-
-    mode: Mode | None = None
-    policy: tuple[Rule, ...] = ()
-    force_run: tuple[str, ...] = ()
-    force_run_legacy: frozenset[str] = frozenset()
-    test_run: bool = False
-    sensitive: frozenset[str] = frozenset()
-    max_calls: int = 10_000
-    #: What runs the background: the name of an engine, or the dotted path of one.
-    engine: str = "threads"
-    #: Whether Sentry hears of errors (`USE_SENTRY`, `SAFERUNNER_USE_SENTRY`), so that run lists go on after one.
-    use_sentry: bool = False
-    #: Where calls are written for other processes as well; `None` when they stay in memory.
-    shared: SharedLedger | None = None
-    #: What the guard does about calls to the outside that no effect covers.
-    guard: GuardRules = NO_GUARD_RULES
-    #: What is done about effects inside open transactions; empty when the settings do not say.
-    transactions: str = ""
-    #: Whether these can only change with a notice (so that the fast switch may rely on them).
-    settled: bool = False
-
-    @property
-    def watches_transactions(self) -> bool:
-        """Whether a call outside a test run may be of interest because of the transaction that it is made in."""
-        return self.transactions not in ("", "off")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,95 +25,6 @@ class Standing:
     decision: Decision
     conditions: tuple[Rule, ...] = ()
     floor: Mode = Mode.EXECUTE
-
-
-@dataclass(frozen=True, slots=True)
-class Stub:
-    """What a recorded call returns or raises.
-
-    Attributes:
-        returns: a value, or a callable that is given the call's arguments.
-        raises: an exception, or its class.
-        at_commit: whether a call that would execute when the transaction commits has its answer only then.
-    """
-
-    returns: Any = None
-    raises: BaseException | type[BaseException] | None = None
-    at_commit: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OverrideRule:
-    """One line of an override: the effects that a pattern means get this decision, and perhaps a stub."""
-
-    pattern: str
-    decision: Decision
-    stub: Stub | None = None
-
-
-class Entry:
-    """One open (or outlived) override, as it stands in a context.
-
-    Attributes:
-        rules: what it says.
-        origin: `file:line` where it was entered.
-        context_only: never seen from other contexts, in a test run either.
-        outermost: looked at after all others (markers).
-        foremost: looked at before all others, those entered inside it too (discovery).
-        token: what `contextvars` gave for entering it; tells the context that entered it from copies of that.
-        closed: its block has been left.
-        owner: what entered it, for those who look for theirs (the worker's side of Celery).
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "_found",
-        "closed",
-        "context_only",
-        "foremost",
-        "origin",
-        "outermost",
-        "owner",
-        "rules",
-        "token",
-    )
-
-    def __init__(
-        self,
-        rules: tuple[OverrideRule, ...],
-        origin: str = "",
-        *,
-        context_only: bool = False,
-        outermost: bool = False,
-        foremost: bool = False,
-        owner: object = None,
-    ) -> None:
-        self.rules = rules
-        self.origin = origin
-        self.context_only = context_only
-        self.outermost = outermost
-        self.foremost = foremost
-        self.owner = owner
-        self.token: contextvars.Token[Any] | None = None
-        self.closed = False
-        self._found: dict[str, OverrideRule | None] = {}
-
-    def find(self, name: str) -> OverrideRule | None:
-        """The rule for an effect: the exact name, else the longest glob; ties go to the stricter."""
-        try:
-            return self._found[name]
-        except KeyError:
-            found = self._found[name] = _best(rule for rule in self.rules if matches(rule.pattern, name))
-            return found
-
-
-def _best(rules: Iterable[OverrideRule]) -> OverrideRule | None:
-    return max(rules, key=lambda rule: (_specificity(rule.pattern), rule.decision.mode), default=None)
-
-
-def _specificity(pattern: str) -> tuple[bool, int]:
-    """Exact names before globs, longer globs before shorter ones, `__all__` last."""
-    return (not is_glob(pattern), 0 if pattern == EVERYTHING else len(pattern))
 
 
 def legacy_names(effect: SideEffect) -> frozenset[str]:
@@ -233,8 +81,8 @@ def _policy_for(rules: Rules, effect: SideEffect) -> list[Rule]:
         rule for rule in rules.policy if not rule.pattern.startswith("tag:") and matches(rule.pattern, effect.name)
     ]
     if globs:
-        longest = max(_specificity(rule.pattern) for rule in globs)
-        return [rule for rule in globs if _specificity(rule.pattern) == longest]
+        longest = max(specificity(rule.pattern) for rule in globs)
+        return [rule for rule in globs if specificity(rule.pattern) == longest]
     tags = {f"tag:{tag}" for tag in effect.tags}
     return [rule for rule in rules.policy if rule.pattern in tags]
 
@@ -264,7 +112,7 @@ def _forced(rules: Rules, effect: SideEffect) -> Decision | None:
 def decide(
     effect: SideEffect,
     arguments: Mapping[str, Any] | None,
-    overrides: Iterable[tuple[Entry, bool]],
+    overrides: Iterable[tuple[OverrideEntry, bool]],
     standing: Standing,
 ) -> tuple[Decision, Stub | None]:
     """The whole table for one call.

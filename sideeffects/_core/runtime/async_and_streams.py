@@ -16,7 +16,7 @@ from typing import Any, Final
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
-from sideeffects._core.policy.policy import Stub
+from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.perform import alias_of, answer, begin, begun, finish, returned, stubbed
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.runtime_effect import Declared

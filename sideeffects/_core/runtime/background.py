@@ -19,13 +19,15 @@ from sideeffects._core.calls.call import Call, serials
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.calls.registry import function_of
-from sideeffects._core.policy.policy import EXECUTED, Stub, decide
+from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.policy.policy import EXECUTED, decide
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
 from sideeffects._core.runtime.observing import comes_from_signal
 from sideeffects._core.runtime.perform import alias_of, answer, begin, execute, finish, logger
-from sideeffects._core.state.extension_points import Parcel, plugs
+from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state

@@ -18,7 +18,8 @@ from sideeffects._core.calls.call import Call, serials
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.incoming import arriving
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
-from sideeffects._core.policy.policy import Stub, decide
+from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.policy.policy import decide
 from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.runtime.observing import notify, swallowed
 from sideeffects._core.state.extension_points import plugs

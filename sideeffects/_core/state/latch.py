@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sideeffects._core.policy.policy import Rules
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.children import Children
 from sideeffects._core.state.switches import FastSwitches
 

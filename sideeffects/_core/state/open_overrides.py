@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 
-from sideeffects._core.policy.policy import Entry
+from sideeffects._core.policy.override_entry import OverrideEntry
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state.scope import Scope, drop, placed, scope, scope_of, was_entered_here
 from sideeffects._core.state.switches import FastSwitches, Restorer
@@ -29,11 +29,11 @@ class OpenOverrides:
         self.lock = lock
         self._switches = switches
         #: Those that a test run sees from everywhere, newest last.
-        self.entries: tuple[Entry, ...] = ()
+        self.entries: tuple[OverrideEntry, ...] = ()
 
-    def visible(self, own: Scope, test_run: bool) -> Iterator[tuple[Entry, bool]]:
+    def visible(self, own: Scope, test_run: bool) -> Iterator[tuple[OverrideEntry, bool]]:
         """The overrides that a call sees, in the order in which they speak, each with whether it is outlived."""
-        outermost: list[tuple[Entry, bool]] = []
+        outermost: list[tuple[OverrideEntry, bool]] = []
         unheard = [entry for entry in own.entries if entry.closed and was_entered_here(entry)]
         for entry in unheard:
             # Left elsewhere: this is no work that outlives the block, it only has not heard of it.
@@ -55,7 +55,7 @@ class OpenOverrides:
                         yield entry, False
         yield from outermost
 
-    def enter(self, entry: Entry) -> Restorer:
+    def enter(self, entry: OverrideEntry) -> Restorer:
         """Put an override into force in this context (and, in a test run, for all others). Returns its restorer."""
         with self.lock:
             self._switches.keep_on(entry)
@@ -65,7 +65,7 @@ class OpenOverrides:
         entry.token = scope.set(scope_of(placed(own.entries, entry), own.captures))
         return lambda: self.discard(entry)
 
-    def discard(self, entry: Entry) -> None:
+    def discard(self, entry: OverrideEntry) -> None:
         """Remove an override, wherever it stands by now; work that outlives it sees that it is closed.
 
         The collector may come here at any moment, to close a generator that somebody has dropped: also while an
@@ -77,7 +77,7 @@ class OpenOverrides:
             self.entries = tuple(other for other in self.entries if not other.closed)
         drop(entry)
 
-    def surround(self, entries: Sequence[Entry], ledger: Ledger) -> Restorer:
+    def surround(self, entries: Sequence[OverrideEntry], ledger: Ledger) -> Restorer:
         """Put overrides that hold for their context only into force, and write its calls into `ledger`, at one stroke.
 
         The overrides keep the fast switches on, for as long as something may see them, and so for the ledger as well.
@@ -108,6 +108,9 @@ class OpenOverrides:
         found += [
             f"an override entered at {entry.origin}, which is never left"
             for entry in self._switches.reasons
-            if isinstance(entry, Entry) and not entry.closed and entry not in self.entries and entry not in own.entries
+            if isinstance(entry, OverrideEntry)
+            and not entry.closed
+            and entry not in self.entries
+            and entry not in own.entries
         ]
         return found

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import function_of
-from sideeffects._core.policy.policy import EXECUTED, Rules, Standing, standing
+from sideeffects._core.policy.policy import EXECUTED, Standing, standing
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.state import state
 from sideeffects._core.values.binding import Binder, arity, compile_binder
 

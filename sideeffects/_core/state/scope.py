@@ -6,7 +6,7 @@ import contextvars
 from dataclasses import dataclass
 from typing import Final
 
-from sideeffects._core.policy.policy import Entry
+from sideeffects._core.policy.override_entry import OverrideEntry
 from sideeffects._core.records.ledger import Ledger
 
 
@@ -20,9 +20,9 @@ class Scope:
         first: the override that speaks before all others: what it says while it is open needs no second opinion.
     """
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[OverrideEntry, ...] = ()
     captures: tuple[Ledger, ...] = ()
-    first: Entry | None = None
+    first: OverrideEntry | None = None
 
 
 EMPTY: Final = Scope()
@@ -30,14 +30,14 @@ EMPTY: Final = Scope()
 scope: Final[contextvars.ContextVar[Scope]] = contextvars.ContextVar("sideeffects_scope", default=EMPTY)
 
 
-def scope_of(entries: tuple[Entry, ...], captures: tuple[Ledger, ...]) -> Scope:
+def scope_of(entries: tuple[OverrideEntry, ...], captures: tuple[Ledger, ...]) -> Scope:
     """`EMPTY` itself when there is nothing, so that looking for nothing is one comparison."""
     if not entries and not captures:
         return EMPTY
     return Scope(entries, captures, entries[-1] if entries and not entries[-1].outermost else None)
 
 
-def placed(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+def placed(entries: tuple[OverrideEntry, ...], entry: OverrideEntry) -> tuple[OverrideEntry, ...]:
     """`entries` with one more: innermost, except that those which are to speak before all others stay so."""
     place = len(entries)
     while place and entries[place - 1].foremost and not entry.foremost:
@@ -45,14 +45,14 @@ def placed(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
     return (*entries[:place], entry, *entries[place:])
 
 
-def drop(entry: Entry) -> None:
+def drop(entry: OverrideEntry) -> None:
     """Take an override out of this context."""
     own = scope.get()
     if entry in own.entries:
         scope.set(scope_of(tuple(other for other in own.entries if other is not entry), own.captures))
 
 
-def was_entered_here(entry: Entry) -> bool:
+def was_entered_here(entry: OverrideEntry) -> bool:
     """Whether this very context, not one that was copied from it, entered the override. Answers yes once.
 
     A token can be used in the context that made it, and nowhere else. The scope that it brings back may be an old

@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.policy.policy import Rules, Stub
+from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records.ledger import Ledger, SharedLedger
 from sideeffects._core.state.children import Children
 from sideeffects._core.state.latch import Latch

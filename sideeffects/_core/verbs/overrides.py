@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
 from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects._core.state import threads
 from sideeffects._core.state.scope import scope
@@ -124,7 +124,7 @@ class Override:
             OverrideRule(rule.pattern, Decision(rule.decision.mode, rule.decision.reason, origin), rule.stub)
             for rule in self._rules
         )
-        entry = Entry(rules, origin)
+        entry = OverrideEntry(rules, origin)
         restore = state.overrides.enter(entry)
         opened = _Opened(entry, restore, block)
         self._open.append(opened)
@@ -164,7 +164,7 @@ Block = tuple[int, int]
 class _Opened(NamedTuple):
     """One time that an override was entered."""
 
-    entry: Entry
+    entry: OverrideEntry
     restore: Restorer
     block: Block | None
 
@@ -302,4 +302,4 @@ def enter_rules(rules: Sequence[OverrideRule], origin: str) -> Restorer:
         OverrideRule(rule.pattern, Decision(rule.decision.mode, rule.decision.reason, origin), rule.stub)
         for rule in rules
     )
-    return state.overrides.enter(Entry(placed, origin, outermost=True))
+    return state.overrides.enter(OverrideEntry(placed, origin, outermost=True))

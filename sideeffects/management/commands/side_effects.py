@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
 from sideeffects._core.calls import registry
-from sideeffects._core.policy.policy import Rules
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs import declare
 from sideeffects.errors import UnknownSideEffect

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.policy.policy import Entry, OverrideRule
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import state
@@ -186,7 +186,7 @@ def recording() -> Generator[Ledger]:
     threads.install()
     ledger = Ledger()
     decision = Decision(Mode.RECORD, "its module is being imported to find its effects", "discovery")
-    entry = Entry((OverrideRule(registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)
+    entry = OverrideEntry((OverrideRule(registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)
     leave = state.overrides.enter(entry)
     stop = state.watch(ledger)
     token = _is_running.set(True)

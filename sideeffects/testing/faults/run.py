@@ -11,7 +11,7 @@ from typing import Any, Final
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.policy.policy import Stub
+from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.capture import Window

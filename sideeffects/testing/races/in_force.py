@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import registry
-from sideeffects._core.policy.policy import Entry, OverrideRule, Stub
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs import declare
@@ -35,7 +35,7 @@ def overrides() -> list[Travelling]:
     return [_travelling(entry) for entry in (*elsewhere, *own)]
 
 
-def _travelling(entry: Entry) -> Travelling:
+def _travelling(entry: OverrideEntry) -> Travelling:
     rules = [_rule(rule) for rule in entry.rules]
     return rules, entry.origin, entry.context_only, entry.outermost, entry.foremost
 
@@ -61,7 +61,7 @@ def enter(travelled: Sequence[Travelling], option_value: str | None) -> None:
                 None if given is None else Stub(given[0], from_data(given[1]) if type(given[1]) is dict else given[1])
             )
             placed.append(OverrideRule(pattern, Decision(Mode(mode), reason, place, conditional), answer))
-        entry = Entry(tuple(placed), origin, context_only=context_only, outermost=outermost, foremost=foremost)
+        entry = OverrideEntry(tuple(placed), origin, context_only=context_only, outermost=outermost, foremost=foremost)
         state.overrides.enter(entry)
         _kept.append(entry)
 

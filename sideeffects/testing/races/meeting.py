@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Final
 
 from sideeffects._core.calls.registry import matches
-from sideeffects._core.policy.policy import Entry, OverrideRule
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.values import clock
 
 
-class MeetingPoint(Entry):
+class MeetingPoint(OverrideEntry):
     """Looked at before all overrides, at each call of an effect in a racer. It decides nothing; it waits.
 
     Args:

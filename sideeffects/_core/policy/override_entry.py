@@ -1,0 +1,100 @@
+"""One override, as it stands in a context, and the lines that it is made of."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sideeffects._core.calls.decision import Decision
+from sideeffects._core.calls.registry import EVERYTHING, is_glob, matches
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """What a recorded call returns or raises.
+
+    Attributes:
+        returns: a value, or a callable that is given the call's arguments.
+        raises: an exception, or its class.
+        at_commit: whether a call that would execute when the transaction commits has its answer only then.
+    """
+
+    returns: Any = None
+    raises: BaseException | type[BaseException] | None = None
+    at_commit: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverrideRule:
+    """One line of an override: the effects that a pattern means get this decision, and perhaps a stub."""
+
+    pattern: str
+    decision: Decision
+    stub: Stub | None = None
+
+
+class OverrideEntry:
+    """One open (or outlived) override, as it stands in a context.
+
+    Attributes:
+        rules: what it says.
+        origin: `file:line` where it was entered.
+        context_only: never seen from other contexts, in a test run either.
+        outermost: looked at after all others (markers).
+        foremost: looked at before all others, those entered inside it too (discovery).
+        token: what `contextvars` gave for entering it; tells the context that entered it from copies of that.
+        closed: its block has been left.
+        owner: what entered it, for those who look for theirs (the worker's side of Celery).
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_found",
+        "closed",
+        "context_only",
+        "foremost",
+        "origin",
+        "outermost",
+        "owner",
+        "rules",
+        "token",
+    )
+
+    def __init__(
+        self,
+        rules: tuple[OverrideRule, ...],
+        origin: str = "",
+        *,
+        context_only: bool = False,
+        outermost: bool = False,
+        foremost: bool = False,
+        owner: object = None,
+    ) -> None:
+        self.rules = rules
+        self.origin = origin
+        self.context_only = context_only
+        self.outermost = outermost
+        self.foremost = foremost
+        self.owner = owner
+        self.token: contextvars.Token[Any] | None = None
+        self.closed = False
+        self._found: dict[str, OverrideRule | None] = {}
+
+    def find(self, name: str) -> OverrideRule | None:
+        """The rule for an effect: the exact name, else the longest glob; ties go to the stricter."""
+        try:
+            return self._found[name]
+        except KeyError:
+            found = self._found[name] = _best(rule for rule in self.rules if matches(rule.pattern, name))
+            return found
+
+
+def _best(rules: Iterable[OverrideRule]) -> OverrideRule | None:
+    return max(rules, key=lambda rule: (specificity(rule.pattern), rule.decision.mode), default=None)
+
+
+def specificity(pattern: str) -> tuple[bool, int]:
+    """Exact names before globs, longer globs before shorter ones, `__all__` last."""
+    return (not is_glob(pattern), 0 if pattern == EVERYTHING else len(pattern))

@@ -1,0 +1,74 @@
+"""What the settings say about decisions, checked; `sideeffects.settings` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.records.ledger import SharedLedger
+
+PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One entry of `POLICY`: what to do with the effects that a pattern means."""
+
+    pattern: str
+    verdict: Mode | PolicyFunction
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GuardRules:
+    """What `SIDE_EFFECTS["GUARD"]` says.
+
+    Attributes:
+        level: `off`, `warn` or `raise`; empty where the settings say nothing.
+        hosts: names, addresses and networks that may be reached.
+        processes: programs that may be started.
+        ignore: call sites that are not looked at.
+        baseline: the file of the findings that are accepted.
+    """
+
+    level: str = ""
+    hosts: tuple[str, ...] = ()
+    processes: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    baseline: str = ""
+
+
+NO_GUARD_RULES: Final = GuardRules()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """Everything that settings say about decisions, checked."""
+
+    mode: Mode | None = None
+    policy: tuple[Rule, ...] = ()
+    force_run: tuple[str, ...] = ()
+    force_run_legacy: frozenset[str] = frozenset()
+    test_run: bool = False
+    sensitive: frozenset[str] = frozenset()
+    max_calls: int = 10_000
+    #: What runs the background: the name of an engine, or the dotted path of one.
+    engine: str = "threads"
+    #: Whether Sentry hears of errors (`USE_SENTRY`, `SAFERUNNER_USE_SENTRY`), so that run lists go on after one.
+    use_sentry: bool = False
+    #: Where calls are written for other processes as well; `None` when they stay in memory.
+    shared: SharedLedger | None = None
+    #: What the guard does about calls to the outside that no effect covers.
+    guard: GuardRules = NO_GUARD_RULES
+    #: What is done about effects inside open transactions; empty when the settings do not say.
+    transactions: str = ""
+    #: Whether these can only change with a notice (so that the fast switch may rely on them).
+    settled: bool = False
+
+    @property
+    def watches_transactions(self) -> bool:
+        """Whether a call outside a test run may be of interest because of the transaction that it is made in."""
+        return self.transactions not in ("", "off")
