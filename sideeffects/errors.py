@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 
@@ -34,10 +36,24 @@ class SideEffectBlocked(SideEffectError):
         rule = f" [{self.origin}]" if self.origin and self.origin not in self.reason else ""
         return (
             f"side effect {self.name!r} was refused{called}: {self.reason}{rule}. Nothing was executed.\n"
-            f'To let it run here: with force_run("{self.name}"): ... '
-            f'or, in a test, @pytest.mark.side_effects(force_run=["{self.name}"]).\n'
+            f'To let it run here: with force_run("{self.name}"): ...{self._in_tests()}\n'
             f'To write the call down instead: with record("{self.name}"): ...'
         )
+
+    def _in_tests(self) -> str:
+        if is_under_pytest():
+            return f' or, in a test, @pytest.mark.side_effects(force_run=["{self.name}"]).'
+        return f' or, in a class with SideEffectsMixin, force_run = ["{self.name}"].' if is_under_unittest() else ""
+
+
+def is_under_pytest() -> bool:
+    """Whether pytest runs, for messages that tell what to write."""
+    return "PYTEST_VERSION" in os.environ
+
+
+def is_under_unittest() -> bool:
+    """Whether there are tests of unittest, for messages that tell what to write."""
+    return "unittest.case" in sys.modules
 
 
 class UndeclaredSideEffect(SideEffectError):

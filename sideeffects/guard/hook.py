@@ -20,7 +20,7 @@ from typing import Any, Final
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import lineage, watching
-from sideeffects.errors import UndeclaredSideEffect
+from sideeffects.errors import UndeclaredSideEffect, is_under_pytest
 from sideeffects.guard import asyncio_tasks, call_sites, hosts, levels, programs
 from sideeffects.guard.events import BELOW_SUBPROCESS, NETWORK, READERS, STARTS, Reach, Reader
 from sideeffects.guard.findings import Finding, books
@@ -251,7 +251,7 @@ def _advice(finding: Finding) -> str:
     else:
         allow = f'SIDE_EFFECTS["GUARD"] = {{"ALLOW_PROCESSES": ["{finding.what}"]}}'
     declare = "\n".join(f"    {line}" for line in finding.advice().splitlines())
-    return (
-        f"Declare what it does, once:\n{declare}\n"
-        f'If it is no effect: {allow}, or, for one test, @pytest.mark.side_effects(guard="off").'
+    in_tests = (
+        '@pytest.mark.side_effects(guard="off")' if is_under_pytest() else 'with sideeffects.testing.guard("off"): ...'
     )
+    return f"Declare what it does, once:\n{declare}\nIf it is no effect: {allow}, or, for one test, {in_tests}."

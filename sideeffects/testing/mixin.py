@@ -11,7 +11,7 @@ from sideeffects._core.state.state import state
 from sideeffects.errors import SideEffectError
 from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing.markers import OPTIONS, Level, level
-from sideeffects.testing.one_test import Watch
+from sideeffects.testing.one_test import Watch, swallowed
 
 if TYPE_CHECKING:
     from unittest import TestCase as Case
@@ -46,7 +46,8 @@ class SideEffectsMixin(Case):
     stub: ClassVar[Mapping[Any, object]] = {}
 
     _is_asked_by_plugin = False
-    _are_attributes_in_force = False
+    #: While the class is set up, its tests run and it is torn down: its attributes are in force.
+    _class_watch: ClassVar[Watch | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,11 +64,14 @@ class SideEffectsMixin(Case):
         """Put the class attributes into force, before anything else is set up."""
         watch = Watch()
         watch.enter(_levels(cls))
-        cls._are_attributes_in_force = True
+        cls._class_watch = watch
 
         def leave() -> None:
+            complaints = swallowed(watch.read()[0], lambda: files_of_class(cls))
             watch.finish()
-            del cls._are_attributes_in_force
+            del cls._class_watch
+            if complaints:
+                raise AssertionError(f"in setUpClass or tearDownClass of {cls.__qualname__}: {complaints}")
 
         cls.addClassCleanup(leave)
         super().setUpClass()
@@ -97,7 +101,10 @@ class SideEffectsMixin(Case):
         state.sync()
         watch = Watch()
         self.side_effects = watch.calls
-        if "_are_attributes_in_force" not in vars(type(self)):
+        around = vars(type(self)).get("_class_watch")
+        if around is not None:
+            around.pause()
+        else:
             # A `setUpClass` that calls no `super()`, or none at all: `TestCase.debug()`.
             try:
                 watch.enter(_levels(type(self)))
@@ -109,6 +116,9 @@ class SideEffectsMixin(Case):
 
     def _end(self, watch: Watch) -> None:
         watch.finish()
+        around = vars(type(self)).get("_class_watch")
+        if around is not None:
+            around.go_on()
         for shadowing in ("doCleanups", "setUp"):
             vars(self).pop(shadowing, None)
 

@@ -84,18 +84,26 @@ class Watch:
 
     def step_aside(self, levels: Sequence[Level]) -> Callable[[], None]:
         """Let `levels` hold instead of the test's own, and count no calls. Returns the way back."""
-        state.sync()
-        if not self._is_over:
-            self._earlier = [*self._earlier, (self._start, state.ledger.end)]
+        self.pause()
         before = self.enter(levels)
 
         def step_back() -> None:
             self.enter(() if self._is_over else before)
-            if not self._is_over:
-                state.sync()
-                self._start = state.ledger.end
+            self.go_on()
 
         return step_back
+
+    def pause(self) -> None:
+        """Count no calls, until it goes on."""
+        state.sync()
+        if not self._is_over:
+            self._earlier = [*self._earlier, (self._start, state.ledger.end)]
+
+    def go_on(self) -> None:
+        """Count calls again."""
+        if not self._is_over:
+            state.sync()
+            self._start = state.ledger.end
 
     def finish(self) -> None:
         """Nothing holds any more, and no later call is the test's."""

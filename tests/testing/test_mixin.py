@@ -325,6 +325,73 @@ def test_a_swallowed_refusal_fails_its_test(project: Project) -> None:
     assert "_unittest.py" not in run.output, "our own frames are shown"
 
 
+def test_a_refusal_swallowed_around_the_tests_fails_the_class(project: Project) -> None:
+    """In `setUpClass` and `tearDownClass`; not what a test, or the class itself, has noticed."""
+    run = project.unittest(
+        """
+        import unittest
+        import app
+        from sideeffects import SideEffectBlocked, capture
+        from sideeffects.testing import SideEffectsMixin
+
+        class Base(SideEffectsMixin, unittest.TestCase):
+            forbid = ["sms.send"]
+
+            def test_nothing(self): ...
+
+        class SetUp(Base):
+            @classmethod
+            def setUpClass(cls):
+                super().setUpClass()
+                app.careless("set up")
+
+        class TearDown(Base):
+            @classmethod
+            def tearDownClass(cls):
+                app.careless("torn down")
+
+        class Fine(Base):
+            @classmethod
+            def setUpClass(cls):
+                super().setUpClass()
+                with capture() as calls:
+                    app.careless("fine")
+                calls.assert_called("sms.send")
+                try:
+                    app.send_sms("fine")
+                except SideEffectBlocked:
+                    pass
+
+            def test_that_fails_keeps_its_own_failure(self):
+                app.careless("fine")
+                self.fail("its own")
+        """
+    )
+    assert run.failed == ["tearDownClass", "tearDownClass", "test_that_fails_keeps_its_own_failure"], run.output
+    assert "in setUpClass or tearDownClass of SetUp: a side effect was refused" in run.output
+    assert "in setUpClass or tearDownClass of TearDown: a side effect was refused" in run.output
+    assert "sms.send(to='fine'" not in run.output
+
+
+def test_a_refusal_says_what_to_write_in_these_tests(project: Project) -> None:
+    """Not a marker, which is pytest's."""
+    run = project.unittest(
+        """
+        import unittest
+        import app
+        from sideeffects.testing import SideEffectsMixin
+
+        class Refused(SideEffectsMixin, unittest.TestCase):
+            forbid = ["sms.send"]
+
+            def test_refused(self):
+                app.send_sms("x")
+        """
+    )
+    assert 'in a class with SideEffectsMixin, force_run = ["sms.send"]' in run.output
+    assert "pytest.mark" not in run.output
+
+
 def test_a_test_that_failed_keeps_its_own_failure(project: Project) -> None:
     """Failures, errors, skips and expected failures come first; so do those of the test's own cleanups."""
     run = project.unittest(
