@@ -1,11 +1,9 @@
 """A real PostgreSQL for tests: the one that SIDE_EFFECTS_TEST_POSTGRES names, or one of our own, from a wheel.
 
-All workers of one run of pytest share a server: the first that needs it starts it, the last that leaves stops it and
-removes its files. Each user has a database of its own on it.
+All workers of one run of pytest share a server. Each user has a database of its own on it.
 """
 
 import atexit
-import fcntl
 import os
 import shutil
 import tempfile
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.shared_server import shared
 
 #: A server to use instead, as `postgresql://user:password@host:port/database`; the user may create databases.
 VARIABLE = "SIDE_EFFECTS_TEST_POSTGRES"
@@ -53,42 +53,8 @@ def _server() -> Iterator[str]:
         return
     # A short path, since a socket is in it.
     folder = Path(tempfile.gettempdir()) / f"pg-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())!s:.12}"
-    user = folder / f"{os.getpid()}-{uuid.uuid4().hex}"
-    with _locked(folder):
-        server = _started(folder / "data")
-        user.touch()
-    try:
-        yield server.get_uri()
-    finally:
-        with _locked(folder):
-            user.unlink()
-            if not any(map(_is_alive, folder.glob("*-*"))):
-                server.stop()
-                shutil.rmtree(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Alone in a folder, which is made when it is not there."""
-    while True:
-        folder.mkdir(mode=0o755, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if folder.exists() and os.path.samestat(os.fstat(handle), folder.stat()):
-                yield
-                return
-        finally:
-            os.close(handle)
-
-
-def _is_alive(user: Path) -> bool:
-    """Whether the process that wrote this file still runs: one that was killed has not taken its file away."""
-    try:
-        os.kill(int(user.name.partition("-")[0]), 0)
-    except ProcessLookupError:
-        return False
-    return True
+    with shared(folder, lambda own: _started(own / "data"), lambda own: _started(own / "data").stop()):
+        yield _started(folder / "data").get_uri()
 
 
 def _started(data: Path) -> Any:

@@ -1,0 +1,117 @@
+"""A real MariaDB for tests: the one that SIDE_EFFECTS_TEST_MARIADB names, or Debian's `mariadbd` on a socket.
+
+All workers of one run of pytest share a server, as with PostgreSQL. Each user has a database of its own on it.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.shared_server import shared
+
+#: A server to use instead, as `mysql://user:password@host:port`; the user may create databases.
+VARIABLE = "SIDE_EFFECTS_TEST_MARIADB"
+PROGRAMS = ("mariadbd", "mariadb-install-db")
+#: Where Debian has them, which not every user's PATH names.
+PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+
+
+@contextmanager
+def mariadb_server() -> Iterator[dict[str, Any]]:
+    """An empty database of the caller's own, as an entry of Django's `DATABASES`; it is dropped after the block."""
+    pymysql = pytest.importorskip("pymysql", reason="PyMySQL is not installed")
+    with _server() as given:
+        name = f"sideeffects_{uuid.uuid4().hex[:12]}"
+
+        def execute(statement: str) -> None:
+            with pymysql.connect(**given) as connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+
+        execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        try:
+            yield {
+                "ENGINE": "django.db.backends.mysql",
+                "NAME": name,
+                "USER": given["user"],
+                "PASSWORD": given.get("password", ""),
+                "HOST": given.get("unix_socket") or given["host"],
+                "PORT": given.get("port", ""),
+                "OPTIONS": {"charset": "utf8mb4"},
+            }
+        finally:
+            execute(f"DROP DATABASE {name}")
+
+
+@contextmanager
+def _server() -> Iterator[dict[str, Any]]:
+    """A running server, as arguments for `connect`."""
+    url = os.environ.get(VARIABLE)
+    if url:
+        parts = urlsplit(url)
+        yield {
+            "host": parts.hostname,
+            "port": parts.port or 3306,
+            "user": parts.username,
+            "password": parts.password or "",
+        }
+        return
+    if not all(shutil.which(program, path=PATH) for program in PROGRAMS):
+        pytest.skip(f"there is no {PROGRAMS[0]} (Debian's mariadb-server), and no {VARIABLE}")
+    # A short path, since a socket is in it.
+    folder = Path(tempfile.gettempdir()) / f"my-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())!s:.12}"
+    with shared(folder, _start, _stop):
+        yield {"unix_socket": str(folder / "socket"), "user": "root"}
+
+
+def _start(folder: Path) -> None:
+    data, options = folder / "data", ["--no-defaults", f"--datadir={folder}/data", f"--pid-file={folder}/pid"]
+    if os.getuid() == 0:
+        options.append("--user=root")
+    environment = {**os.environ, "PATH": PATH}
+    if not data.exists():
+        subprocess.run(
+            ["mariadb-install-db", *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                "mariadbd",
+                *options,
+                f"--socket={folder}/socket",
+                "--skip-networking",
+                "--skip-log-bin",
+                "--innodb-flush-log-at-trx-commit=0",  # nothing has to survive a power cut
+                "--innodb-buffer-pool-size=32M",
+            ],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 60
+    while not (folder / "socket").exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"mariadbd did not start:\n{(folder / 'log').read_text(encoding='utf-8', errors='replace')}")
+        time.sleep(0.05)
+
+
+def _stop(folder: Path) -> None:
+    number = int((folder / "pid").read_text(encoding="ascii"))
+    os.kill(number, 15)
+    deadline = time.monotonic() + 30
+    while (folder / "pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
