@@ -18,6 +18,7 @@ from sideeffects.database.holding import Replaced, TransactionState, set_fresh
 from sideeffects.database.places import place_of_use
 from sideeffects.database.sql import ends_transaction, text_of, writes
 from sideeffects.probes.drivers import Driver, Terms, Watch, set_autocommit
+from sideeffects.probes.mysql import MySQL
 from sideeffects.probes.postgresql import Psycopg
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
 from sideeffects.probes.sqlite import BorrowedSQLite, OwnSQLite, factory_for
@@ -41,7 +42,9 @@ class HeldDatabase:
         #: Others wait for a connection of a pool: it goes back after each probe.
         self._is_pooled = bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
         self.keeps_session = not is_borrowed and not self._is_pooled and _is_closed_for_good(connection)
+        #: What the probe tried, and what came about although it may not: a sentence each.
         self.attempts: list[str] = []
+        self.breaches: list[str] = []
         self.is_ours = True
         self.is_read_only = False
         self.is_over = False
@@ -51,7 +54,13 @@ class HeldDatabase:
         self._driver: Driver | None = None
         self._known: Driver | None = None
         refusals = {name: self._refusal(f"connection.{name}()") for name in ("commit", "rollback", "set_autocommit")}
-        self._replaced = Replaced(connection, {"connect": self._connect, "_cursor": self._cursor, **refusals})
+        own = {
+            "connect": self._connect,
+            "_cursor": self._cursor,
+            "temporary_connection": self._temporary_connection,
+            "close_if_unusable_or_obsolete": _keep,
+        }
+        self._replaced = Replaced(connection, {**own, **refusals})
         self._originals = self._replaced.originals
         self._wrapper = self._execute
 
@@ -133,10 +142,12 @@ class HeldDatabase:
         else:
             is_over = not driver.is_in_transaction()
             if is_over and not self.attempts:
-                self.attempts.append(f"end it past Django, on the database {self._alias!r}")
+                self._note_ended()
             try:
                 driver.end(connection)
-                if (is_over or driver.is_spoilt) and not self._is_borrowed:
+                if driver.left_behind:
+                    self.breaches.append(f"this probe has {driver.left_behind}, on the database {self._alias!r}")
+                if driver.ends_session or ((is_over or driver.is_spoilt) and not self._is_borrowed):
                     driver.raw.close()  # what it has set for the session would stay, also for others of a pool
                     self.discard()
                 elif self._is_pooled:
@@ -243,6 +254,12 @@ class HeldDatabase:
             self._check()
         return self._originals["_cursor"](name)
 
+    @contextlib.contextmanager
+    def _temporary_connection(self) -> Generator[Any]:
+        """Django asks for the server's version when it first needs it, and would close what it has opened for that."""
+        with self.connection.cursor() as cursor:
+            yield cursor
+
     # -- what is refused
 
     def _check(self) -> None:
@@ -307,9 +324,23 @@ class HeldDatabase:
         self.note(what)
         raise CommitRefused(f"a probe can neither commit nor end its transaction, and this one tried to: {what}")
 
+    def _note_ended(self) -> None:
+        self.breaches.append(
+            f"the transaction of this probe on the database {self._alias!r} has ended before the probe did: past "
+            f"Django, by a deadlock, or with its session. What it had written by then may have stayed"
+        )
+
+    def forget(self) -> None:
+        """Another probe begins: what is said of the one before is not said of this one."""
+        self.attempts, self.breaches = [], []
+
     def note(self, what: str) -> None:
         """Write down an attempt, so that it counts when the probe swallows the refusal."""
         self.attempts.append(f"{what} on the database {self._alias!r} ({place_of_use()})")
+
+
+def _keep() -> None:
+    """What `close_old_connections` asks of a connection: without the probe's transaction, this one would not close."""
 
 
 def _is_closed_for_good(connection: Any) -> bool:
@@ -326,7 +357,6 @@ class HeldSavepoint(HeldDatabase):
         self.hold()
         self._terms = terms
         self.is_read_only = terms.read_only
-        self.attempts = []
         self._state = TransactionState(connection)
         connection.run_on_commit = []
         with self._replaced.lifted():
@@ -353,6 +383,7 @@ class HeldSavepoint(HeldDatabase):
                 connection.savepoint_commit(self._savepoint)
         except Exception:  # noqa: BLE001 - whoever holds the transaction must not commit it either
             is_lost = True
+            self._note_ended()
         self._state.restore(needs_rollback=is_lost)
 
 
@@ -367,4 +398,6 @@ def driver_of(connection: Any, watch: Watch) -> Driver:
     raw = connection.connection
     if connection.vendor == "sqlite":
         return (OwnSQLite if hasattr(type(raw), "driver") else BorrowedSQLite)(raw, watch)
+    if connection.vendor == "mysql":
+        return MySQL(raw, watch)
     return Psycopg(raw, watch) if libpq.is_psycopg(raw) else Driver(raw, watch)

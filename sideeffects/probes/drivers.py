@@ -67,6 +67,10 @@ class Driver:
     sees_all = False
     #: Whether a rollback leaves something with the session, which then must end with the probe.
     is_spoilt = False
+    #: Whether the session ends with each probe, whatever it has done.
+    ends_session = False
+    #: What the probe has done that no rollback took back; known once it has been rolled back.
+    left_behind = ""
     #: Whether the rollback has been asked for, and not yet been answered.
     is_ending = False
     #: The methods that a probe may not call.

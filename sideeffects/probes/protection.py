@@ -108,7 +108,7 @@ class Guard:
         # Before anything here can raise: what is left of the probe before would be said of this one.
         self._ledger = Ledger()
         for database in self._databases:
-            database.attempts = []
+            database.forget()
         for rule in force:
             check_known(rule.pattern)
         install()
@@ -146,6 +146,11 @@ class Guard:
     def attempts(self) -> list[str]:
         """The probe's attempts to commit, each with its place."""
         return [attempt for database in self._databases for attempt in database.attempts]
+
+    @property
+    def breaches(self) -> list[str]:
+        """What came about although a probe may not do it, a sentence each."""
+        return [breach for database in self._databases for breach in database.breaches]
 
     @property
     def calls(self) -> Sequence[Call]:

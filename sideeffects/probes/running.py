@@ -143,6 +143,7 @@ class ProbeRunner:
             tried = " and to: ".join(attempts)
             said = f"a probe can neither commit nor end its transaction, and this one tried to: {tried}"
             collector.errors.append(("", CommitRefused(said)))
+        collector.errors += [("", CommitRefused(breach)) for breach in guard.breaches]
         duration = time.perf_counter() - started
         calls = guard.calls
         outcome = collector.outcome

@@ -159,7 +159,7 @@ def test_the_server_ends_what_takes_longer_than_the_probe_may(tmp_path: Path, di
     # that is open, a lock, a prepared statement.
     assert seen.sessions == [0, 0, 0, 0, 0, 0, 1, 2, 3, 4]
     assert told(direct) == ["SET statement_timeout"] * 7
-    assert [probe["id"] for probe in seen.report["probes"] if "end it past Django" in probe["message"]] == [
+    assert [probe["id"] for probe in seen.report["probes"] if "has ended before the probe did" in probe["message"]] == [
         "shop.probes.D_Ending.test_f"
     ]
 

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,40 +29,45 @@ PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbi
 @contextmanager
 def mariadb_server() -> Iterator[dict[str, Any]]:
     """An empty database of the caller's own, as an entry of Django's `DATABASES`; it is dropped after the block."""
-    pymysql = pytest.importorskip("pymysql", reason="PyMySQL is not installed")
+    pytest.importorskip("pymysql", reason="PyMySQL is not installed")
     with _server() as given:
         name = f"sideeffects_{uuid.uuid4().hex[:12]}"
-
-        def execute(statement: str) -> None:
-            with pymysql.connect(**given) as connection, connection.cursor() as cursor:
-                cursor.execute(statement)
-
-        execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        with connect({**given, "NAME": None}) as connection:
+            connection.cursor().execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         try:
-            yield {
-                "ENGINE": "django.db.backends.mysql",
-                "NAME": name,
-                "USER": given["user"],
-                "PASSWORD": given.get("password", ""),
-                "HOST": given.get("unix_socket") or given["host"],
-                "PORT": given.get("port", ""),
-                "OPTIONS": {"charset": "utf8mb4"},
-            }
+            yield {"ENGINE": "django.db.backends.mysql", "NAME": name, **given, "OPTIONS": {"charset": "utf8mb4"}}
         finally:
-            execute(f"DROP DATABASE {name}")
+            with connect({**given, "NAME": None}) as connection:
+                connection.cursor().execute(f"DROP DATABASE {name}")
+
+
+def connect(database: Mapping[str, Any]) -> Any:
+    """A connection of PyMySQL's to a database that Django's `DATABASES` describe so; it commits each statement."""
+    import pymysql
+
+    where = {"unix_socket": database["HOST"]} if "/" in database["HOST"] else {"host": database["HOST"]}
+    port = {"port": int(database["PORT"])} if database["PORT"] else {}
+    return pymysql.connect(
+        user=database["USER"],
+        password=database["PASSWORD"],
+        database=database["NAME"],
+        autocommit=True,
+        **where,
+        **port,
+    )
 
 
 @contextmanager
 def _server() -> Iterator[dict[str, Any]]:
-    """A running server, as arguments for `connect`."""
+    """A running server, as a part of an entry of `DATABASES`."""
     url = os.environ.get(VARIABLE)
     if url:
         parts = urlsplit(url)
         yield {
-            "host": parts.hostname,
-            "port": parts.port or 3306,
-            "user": parts.username,
-            "password": parts.password or "",
+            "HOST": parts.hostname,
+            "PORT": parts.port or 3306,
+            "USER": parts.username,
+            "PASSWORD": parts.password or "",
         }
         return
     if not all(shutil.which(program, path=PATH) for program in PROGRAMS):
@@ -70,7 +75,7 @@ def _server() -> Iterator[dict[str, Any]]:
     # A short path, since a socket is in it.
     folder = Path(tempfile.gettempdir()) / f"my-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())!s:.12}"
     with shared(folder, _start, _stop):
-        yield {"unix_socket": str(folder / "socket"), "user": "root"}
+        yield {"HOST": str(folder / "socket"), "PORT": "", "USER": "root", "PASSWORD": ""}
 
 
 def _start(folder: Path) -> None:
@@ -102,11 +107,16 @@ def _start(folder: Path) -> None:
             stderr=log,
             start_new_session=True,
         )
+    _started.append(process)
     deadline = time.monotonic() + 60
     while not (folder / "socket").exists():
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"mariadbd did not start:\n{(folder / 'log').read_text(encoding='utf-8', errors='replace')}")
         time.sleep(0.05)
+
+
+#: Python complains of processes that are forgotten while they run.
+_started: list["subprocess.Popen[bytes]"] = []
 
 
 def _stop(folder: Path) -> None:
@@ -115,3 +125,5 @@ def _stop(folder: Path) -> None:
     deadline = time.monotonic() + 30
     while (folder / "pid").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+    for process in _started:
+        process.wait(30)

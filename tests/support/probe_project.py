@@ -301,6 +301,12 @@ CONFIG = """
     import json
     import os
 
+    if os.environ.get("MYSQL_DRIVER") == "pymysql":
+        import pymysql
+
+        pymysql.version_info = (2, 2, 8, "final", 0)  # that of mysqlclient, for which Django asks
+        pymysql.install_as_MySQLdb()
+
     HERE = os.path.dirname(os.path.abspath(__file__))
     SECRET_KEY = "no secret"
     USE_TZ = True
