@@ -431,6 +431,40 @@ def test_check_prints_each_problem_on_a_line_and_exits_with_1(project: Project) 
     assert "problems" in run.stderr
 
 
+def test_check_finds_what_calls_functions_of_effects_without_a_decision(project: Project) -> None:
+    """Signals and routes that hold the function below an effect, and none that hold the effect."""
+    project.write(
+        "shop/handed_on.py",
+        """
+        from django.dispatch import Signal
+
+        from sideeffects import side_effect
+
+        ordered = Signal()
+
+
+        def ship(sender, **kwargs):
+            "Ship."
+
+
+        @side_effect(name="order.pack")
+        def pack(sender, **kwargs):
+            "Pack."
+
+
+        shipped = side_effect(name="order.ship")(ship)
+        ordered.connect(ship)
+        ordered.connect(pack)
+        """,
+    )
+    run = project.run(*COMMAND, "--check", "order.*", code=1)
+
+    assert run.stdout == (
+        "shop/handed_on.py:8: a Signal of django calls the function of order.ship without a decision: put @side_effect "
+        "right above the function, below the decorator that hands it on\n"
+    )
+
+
 def test_check_is_silent_and_exits_with_0_when_all_is_well(project: Project) -> None:
     """The standard output is for problems; the selection narrows what is checked."""
     run = project.run(*COMMAND, "--check", "sms.*")

@@ -21,7 +21,7 @@ from sideeffects._core.runtime.background import check_class_known, enqueue
 from sideeffects._core.runtime.perform import explain_declared, perform
 from sideeffects._core.state.runtime_effect import Declared, Proxy, declared_named
 from sideeffects._core.values.callers import running_function
-from sideeffects._core.verbs import by_value
+from sideeffects._core.verbs import by_value, registered
 from sideeffects._core.verbs.description import describe_function
 from sideeffects._core.verbs.queue_tasks import refuse_queue_task
 from sideeffects.errors import DeclarationError, DuplicateSideEffect
@@ -373,6 +373,12 @@ def decorate(function: Any, name: str | None, returns: Any, options: dict[str, A
         return adapter(function, name, returns, options)
     _refuse(function)
     refuse_queue_task(function)
+    holder = registered.holder_of(function)
+    if holder:
+        raise DeclarationError(
+            f"{function.__qualname__} has been handed to {holder} already, which would go on calling it undecided: "
+            f"put @side_effect right above the function, below the decorator that hands it on"
+        )
     return wrap(function, describe_function(function, name, **options), returns)
 
 

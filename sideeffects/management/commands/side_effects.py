@@ -29,6 +29,7 @@ from sideeffects.listing import (
     as_lines,
     as_markdown as as_found_markdown,
     as_table as as_found_table,
+    handed_on,
 )
 from sideeffects.listing.effects import Row, as_details, as_json, as_markdown, as_table, rows_of
 from sideeffects.management.output import kept_clean, printable
@@ -86,8 +87,9 @@ class Command(BaseCommand):
             "--check",
             action="store_true",
             help="Show problems instead, a line each, and exit with 1 if there are any: effects without docstring, "
-            "names and globs in the settings that mean no effect, functions that are two effects. With --audit: "
-            "functions to declare.",
+            "names and globs in the settings that mean no effect, functions that are two effects, and those that a "
+            "signal, a URL, a template library, an admin or a task calls without a decision. With --audit: functions "
+            "to declare.",
         )
         add(
             "--audit",
@@ -109,7 +111,10 @@ class Command(BaseCommand):
         rows = _select(
             rows_of(registry.registry.values(), functools.cache(_app_of), rules.sensitive), patterns, options, failures
         )
-        problems = [*_problems_of(rows), *_problems_of_settings(rules)] if check else []
+        problems: list[str] = []
+        if check:
+            handed_on_here = handed_on.problems((row.where, row.effect) for row in rows)
+            problems = [*_problems_of(rows), *handed_on_here, *_problems_of_settings(rules)]
         if check:
             self._write("\n".join(problems))
         else:
