@@ -1,9 +1,11 @@
 """What work for another process carries of the test run that it was handed over in, and what is obeyed there.
 
 - `test_run`: that it was handed over in a test run;
-- `forced`: the effects that the test had named.
+- `forced`: the effects that the test had named;
+- `process`: the process that handed it over.
 
-While such work runs, those effects execute and all others are recorded, whatever kind of process it runs in.
+While such work runs, those effects execute and all others are recorded, whatever kind of process it runs in. In the
+process that handed it over itself, the test's overrides decide on the others, as they do in any thread.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sideeffects._core.calls import registry
+from sideeffects._core.calls import process, registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.runtime.perform import explain_declared
@@ -55,15 +57,22 @@ def test_run_part() -> dict[str, Any]:
         with contextlib.suppress(Exception):  # what cannot be told is not forced
             if explain_declared(declared_named(name)).mode is Mode.EXECUTE:
                 forced.add(name)
-    return {"test_run": True, "forced": sorted(forced)}
+    return {"test_run": True, "forced": sorted(forced), "process": process.current.token}
+
+
+def is_here(header: Mapping[str, Any]) -> bool:
+    """Whether it is this process, still in that test run, that handed the work over."""
+    return header.get("process") == process.current.token and state.test_run.is_on()
 
 
 def enter(header: Mapping[str, Any]) -> Callable[[], object]:
     """Obey what `test_run_part` told, in this context; returns what ends that."""
     given = header.get("forced")
     forced = frozenset(name for name in given if isinstance(name, str)) if isinstance(given, list | tuple) else ()
-    rules = [OverrideRule(registry.EVERYTHING, Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else"))]
-    rules += [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
+    rules = [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
+    if not is_here(header):
+        unnamed = Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else")
+        rules.insert(0, OverrideRule(registry.EVERYTHING, unnamed))
     threads.install()
     return state.overrides.enter(
         OverrideEntry(tuple(rules), _HANDED_OVER, context_only=True, owner=Carried(frozenset(forced)))

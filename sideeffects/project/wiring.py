@@ -42,9 +42,9 @@ def _place(call: Call, rules: Rules, is_test_run: bool) -> SideEffectError | Non
 
 
 def _hook_celery(_: Any) -> None:
-    from sideeffects.contrib.celery import publishing  # when it is there
+    from sideeffects.contrib.celery import hooks  # when it is there
 
-    publishing.install()
+    hooks.install()
 
 
 def _hook_django_tasks(_: Any) -> None:

@@ -77,6 +77,7 @@ IN_A_TEST_RUN = """
         assert (came_of(below, "a"), came_of(above, "b"), came_of(plain, "c")) == (None, "sent", "plain")
     assert executed == ["b"], executed
     assert [call.name for call in calls] == ["sms.below", "sms.above", "sms.below"]
+    assert calls.one("sms.above").outcome.result == "sent"
 """
 
 

@@ -13,7 +13,7 @@ import celery
 import django_tasks
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
 from django.db.transaction import TransactionManagementError
 from django.test import TestCase, override_settings
 from django_tasks.backends.dummy import DummyBackend
@@ -225,7 +225,10 @@ def text(to: str) -> None:
 
 
 def test_publishing_a_task_inside_is_found(database: Database, found: Book) -> None:
-    """A broker hands it on before the commit, and keeps it after a rollback. In callbacks it is fine."""
+    """A queue hands it on before the commit, and keeps it after a rollback. In callbacks it is fine.
+
+    Celery's tasks wait for the commit, but of another database here.
+    """
     app = celery.Celery("hazards", broker="memory://", set_as_current=False)
     sent = app.task(name="in_transactions.text")(side_effect(name="sms.celery")(text))
     with override_settings(TASKS={"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}):
@@ -241,6 +244,38 @@ def test_publishing_a_task_inside_is_found(database: Database, found: Book) -> N
                     way("refused")
     assert sorted(finding.what for finding in findings(found)) == [*["sms.celery"] * 3, *["sms.django"] * 2]
     assert not executed
+
+
+def test_a_celery_task_waits_for_the_commit_by_itself(found: Book, django_db_blocker: Any) -> None:
+    """It is published when the transaction commits, and not when it rolls back: there is nothing to find."""
+    app = celery.Celery("hazards", broker="memory://", set_as_current=False)
+    sent = app.task(name="in_transactions.waiting")(side_effect(name="sms.celery")(text))
+    ways = (sent.delay, lambda to: sent.apply_async((to,)), lambda to: sent.s(to).delay())
+    with django_db_blocker.unblock(), override_settings(SIDE_EFFECTS={"TRANSACTIONS": "raise"}):
+        for way in ways:
+            with transaction.atomic():
+                way("recorded")
+            with force_run("sms.celery"), transaction.atomic():
+                way("published")
+        with app.connection_for_read() as broker:
+            queue = broker.default_channel.queue_declare(app.conf.task_default_queue)
+        connection.close()
+    assert queue.message_count == len(ways)
+    assert not findings(found)
+
+
+def test_a_backend_that_waits_for_the_commit_by_itself_is_no_hazard(database: Database, found: Book) -> None:
+    """Huey's backend for Django tasks, and others, have an option for that."""
+    kept = {"BACKEND": "tests.guard.test_in_transactions.WaitingBackend"}
+    with override_settings(TASKS={"default": kept}), database.atomic():
+        django_tasks.task()(side_effect(name="sms.django")(text)).enqueue("inside")
+    assert not findings(found)
+
+
+class WaitingBackend(DummyBackend):
+    """Hands its tasks over with `transaction.on_commit`."""
+
+    enqueue_on_commit = True
 
 
 def test_what_is_enqueued_in_djangos_database_goes_with_the_transaction(database: Database, found: Book) -> None:

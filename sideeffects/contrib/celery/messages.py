@@ -1,21 +1,20 @@
 """What a Celery message carries besides the task, and what the worker that gets it does with that.
 
-The header `side_effects` holds what `_carried` tells of the test run, and `call`: the call that was decided and written
-down when the task was published, if the task is an effect.
+The header `side_effects` is that of `contrib/publishing.py`; its call names the Celery task's id as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, Final
 
-from sideeffects._core.calls.incoming import Arrival, arriving
-from sideeffects.contrib.carried_test_run import enter
+from sideeffects.contrib.arriving import obeyed
 
 HEADER: Final = "side_effects"
 
-#: Where a request keeps what has to be called when its task is done.
-_LEAVE: Final = "_side_effects_leave"
+#: Where a request keeps the block that its task runs in.
+_BLOCK: Final = "_side_effects_block"
 
 
 def header_in(headers: object) -> Mapping[str, Any] | None:
@@ -44,19 +43,13 @@ def arrive(task: Any = None, task_id: str | None = None, **_: Any) -> None:
     header = header_of(request)
     if header is None:
         return
-    leave: list[Callable[[], object]] = []
-    if header.get("test_run"):
-        leave.append(enter(header))
-    call = header.get("call")
-    arrival = None
-    if isinstance(call, Mapping) and call.get("id") and call.get("task") == task_id:
-        arrival = Arrival(str(call.get("name")), str(call["id"]), call.get("run_id"))
-    token = arriving.set(arrival)
-    leave.append(lambda: arriving.reset(token))
-    vars(request)[_LEAVE] = leave
+    block = ExitStack()
+    block.enter_context(obeyed(header, task=task_id))
+    vars(request)[_BLOCK] = block
 
 
 def depart(task: Any = None, **_: Any) -> None:
     """When a task and its callbacks are done (Celery's `task_postrun`)."""
-    for leave in reversed(vars(task.request).pop(_LEAVE, [])):
-        leave()
+    block = vars(task.request).pop(_BLOCK, None)
+    if block is not None:
+        block.close()

@@ -137,6 +137,20 @@ def apps() -> list[Any]:
     return list(state._get_active_apps())  # noqa: SLF001 - there is no other way to all of them
 
 
+def task_named(app: Any, name: str) -> Any:
+    """The task of that name, in this app or in any other of this process.
+
+    An app that has not made its tasks yet makes them now: it is about to publish, and so has its configuration.
+    """
+    if not app.finalized and app.autofinalize:
+        app.finalize(auto=True)
+    for known in (app, *apps()):
+        task = dict.get(known._tasks, name)  # noqa: SLF001 - `app.tasks` would finalize it
+        if task is not None:
+            return task
+    return None
+
+
 def _put(effect: Any, task: Any) -> None:
     """Let a task that has been made run the effect."""
     kind = type(task)

@@ -1,21 +1,20 @@
 """What an enqueued Django task carries besides its arguments, and what whoever runs it does with that.
 
-There are no headers. What `_carried` tells of the test run, and the `call` that was decided and written down, travel as
-one more keyword argument. It is taken off before the task's function is called, and nothing travels where there is
-nothing to tell: outside a test run, as long as nobody watches.
+There are no headers. That of `contrib/publishing.py` travels as one more keyword argument. It is taken off before the
+task's function is called, and nothing travels where there is nothing to tell: outside a test run, as long as nobody
+watches.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-from sideeffects._core.calls.incoming import Arrival, arriving
-from sideeffects.contrib.carried_test_run import enter
+from sideeffects.contrib.arriving import obeyed
 
 KEYWORD: Final = "__side_effects__"
 
@@ -72,26 +71,10 @@ def _running(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[None]:
             return
         header = kwargs.pop(KEYWORD)
         strip(getattr(args[0], "task_result", None) if args else None)
-        with _obeyed(header if isinstance(header, Mapping) else {"test_run": True}):
+        with obeyed(header):
             yield
     finally:
         publishing.reset(was_publishing)
-
-
-@contextmanager
-def _obeyed(header: Mapping[str, Any]) -> Generator[None]:
-    leave = enter(header) if header.get("test_run") else None
-    call = header.get("call")
-    arrival = None
-    if isinstance(call, Mapping) and call.get("id"):
-        arrival = Arrival(str(call.get("name")), str(call["id"]), call.get("run_id"))
-    before = arriving.set(arrival)
-    try:
-        yield
-    finally:
-        arriving.reset(before)
-        if leave is not None:
-            leave()
 
 
 def strip(result: Any) -> None:

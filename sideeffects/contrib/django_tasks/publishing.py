@@ -12,20 +12,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sideeffects._core.calls import registry
-from sideeffects._core.calls.call import Call
-from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.incoming import Arrival, arriving
-from sideeffects._core.calls.outcome import Outcome
-from sideeffects._core.runtime.background import _answered
-from sideeffects._core.runtime.perform import alias_of, begin, finish
+from sideeffects._core.runtime.perform import alias_of
 from sideeffects._core.state.extension_points import plugs
-from sideeffects._core.state.open_transactions import hands_over_at_once
-from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._core.state.state import state
-from sideeffects._core.values.callers import caller_outside
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.django_tasks.messages import KEYWORD, publishing, strip
 from sideeffects.contrib.django_tasks.tasks import effect_below
+from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits
 from sideeffects.engines.django_tasks import PACKAGES, base_of
 
 
@@ -37,13 +30,13 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
         __tracebackhide__ = True
         if publishing.get() is task.func:
             return original(self, task, args, kwargs)
-        publication = _decide(self, task, tuple(args), dict(kwargs))
-        if publication.result is None:
-            if publication.waits:
-                plugs.deferral.run(publication.alias, publication.call, lambda: publication.send(original))
+        handover = _decide(self, task, tuple(args), dict(kwargs))
+        if handover.result is None:
+            if handover.waits:
+                plugs.deferral.run(handover.alias, handover.call, lambda: handover.send(original))
             else:
-                publication.send(original)
-        return publication.answer()
+                handover.send(original)
+        return handover.answer()
 
     return enqueue
 
@@ -56,28 +49,27 @@ def deciding_async(original: Callable[..., Any]) -> Callable[..., Any]:
         __tracebackhide__ = True
         if publishing.get() is task.func:
             return await original(self, task, args, kwargs)
-        publication = _decide(self, task, tuple(args), dict(kwargs))
-        if publication.result is None:
-            send = functools.partial(publication.send_async, original)
-            if publication.waits:
-                await plugs.deferral.run_async(publication.alias, publication.call, send)
+        handover = _decide(self, task, tuple(args), dict(kwargs))
+        if handover.result is None:
+            send = functools.partial(handover.send_async, original)
+            if handover.waits:
+                await plugs.deferral.run_async(handover.alias, handover.call, send)
             else:
                 await send()
-        return publication.answer()
+        return handover.answer()
 
     return aenqueue
 
 
-class _Publication:
-    """What is handed to a backend, or was answered instead.
+class _Handover:
+    """A task that is handed to a backend, or was answered instead.
 
     Args:
         backend: the backend.
         task: the task.
         args: the task's positional arguments.
         kwargs: its keyword arguments.
-        declared: the effect that the task is, if it is decided here.
-        call: its call, if anybody wants it written.
+        publication: the call that was decided, if the task is an effect that is decided here.
     """
 
     def __init__(
@@ -86,16 +78,16 @@ class _Publication:
         task: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        declared: Declared | None = None,
-        call: Call | None = None,
+        publication: Publication | None = None,
     ) -> None:
         self.backend = backend
         self.task = task
         self.args = args
         self.kwargs = kwargs
-        self.call = call
-        self.waits = declared is not None and declared.effect.on_commit is not False
-        self.alias = None if declared is None else alias_of(declared)
+        self.publication = publication
+        self.waits = publication is not None and publication.declared.effect.on_commit is not False
+        self.alias = None if publication is None else alias_of(publication.declared)
+        self.call = None if publication is None else publication.call
         #: What the backend has given, or the result of a recorded call.
         self.result: Any = None
         self._held: Any = None
@@ -114,22 +106,21 @@ class _Publication:
 
     @contextmanager
     def _sending(self) -> Generator[dict[str, Any]]:
-        call = self.call
-        is_here = _runs_here(self.backend)
-        header: dict[str, Any] = {} if is_here or not registry.registry else test_run_part()
-        arrival = None
-        if call is not None and is_here:
-            arrival = Arrival(call.name, call.id, call.run_id, call=call)
+        call, header, arrival = self.call, dict[str, Any](), None
+        if not _runs_here(self.backend):
+            if call is not None and self.publication is not None:
+                header = self.publication.header()
+            elif registry.registry:
+                header = test_run_part()
         elif call is not None:
-            header["call"] = {"name": call.name, "id": call.id, "run_id": call.run_id}
-            state.expect(call)
+            arrival = Arrival(call.name, call.id, call.run_id, call=call)
         was_publishing = publishing.set(self.task.func)
         before = arriving.set(arrival)
         try:
             yield {**self.kwargs, KEYWORD: header} if header else self.kwargs
         except Exception as error:
-            if call is not None and call.outcome is None:
-                finish(call, Outcome(None, error, 0.0))
+            if self.publication is not None:
+                self.publication.failed(error)
             raise
         finally:
             arriving.reset(before)
@@ -146,64 +137,35 @@ class _Publication:
         return self.result
 
 
-def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Publication:
+def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Handover:
     __tracebackhide__ = True
     found = effect_below(task)
     # A task that takes the context gets it from its worker: the call is one without.
     instance = task if task.takes_context else None
-    if found is None or not (found.is_direct or _fits(found.declared, instance, args, kwargs)):
+    if found is None or not (found.is_direct or fits(found.declared, instance, args, kwargs)):
         # No effect, or what stands between the task and the effect changes the arguments: decided where it runs.
-        return _Publication(backend, task, args, kwargs)
-    declared = found.declared
+        return _Handover(backend, task, args, kwargs)
     backend.validate_task(task)
-    _check_serialisable(base_of(task), declared.effect.name, args, kwargs)
-    code, instruction = caller_outside(_is_between)
-    is_published = hands_over_at_once.set(not _is_rolled_back_with_it(backend))
-    try:
-        call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True)
-    finally:
-        hands_over_at_once.reset(is_published)
-    publication = _Publication(backend, task, args, kwargs, declared, call)
-    if mode is not Mode.EXECUTE:
-        handle = _answered(declared, call, stub, args, kwargs, "")
+    check_arguments(found.declared.effect.name, args, kwargs, base_of(task).normalize_json, "JSON")
+    at_once = not _is_rolled_back_with_it(backend)
+    publication = decide(found.declared, instance, args, kwargs, _PACKAGES, at_once)
+    handover = _Handover(backend, task, args, kwargs, publication)
+    if not publication.executes:
         try:
-            publication.result = _result_of(publication, "SUCCESSFUL", value=handle.result())
+            handover.result = _result_of(handover, "SUCCESSFUL", value=publication.answer())
         except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the task would
-            publication.result = _result_of(publication, "FAILED", error=error)
-    return publication
+            handover.result = _result_of(handover, "FAILED", error=error)
+    return handover
 
 
 def _is_rolled_back_with_it(backend: Any) -> bool:
-    """Whether what is enqueued is a row in Django's database, which goes when the transaction rolls back."""
-    return any(kind.__name__ == "DatabaseBackend" for kind in type(backend).__mro__)
+    """Whether what is enqueued goes when the transaction rolls back: a row in Django's database, or kept until then."""
+    waits = getattr(backend, "enqueue_on_commit", False) is True
+    return waits or any(kind.__name__ == "DatabaseBackend" for kind in type(backend).__mro__)
 
 
-def _fits(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    try:
-        declared.bind(instance, args, kwargs)
-    except TypeError:
-        return False
-    return True
-
-
-def _check_serialisable(base: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raises `TypeError` with the argument that tasks cannot carry, before anything is decided."""
-    for label, value in (*((f"argument {n}", v) for n, v in enumerate(args, 1)), *kwargs.items()):
-        try:
-            base.normalize_json(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"side effect {name!r} cannot be enqueued: {label} ({type(value).__name__}) cannot be serialised as "
-                f"JSON ({error}). Pass an id or a plain value, and look the object up in the task"
-            ) from None
-
-
-def _is_between(module: str) -> bool:
-    """Whether this belongs to tasks or to us: a task is enqueued by what is outside."""
-    return module.partition(".")[0] in _OURS or module.startswith("django.tasks")
-
-
-_OURS: Final = frozenset(("sideeffects", "django_tasks", "asgiref", "functools", "contextlib"))
+#: What stands between who enqueues and here.
+_PACKAGES: Final = frozenset(("django.tasks", "django_tasks", "sideeffects", "asgiref"))
 
 #: Backends that run tasks on the spot, or never: nothing of theirs leaves the process, so nothing has to travel.
 _HERE: Final = frozenset(
@@ -221,11 +183,11 @@ def _runs_here(backend: Any) -> bool:
 # -- results
 
 
-def _result_of(publication: _Publication, status: str, value: Any = None, error: Exception | None = None) -> Any:
+def _result_of(handover: _Handover, status: str, value: Any = None, error: Exception | None = None) -> Any:
     """A result that no backend knows: of a recorded call, or of one that waits for a commit."""
     from django.utils import timezone
 
-    base = base_of(publication.task)
+    base = base_of(handover.task)
     now = timezone.now()
     finished = None if status == "READY" else now
     errors = []
@@ -236,16 +198,16 @@ def _result_of(publication: _Publication, status: str, value: Any = None, error:
     with contextlib.suppress(TypeError, ValueError):  # what is no JSON stays what it is
         value = base.normalize_json(value)
     result = _own_result(base.TaskResult)(
-        task=publication.task,
+        task=handover.task,
         id=str(uuid.uuid4()),
         status=base.TaskResultStatus[status],
         enqueued_at=None if finished is None else now,
         started_at=finished,
         finished_at=finished,
         last_attempted_at=finished,
-        args=list(publication.args),
-        kwargs=publication.kwargs,
-        backend=publication.backend.alias,
+        args=list(handover.args),
+        kwargs=handover.kwargs,
+        backend=handover.backend.alias,
         errors=errors,
         worker_ids=[],
     )

@@ -1,0 +1,41 @@
+"""What a worker does with the header that a task carries: it obeys the test run, and knows the call again."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sideeffects._core.calls.incoming import Arrival, arriving
+from sideeffects.contrib.carried_test_run import enter
+from sideeffects.contrib.publishing import published
+
+
+@contextmanager
+def obeyed(header: object, **same: str | None) -> Generator[None]:
+    """Run a task as its header says; see `Publication.header`.
+
+    Args:
+        header: it. One that cannot be read counts as that of a test run that named nothing.
+        same: what the header must say of the call besides, for the task that runs to be the one that was decided.
+    """
+    told: Mapping[str, Any] = header if isinstance(header, Mapping) else {"test_run": True}
+    leave = enter(told) if told.get("test_run") else None
+    token = arriving.set(_arrival(told.get("call"), same))
+    try:
+        yield
+    finally:
+        arriving.reset(token)
+        if leave is not None:
+            leave()
+
+
+def _arrival(about: object, same: Mapping[str, str | None]) -> Arrival | None:
+    if not isinstance(about, Mapping) or not about.get("id"):
+        return None
+    if any(about.get(key) != value for key, value in same.items()):
+        return None
+    call = published.get(str(about["id"]))
+    # Of a task that is run more than once the first attempt has the outcome.
+    call = None if call is None or call.outcome is not None else call
+    return Arrival(str(about.get("name")), str(about["id"]), about.get("run_id"), call=call)

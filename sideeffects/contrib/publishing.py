@@ -1,0 +1,170 @@
+"""Publishing a task that is an effect: what the queues of all packages have in common.
+
+Where a task is handed to its queue, the call is decided and written down. What executes goes on its way, with a header
+that says what was decided; what does not is answered. What the worker does with the header is in `arriving.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
+
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.outcome import Outcome
+from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.runtime.background import answered
+from sideeffects._core.runtime.perform import alias_of, begin, finish
+from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.open_transactions import hands_over_at_once, innermost
+from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.state import state
+from sideeffects._core.values.callers import caller_outside
+from sideeffects.contrib.carried_test_run import test_run_part
+
+#: Calls that were published here and may be run in this very process, by their ids.
+published: Final[WeakValueDictionary[str, Call]] = WeakValueDictionary()
+
+
+class Publication(NamedTuple):
+    """A call that has been decided and written down where its task was handed to a queue.
+
+    Attributes:
+        declared: the effect.
+        args: what the effect is called with.
+        kwargs: the same, by keywords.
+        call: the call; `None` where nobody wants an executing one written.
+        mode: what was decided.
+        stub: what answers it.
+    """
+
+    declared: Declared
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    call: Call | None
+    mode: Mode
+    stub: Stub | None
+
+    @property
+    def executes(self) -> bool:
+        """Whether it is to go to the queue."""
+        return self.mode is Mode.EXECUTE
+
+    def answer(self) -> Any:
+        """What a recorded call gives, or raises."""
+        __tracebackhide__ = True
+        result = answered(self.declared, self.call, self.stub, self.args, self.kwargs)
+        return None if self.declared.effect.on_commit is not False else result
+
+    def header(self, **more: str) -> dict[str, Any]:
+        """What travels with the task; `more` tells the message from others."""
+        about: dict[str, Any] = {"name": self.declared.effect.name, **more}
+        if self.call is not None:
+            about.update(id=self.call.id, run_id=self.call.run_id)
+            published[self.call.id] = self.call
+            state.expect(self.call)
+        return {**test_run_part(), "call": about}
+
+    def failed(self, error: Exception) -> None:
+        """The queue has not taken it."""
+        if self.call is not None and self.call.outcome is None:
+            finish(self.call, Outcome(None, error, 0.0))
+
+    def at_commit(self, publish: Callable[[], object]) -> None:
+        """Publish when the surrounding transaction commits, at once when there is none, never when it rolls back."""
+        plugs.deferral.run(alias_of(self.declared), self.call, lambda: self.tried(publish))
+
+    def tried(self, publish: Callable[[], object]) -> object:
+        """Publish; what the queue raises is the call's outcome, and goes on."""
+        __tracebackhide__ = True
+        try:
+            return publish()
+        except Exception as error:
+            self.failed(error)
+            raise
+
+
+#: What the publication of a task publishes in turn (a backend of one package may use the queue of another).
+_publishing: Final[ContextVar[bool]] = ContextVar("sideeffects_publishing_task", default=False)
+
+
+def decide(
+    declared: Declared,
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    packages: frozenset[str],
+    at_once: bool | None = None,
+) -> Publication:
+    """Decide a call where its task is handed over. A refusal is raised from here.
+
+    Args:
+        declared: the effect.
+        instance: what the effect is bound to.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        packages: the packages that stand between the caller and here.
+        at_once: whether the queue gets it before the transaction commits; worked out when left out, for
+            `Publication.at_commit`.
+    """
+    __tracebackhide__ = True
+    code, instruction = caller_outside(
+        lambda module: any(module == name or module.startswith(f"{name}.") for name in (*packages, *_BETWEEN))
+    )
+    if at_once is None:
+        at_once = _waits_for_no_commit(declared)
+    token = hands_over_at_once.set(at_once)
+    try:
+        call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True)
+    finally:
+        hands_over_at_once.reset(token)
+    return Publication(declared, args, kwargs, call, mode, stub)
+
+
+def _waits_for_no_commit(declared: Declared) -> bool:
+    """Whether the transactions that are open are all of other databases than the one that it waits for."""
+    aliases = {getattr(one.connection, "alias", None) for one in innermost()}
+    return bool(aliases) and (alias_of(declared) or "default") not in aliases
+
+
+_BETWEEN: Final = frozenset(("contextlib", "functools"))
+
+
+def fits(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether an effect can be called with these. Where wrappers stand above it, a task's arguments may be others."""
+    try:
+        declared.bind(instance, args, kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def check_arguments(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], pack: Callable[[Any], object], serializer: str
+) -> None:
+    """Look, before anything is decided, whether the arguments can travel.
+
+    Args:
+        name: the effect's name.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        pack: serialises a value; what it raises, it cannot.
+        serializer: what it is called.
+
+    Raises:
+        TypeError: one cannot; the message names it.
+    """
+    try:
+        pack([list(args), kwargs])
+    except Exception as whole:
+        for label, value in (*((f"argument {n}", v) for n, v in enumerate(args, 1)), *kwargs.items()):
+            try:
+                pack(value)
+            except Exception as error:  # noqa: BLE001 - serializers raise whatever they like
+                raise TypeError(
+                    f"side effect {name!r} cannot be enqueued: {label} ({type(value).__name__}) cannot be serialised "
+                    f"as {serializer} ({error}). Pass an id or a plain value, and look the object up in the task"
+                ) from None
+        raise TypeError(f"side effect {name!r} cannot be enqueued: its arguments cannot be serialised") from whole

@@ -1,0 +1,94 @@
+"""Celery workers in the process of the tests, as `celery.contrib.testing` starts them."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+
+from sideeffects import Calls, SideEffectBlocked, forbid, force_run, side_effect, stub
+
+app = Celery("in_process", broker="memory://", backend="cache+memory://")
+app.conf.broker_connection_retry_on_startup = True
+executed: list[str] = []
+
+
+@side_effect(name="in_process.send", returns="recorded")
+def send(to: str) -> str:
+    executed.append(to)
+    return "executed"
+
+
+@app.task(name="in_process.plain")
+def plain(to: str) -> str:
+    return send(to)
+
+
+@app.task(name="in_process.declared")
+@side_effect(name="in_process.declared", returns="recorded")
+def declared(to: str) -> str:
+    return send(to)
+
+
+reached, go_on = threading.Event(), threading.Event()
+
+
+@app.task(name="in_process.slow")
+def slow() -> str:
+    reached.set()
+    assert go_on.wait(30)
+    return send("late")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Any]:
+    with start_worker(app, pool="solo", perform_ping_check=False, loglevel="CRITICAL") as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _nothing_executed() -> None:
+    executed.clear()
+
+
+def came_of(task: Any) -> Any:
+    return task.delay("ann").get(timeout=30)
+
+
+def test_overrides_of_the_test_reach_what_the_worker_calls(worker: Any) -> None:
+    """As they reach any thread of its process: stubs, refusals and forced effects, in a plain task and in an effect."""
+    assert came_of(plain) == "recorded"
+    with stub("in_process.send", returns="stubbed"):
+        assert came_of(plain) == "stubbed"
+        with force_run("in_process.declared"):
+            assert came_of(declared) == "stubbed"
+    with forbid("in_process.send"), pytest.raises(SideEffectBlocked):
+        came_of(plain)
+    assert executed == []
+    with force_run("in_process.send"):
+        assert came_of(plain) == "executed"
+    assert executed == ["ann"]
+
+
+def test_the_worker_adds_the_outcome_to_the_call(worker: Any, side_effects: Calls) -> None:
+    """One call is one `Call`, whoever runs it."""
+    with force_run("in_process.declared"):
+        assert came_of(declared) == "recorded"
+    call = side_effects.one("in_process.declared")
+    assert call.is_async
+    assert call.outcome is not None
+    assert call.outcome.result == "recorded"
+
+
+def test_a_block_that_has_ended_decides_nothing_any_more(worker: Any) -> None:
+    """What the task calls after the end of the block is decided then, by whatever is open."""
+    reached.clear()
+    go_on.clear()
+    with stub("in_process.send", returns="stubbed"):
+        result = slow.delay()
+        assert reached.wait(30)
+    go_on.set()
+    assert result.get(timeout=30) == "recorded"
+    assert executed == []
