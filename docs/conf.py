@@ -3,6 +3,8 @@
 import importlib
 import importlib.metadata
 import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import django
@@ -11,6 +13,9 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+
+sys.path.insert(0, str(Path(__file__).parent))
+import pictures
 
 # The reference is read off the docstrings of the imported package, parts of which import Django models.
 settings.configure(
@@ -87,5 +92,6 @@ def resolve_internal(
 
 
 def setup(app: Sphinx) -> None:
-    """Connect the above."""
+    """Connect the above, and draw what the pages show."""
     app.connect("missing-reference", resolve_internal)
+    pictures.draw()

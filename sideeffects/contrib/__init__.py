@@ -1,1 +1,3 @@
 """One module per foreign package, each an optional extra."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """Django's connections: statements, transactions, commits."""
+
+__all__: list[str] = []

@@ -13,6 +13,8 @@ from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Log, Reader, Shared
 
+__all__ = ["shared_calls"]
+
 #: Seconds for which records are kept: a day.
 DEFAULT_TIMEOUT: Final = 24 * 60 * 60
 

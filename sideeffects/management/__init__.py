@@ -1,1 +1,3 @@
 """Django's management commands."""
+
+__all__: list[str] = []

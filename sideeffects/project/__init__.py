@@ -1,1 +1,3 @@
 """Django's side: live settings, wiring, checks, discovery."""
+
+__all__: list[str] = []

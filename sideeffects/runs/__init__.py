@@ -1,1 +1,3 @@
 """Run lists."""
+
+__all__: list[str] = []

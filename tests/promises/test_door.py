@@ -1,5 +1,6 @@
 """The names of the package: each is imported when it is first asked for, and none is missed."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 import sideeffects
 from tests.support.projects import clean_environment
+
+PACKAGE = Path(sideeffects.__file__).parent
 
 
 def run(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -28,6 +31,53 @@ def test_the_names_are_those_of_the_contract_and_all_there() -> None:
     )
     assert ran.stdout.strip() == "True ['registry']"  # which is empty
     assert sorted(sideeffects.__all__) == sideeffects.__all__
+
+
+#: What users import and what is stored in task rows, messages and settings: these paths stay.
+PUBLIC = {
+    "sideeffects": ["side_effect", "declare", "registry", "dry_run", "run_side_effects", "Calls"],
+    "sideeffects.dryrun": ["dry_run", "Plan", "DryRunRefused"],
+    "sideeffects.engines.celery": ["CeleryEngine"],
+    "sideeffects.engines.django_tasks": ["DjangoTasksEngine"],
+    "sideeffects.engines.threads": ["ThreadEngine"],
+    "sideeffects.errors": ["SideEffectError", "SideEffectBlocked", "UnknownSideEffect", "LedgerError"],
+    "sideeffects.ledgers": ["shared_calls"],
+    "sideeffects.probes": ["SmokeTest", "Probe", "ProbeRunner"],
+    "sideeffects.probes.access": ["Access"],
+    "sideeffects.probes.urls": ["urlpatterns"],
+    "sideeffects.probes.views": ["IndexView"],
+    "sideeffects.pytest_plugin": ["pytest_configure"],
+    "sideeffects.saferunner": ["safely_run_processes"],
+    "sideeffects.testing": ["SideEffectsMixin", "Race", "fault_sweep", "guard", "isolated_registry"],
+}
+FOLDERS = [
+    ".".join(path.relative_to(PACKAGE.parent).parent.parts)
+    for path in sorted(PACKAGE.rglob("__init__.py"))
+    if "_core" not in path.parts
+]
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_paths_stay(module: str) -> None:
+    """Each is imported by somebody's code, or written in somebody's settings."""
+    there = importlib.import_module(module)
+    assert not [name for name in PUBLIC[module] if not hasattr(there, name)]
+
+
+def test_what_is_stored_names_homes_that_never_move() -> None:
+    """Rows of Django's tasks and Celery's messages outlive a release."""
+    from sideeffects.engines import celery, django_tasks
+
+    assert f"{django_tasks.__name__}.run_effect" == "sideeffects.engines.django_tasks.run_effect"
+    assert celery.TASK == "sideeffects.run"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_folder_lists_what_is_public_in_it(folder: str) -> None:
+    """Sorted (constants, classes, functions), and all of it is there; nothing is an answer too."""
+    there = importlib.import_module(folder)
+    assert sorted(there.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name)) == there.__all__
+    assert not [name for name in there.__all__ if not hasattr(there, name)]
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -1,1 +1,3 @@
 """Celery's tasks as effects."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """Django's tasks as effects."""
+
+__all__: list[str] = []

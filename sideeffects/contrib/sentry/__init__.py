@@ -1,1 +1,3 @@
 """Reports to Sentry."""
+
+__all__: list[str] = []

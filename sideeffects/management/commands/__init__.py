@@ -1,1 +1,3 @@
 """The commands, one a module."""
+
+__all__: list[str] = []

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 from sideeffects.probes.reports import html, json, junit, openmetrics, text
 from sideeffects.probes.results import Results
 
+__all__: list[str] = []
+
 
 class Format(NamedTuple):
     """One format.

@@ -1,1 +1,3 @@
 """Finding the effects of a project."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """The pytest plugin's parts."""
+
+__all__: list[str] = []
