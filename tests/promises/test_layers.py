@@ -84,6 +84,17 @@ def test_the_table_lists_all_rooms_and_no_others() -> None:
     assert set(FLOORS.values()) == set(range(max(FLOORS.values()) + 1))
 
 
+def test_every_file_that_the_page_names_is_there() -> None:
+    """By its path, or by its name within a folder that the text speaks of."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    there = {"/" + path.relative_to(PACKAGE).as_posix() for path in MODULES.values()}
+    assert not [
+        named
+        for named in re.findall(r"`([\w/]+\.py)`", page)
+        if not any(path.endswith(f"/{named.removeprefix('sideeffects/')}") for path in there)
+    ]
+
+
 def test_only_core_is_private_by_name() -> None:
     """Every other file and folder may be opened by a reader, and says what it is about."""
     relative = [path.relative_to(PACKAGE) for path in MODULES.values()]
