@@ -101,6 +101,10 @@ def _watch() -> None:
         import_module("sideeffects.guard.children").join()
     elif "_pytest.config" not in modules:
         import_module("sideeffects.guard.without_pytest").begin(lambda: "sideeffects.project.wiring" in modules)
+    if "_pytest.config" not in modules:
+        hooks = "sideeffects.testing.unittest_hooks"
+        import_hooks.after_import("unittest.result", lambda module: import_module(hooks).follow_results(module))
+        import_hooks.after_import("unittest.runner", lambda module: import_module(hooks).follow_runners(module))
 
 
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first

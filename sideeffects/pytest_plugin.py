@@ -76,8 +76,11 @@ def pytest_configure(config: pytest.Config) -> None:
     state.children.collect()
     lookout = config.stash[_LOOKOUT] = Lookout(config)
     from sideeffects.testing.pytest_hooks.guard import GuardPlugin  # where it is off as well: tests may switch it on
+    from sideeffects.testing.pytest_hooks.summary import Summary
 
-    config.pluginmanager.register(GuardPlugin(config, lookout.watcher), "sideeffects-guard")
+    guard = GuardPlugin(config, lookout.watcher)
+    config.pluginmanager.register(guard, "sideeffects-guard")
+    config.pluginmanager.register(Summary(config, lambda: guard.why_failed), "sideeffects-summary")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

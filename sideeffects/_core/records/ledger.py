@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from sideeffects._core.calls.call import Call, Row
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.records.pairing import in_order
+from sideeffects._core.records.tally import Tally
 
 DEFAULT_BOUND: Final = 10_000
 
@@ -31,6 +32,7 @@ class Ledger:
         self._is_closed = False
         #: Run lists of which calls were dropped, with the position of the last of these.
         self._dropped_runs: dict[str, int] = {}
+        self._dropped_tally = Tally()
         self._lock = threading.RLock()
         #: Whether whoever holds the lock is reading, so that places must stay what they are.
         self._is_read = False
@@ -81,6 +83,7 @@ class Ledger:
                 for position, call in enumerate(self._calls[:surplus], self._trimmed):
                     if isinstance(call, Call) and call.run_id is not None:
                         self._dropped_runs[call.run_id] = position
+                self._dropped_tally.count(self._calls[:surplus])
                 del self._calls[:surplus]
                 self._trimmed += surplus
 
@@ -108,6 +111,15 @@ class Ledger:
             is_dropped = self._dropped_runs.get(run_id, -1) >= start
             return calls, not is_dropped and None not in stretch
 
+    def tally(self, start: int = 0) -> Tally:
+        """Counts the calls from position `start` on; from the beginning on those that were dropped, too."""
+        tally = Tally()
+        with self._lock:
+            tally.count(self._calls[max(0, start - self._trimmed) :])
+            if not start:
+                tally.add(self._dropped_tally.as_data())
+        return tally
+
     def _at(self, place: int) -> Call | None:
         """The call at a place in the list, made of its row once: whoever reads it gets the same one."""
         call = self._calls[place]
@@ -129,6 +141,7 @@ class Ledger:
         """Forget the calls; positions go on."""
         with self._lock:
             forgotten = len(self._calls)
+            self._dropped_tally.count(self._calls[:forgotten])
             del self._calls[:forgotten]  # not `clear()`, which would also take what was appended in between
             self._trimmed += forgotten
 

@@ -35,6 +35,8 @@ class GuardPlugin:
         self._accepted = self._baseline()
         self._run: Run | None = None
         self._deselected = 0
+        #: What failed the run although all tests passed.
+        self.why_failed = ""
 
     def _baseline(self) -> baselines.Baseline | None:
         if not self._file:
@@ -77,8 +79,13 @@ class GuardPlugin:
         run = self._run
         if run is None or self._accepted is None or self._is_updating:
             return result
-        if run.new() and session.exitstatus == pytest.ExitCode.OK:
+        new = run.new()
+        if new and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            found = "one call site that" if len(new) == 1 else f"{len(new)} call sites that"
+            self.why_failed = (
+                f"side effects: this run failed, since {found} {self._file} does not accept was found; see above"
+            )
         return result
 
     @pytest.hookimpl

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from sideeffects._core.records import failing_test
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects.errors import UnknownSideEffect
@@ -32,11 +33,14 @@ class Watcher:
         self.watch: Watch | None = None
         self._item: pytest.Item | None = None
         self._is_late = False
+        #: The test that was begun last, and its calls.
+        self._last: tuple[pytest.Item, Watch] | None = None
 
     def join(self, item: pytest.Item) -> None:
         """Begin in the midst of a test: nothing has been called before, since nothing was declared."""
         self.watch = Watch()
         self._item = item
+        self._last = item, self.watch
         self._is_late = True
 
     def calls(self) -> Calls:
@@ -61,6 +65,7 @@ class Watcher:
             self.watch.finish()
         self.watch = watch = Watch()
         self._item = item
+        self._last = item, watch
         self._is_late = False
         levels = _levels(item)
         if levels:
@@ -104,6 +109,16 @@ class Watcher:
         if complaints:
             pytest.fail(complaints, pytrace=False)
         return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A test that fails is told of the effects that it has called."""
+        report = yield
+        if report.failed and self._last is not None and self._last[0] is item:
+            lines = failing_test.words(self._last[1].read()[0], _spelt)
+            if lines:
+                report.sections.append((failing_test.TITLE, "\n".join(lines)))
+        return report
 
     # -- around a fixture
 
@@ -208,6 +223,10 @@ def _before_rollback(item: pytest.Item, watch: Watch) -> None:
     if isinstance(instance, SideEffectsMixin):
         instance.leave_asking_to_plugin()
     ask_at_end(cast("TestCase", instance), lambda: _ask(item, watch))
+
+
+def _spelt(option: str, names: Sequence[str]) -> str:
+    return f"@pytest.mark.side_effects({'='.join(failing_test.as_option(option, names))})"
 
 
 def _ask(item: pytest.Item, watch: Watch) -> None:

@@ -1,0 +1,56 @@
+"""How many calls were recorded, executed and refused, and of which effects: the last line of a run of tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.decision import Mode
+
+_DONE: Final = {Mode.RECORD: "recorded", Mode.EXECUTE: "executed", Mode.RAISE: "refused"}
+
+
+class Tally:
+    """Counts calls, without making them of their rows."""
+
+    def __init__(self) -> None:
+        self._modes: Counter[str] = Counter()
+        self.names: set[str] = set()
+
+    def count(self, calls: Iterable[Call | Row | None]) -> None:
+        """Count these; of what is `None` nothing is known."""
+        for call in calls:
+            if isinstance(call, Call):
+                self._modes[call.mode.value] += 1
+                self.names.add(call.name)
+            elif call is not None:
+                self._modes[call[1].mode.value] += 1
+                self.names.add(call[0].name)
+
+    def add(self, data: Mapping[str, Any]) -> None:
+        """Count what another tally has counted, in this process or another."""
+        self._modes.update(data["modes"])
+        self.names.update(data["names"])
+
+    def as_data(self) -> dict[str, Any]:
+        """The tally as JSON can carry it."""
+        return {"modes": dict(self._modes), "names": sorted(self.names)}
+
+    def words(self, declared: Iterable[str]) -> str:
+        """The line; empty where no effect is declared, and none was called.
+
+        Args:
+            declared: the names of all effects.
+        """
+        never = len(set(declared) - self.names)
+        if not never and not self._modes:
+            return ""
+        always = (Mode.RECORD, Mode.EXECUTE)
+        counts = [
+            f"{self._modes[mode.value]} {done}"
+            for mode, done in _DONE.items()
+            if mode in always or self._modes[mode.value]
+        ]
+        return f"side effects: {', '.join(counts)}, {never} never called"

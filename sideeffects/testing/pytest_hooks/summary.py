@@ -1,0 +1,58 @@
+"""The last line of a run of pytest: what was recorded and executed, and why the run failed where no test did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from sideeffects._core.calls.registry import registry
+from sideeffects._core.records.tally import Tally
+from sideeffects._core.state.state import state
+
+_KEY = "side_effects"
+
+
+class Summary:
+    """Counts the calls of one run, those of the workers of pytest-xdist too.
+
+    Args:
+        config: pytest's.
+        why_failed: gives what fails a run in which all tests have passed; empty when nothing does.
+    """
+
+    def __init__(self, config: pytest.Config, why_failed: Callable[[], str]) -> None:
+        self._config = config
+        self._why_failed = why_failed
+        self._start = state.ledger.end
+        self._workers = Tally()
+        self._declared: set[str] = set()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist has ended, and says what it has counted."""
+        told = getattr(node, "workeroutput", {}).get(_KEY)
+        if told is not None:
+            self._workers.add(told)
+            self._declared.update(told["declared"])
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
+        """Print the line after all else, or tell who prints it."""
+        tally = state.ledger.tally(self._start)
+        worker: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
+        if worker is not None:
+            worker[_KEY] = {**tally.as_data(), "declared": sorted(registry)}
+        result = yield
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if worker is None and reporter is not None:
+            tally.add(self._workers.as_data())
+            line = tally.words({*registry, *self._declared})
+            for text in filter(None, (line if reporter.verbosity > _QUIETEST else "", self._why_failed())):
+                reporter.write_line(text)
+        return result
+
+
+#: With `-qq` pytest says nothing of a run that went well.
+_QUIETEST = -2
