@@ -21,6 +21,7 @@ from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.database import atomic
 from sideeffects.dryrun import escapes, membership, other_connections
 from sideeffects.dryrun.connections import HeldConnection
+from sideeffects.dryrun.database_files import Identities
 from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.plan import Plan, PlanLedger
 from sideeffects.dryrun.refusals import DryRunRefused
@@ -57,7 +58,7 @@ class dry_run:  # noqa: N801 - a verb, as `capture` and `record` are
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         run = self._runs.pop()
-        run.stop()
+        run.stop(error)
         if error is None and run.plan.refusals:
             raise DryRunRefused(*run.plan.refusals)
 
@@ -78,8 +79,9 @@ class DryRun(Holder):
         super().__init__()
         self._connections: tuple[HeldConnection, ...] = ()
         self._undo: list[Restorer] = []
+        self._files = Identities()
         self._ledger = PlanLedger(state.rules_source().max_calls)
-        self.plan = Plan(self._ledger, self.refusals, self.remarks, membership.rules_for_real())
+        self.plan = Plan(self._ledger, self.refusals, self.remarks, self.messages, membership.rules_for_real())
         self._guard = levels.Entry(levels.RAISE, is_wall=True)
         self._guard.is_shown = True  # what it refuses is in the plan
 
@@ -113,16 +115,26 @@ class DryRun(Holder):
             self.stop()
             raise
 
-    def stop(self) -> None:
-        """Roll everything back, and let go."""
+    def stop(self, error: BaseException | None = None) -> None:
+        """Roll everything back, and let go.
+
+        Args:
+            error: what has ended the block too early.
+        """
         for connection in self._connections:
             try:
                 connection.count()
-            except Exception as error:  # noqa: BLE001 - what cannot be counted is rolled back all the same
-                self.refusals.note(f"what was written to the database {connection.alias!r} is unknown: {error}")
+            except Exception as problem:  # noqa: BLE001 - what cannot be counted is rolled back all the same
+                self.refusals.note(f"what was written to the database {connection.alias!r} is unknown: {problem}")
         for connection in reversed(self._connections):
             connection.stop()
-        self.plan.close([written for connection in self._connections for written in connection.tally.writes()])
+        for alias in self._files.replaced():
+            self.refusals.doubt(
+                f"the file of the database {alias!r} was replaced or deleted during the run, by a way that Python does "
+                f"not tell of"
+            )
+        writes = [written for connection in self._connections for written in connection.tally.writes()]
+        self.plan.close(writes, error)
         self._connections = ()  # what goes on in a copy of this context has nobody who would roll it back
         while self._undo:
             self._undo.pop()()

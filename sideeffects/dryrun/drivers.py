@@ -151,16 +151,18 @@ class Link(ABC):
         return alias
 
     @property
-    def fate(self) -> str:
-        """What has become of a transaction that was ended against our will."""
-        return "It was rolled back"
+    def may_be_kept(self) -> bool:
+        """Whether somebody may have committed what was written, when the transaction was ended against our will."""
+        return True
 
     def lost(self) -> None:
         """Note that the transaction around everything has ended."""
         if not self.is_over:
             self.is_over = True
-            self.given.refusals.note(
-                f"the transaction on the database {self._alias!r} was ended past Django. {self.fate}, and what came "
+            fate = "It may have been kept" if self.may_be_kept else "It was rolled back"
+            tell = self.given.refusals.doubt if self.may_be_kept else self.given.refusals.note
+            tell(
+                f"the transaction on the database {self._alias!r} was ended past Django. {fate}, and what came "
                 f"after it is unknown: do without COMMIT and ROLLBACK on the driver's connection"
             )
 

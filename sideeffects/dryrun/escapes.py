@@ -11,10 +11,10 @@ import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import unquote
 
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.state import state
+from sideeffects.dryrun import database_files, publishing, servers
 from sideeffects.dryrun.membership import belong
 
 _installed: Final[list[bool]] = []
@@ -36,7 +36,10 @@ def install() -> None:
             import_hooks.after_import("concurrent.futures.process", _in_pools)
             import_hooks.after_import("psycopg", _in_psycopg)
             import_hooks.after_import("psycopg_pool.pool", _in_psycopg_pool)
-            sys.addaudithook(_in_sqlite)
+            for module, name in _DRIVERS:
+                import_hooks.after_import(module, functools.partial(_in_driver, name))
+            publishing.Hooks(belong).install()
+            sys.addaudithook(_hook)
 
 
 _PROCESS: Final = (
@@ -65,6 +68,27 @@ def _in_multiprocessing(module: Any) -> None:
 
 def _in_pools(module: Any) -> None:
     module.ProcessPoolExecutor.submit = _refusing(module.ProcessPoolExecutor.submit, _PROCESS)
+
+
+#: Drivers written in C, of whose connections Python does not tell: the module, and what connects in it.
+_DRIVERS: Final = (
+    ("psycopg2", "connect"),
+    ("psycopg2", "_connect"),
+    ("MySQLdb.connections", "Connection.__init__"),
+    ("oracledb.connection", "connect"),
+    ("pyodbc", "connect"),
+    ("pymssql", "connect"),
+)
+
+
+def _in_driver(name: str, module: Any) -> None:
+    owner, _, attribute = name.rpartition(".")
+    holder = getattr(module, owner) if owner else module
+    if hasattr(holder, attribute):
+        reason = (
+            f"{module.__name__} was asked for a connection past Django, which nothing would roll back: use Django's"
+        )
+        setattr(holder, attribute, _refusing(getattr(holder, attribute), reason))
 
 
 def _in_psycopg(module: Any) -> None:
@@ -113,31 +137,29 @@ def _is_pool_of_django(pool: Any) -> bool:
     return base is not None and any(pool is one for one in base.DatabaseWrapper._connection_pools.values())  # noqa: SLF001
 
 
-def _in_sqlite(
+def _sqlite_connected(args: tuple[Any, ...]) -> str:
+    """An audit event, since `connect` is a name that others may have taken hold of, and the class connects as well."""
+    path = database_files.path_of(args[0])
+    if not path or not database_files.alias_of(path):
+        return ""
+    return f"sqlite3 was asked for a connection to {args[0]!r} past Django, which nothing would roll back: use Django's"
+
+
+#: Events of Python that may lead out of a dry run, each with why it is refused; empty when it is not.
+_EVENTS: Final = {"sqlite3.connect": _sqlite_connected, **database_files.EVENTS, **servers.EVENTS}
+
+
+def _hook(
     event: str,
     args: tuple[Any, ...],
     # Bound here: at the interpreter's end the module's names are gone, and events still come.
-    wanted: str = "sqlite3.connect",
+    get: Callable[[str], Callable[[tuple[Any, ...]], str] | None] = _EVENTS.get,
     is_over: Callable[[], bool] = sys.is_finalizing,
 ) -> None:
-    """An audit hook, since `connect` is a name that others may have taken hold of, and the class connects as well."""
-    if event == wanted and not is_over() and not connecting.get():
-        for holder in belong():
-            if _is_of_django(args[0]):
-                holder.refusals.refuse(
-                    f"sqlite3 was asked for a connection to {args[0]!r} past Django, which nothing would roll back: "
-                    f"use Django's"
-                )
-
-
-def _is_of_django(database: Any) -> bool:
-    """Whether a file is one of Django's databases."""
-    from django.db import connections
-
-    if isinstance(database, str) and database.startswith("file:"):
-        database = unquote(database.removeprefix("file:").partition("?")[0])
-    wanted = os.path.realpath(os.fsdecode(database))
-    names = (settings["NAME"] for settings in connections.settings.values())
-    return any(
-        os.path.realpath(os.fsdecode(name)) == wanted for name in names if name and os.fsdecode(name) != ":memory:"
-    )
+    reason_against = get(event)
+    if reason_against is None or is_over() or connecting.get():
+        return
+    for holder in belong():
+        reason = reason_against(args)
+        if reason:
+            holder.refusals.refuse(reason)

@@ -11,6 +11,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.state.open_transactions import ROLLED_BACK
 from sideeffects._core.values.describe import describe, jsonable
+from sideeffects.dryrun.publishing import Message
 from sideeffects.dryrun.row_counts import KINDS, Writes
 
 
@@ -37,6 +38,21 @@ class Planned(Protocol):
         ...
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the code was carried to its end."""
+        ...
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is known that nothing was kept."""
+        ...
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages that would have been published."""
+        ...
+
+    @property
     def refusals(self) -> Sequence[str]:
         """What was refused."""
         ...
@@ -57,7 +73,7 @@ _SHOWN: Final = 200
 
 def as_text(plan: Planned) -> str:
     """For people at a terminal."""
-    return "\n".join([*_effects(plan), "", *_writes(plan), *_reasons(plan)])
+    return "\n".join([*_effects(plan), *_published(plan), "", *_writes(plan), *_reasons(plan)])
 
 
 def never_happens(call: Call) -> bool:
@@ -86,12 +102,14 @@ def _numbered(plan: Planned) -> Iterator[tuple[int, Call]]:
 
 def _effects(plan: Planned) -> Iterator[str]:
     total = sum(plan.counts.values())
+    if not plan.is_complete:
+        yield f"{NOT_COMPLETE}."
+        yield ""
     if not len(plan):
-        yield "No effect would have happened."
+        yield _no_effect(plan)
         return
-    yield (
-        f"{_number(total, 'effect')} would have happened, in this order:" if total else "No effect would have happened:"
-    )
+    happened = "would have happened" if plan.is_complete else "was reached" if total == 1 else "were reached"
+    yield f"{_number(total, 'effect')} {happened}, in this order:" if total else f"{_no_effect(plan)[:-1]}:"
     if plan.dropped:
         yield f"  ({plan.dropped} earlier ones are counted, but not kept: SIDE_EFFECTS['LEDGER']['MAX_CALLS'])"
     width = len(str(plan.dropped + len(plan)))
@@ -105,9 +123,28 @@ def _effects(plan: Planned) -> Iterator[str]:
         yield from _table([[name, str(count)] for name, count in plan.counts.items()])
 
 
+#: Of a run that was refused, or raised an error.
+NOT_COMPLETE: Final = "It was not carried to its end, and what would have come after that is not known"
+
+
+def _no_effect(plan: Planned) -> str:
+    return "No effect would have happened." if plan.is_complete else "No effect was reached."
+
+
+def _no_row(plan: Planned) -> str:
+    return "No row would have been written." if plan.is_complete else "No row was written."
+
+
+def _published(plan: Planned) -> Iterator[str]:
+    if plan.messages:
+        yield ""
+        yield "Messages that would have been published (what receives them was not run):"
+        yield from _table([[name or "(no task)", to, str(times)] for name, to, times in plan.messages])
+
+
 def _writes(plan: Planned) -> Iterator[str]:
     if not plan.writes:
-        yield "No row would have been written."
+        yield _no_row(plan)
         return
     yield "Rows that were written and rolled back:"
     yield from _table([[row.database, row.table or "(table not known)", what_of(row)] for row in plan.writes])
@@ -162,8 +199,10 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 def as_markdown(plan: Planned) -> str:
     """For a pull request or a ticket."""
     lines = ["## Effects", ""]
+    if not plan.is_complete:
+        lines += [f"{NOT_COMPLETE}.", ""]
     if not len(plan):
-        lines.append("No effect would have happened.")
+        lines.append(_no_effect(plan))
     else:
         lines += ["| # | effect | arguments | called at | |", "|---|---|---|---|---|"]
         for position, call in _numbered(plan):
@@ -171,9 +210,12 @@ def as_markdown(plan: Planned) -> str:
             lines.append(f"| {position} | {' | '.join(cells)} |")
         lines += ["", "| effect | how often |", "|---|---|"]
         lines += [f"| {_cell(name)} | {count} |" for name, count in plan.counts.items()]
+    if plan.messages:
+        lines += ["", "## Messages", "", "| task | queue | how often |", "|---|---|---|"]
+        lines += [f"| {_cell(name or '(no task)')} | {_cell(to)} | {times} |" for name, to, times in plan.messages]
     lines += ["", "## Rows", ""]
     if not plan.writes:
-        lines.append("No row would have been written.")
+        lines.append(_no_row(plan))
     else:
         lines += ["| database | table | written and rolled back |", "|---|---|---|"]
         lines += [
@@ -195,6 +237,8 @@ def _cell(text: str) -> str:
 def as_data(plan: Planned) -> dict[str, Any]:
     """For programs."""
     return {
+        "is_complete": plan.is_complete,
+        "is_certain": plan.is_certain,
         "effects": [
             {
                 "position": position,
@@ -211,6 +255,7 @@ def as_data(plan: Planned) -> dict[str, Any]:
         ],
         "counts": dict(plan.counts),
         "not_kept": plan.dropped,
+        "messages": [message._asdict() for message in plan.messages],
         "writes": [
             {name: getattr(row, name) for name in ("database", "table", *KINDS, "truncated", "unattributed")}
             for row in plan.writes

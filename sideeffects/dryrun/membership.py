@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
+from sideeffects.dryrun.publishing import Messages
 from sideeffects.dryrun.refusals import Notes, Refusals
 
 
@@ -26,6 +27,12 @@ class Holder:
     def __init__(self) -> None:
         self.refusals = Refusals()
         self.remarks = Notes()
+        self.messages = Messages()
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Write down what is refused, and raise it."""
+        __tracebackhide__ = True
+        self.refusals.refuse(reason)
 
     def holds(self, connection: Any) -> bool:
         """Whether what is done on this connection is rolled back."""

@@ -13,6 +13,7 @@ from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import Calls
 from sideeffects.dryrun.formats import as_text, never_happens
+from sideeffects.dryrun.publishing import Message, Messages
 from sideeffects.dryrun.refusals import Notes, Refusals
 from sideeffects.dryrun.row_counts import Writes
 
@@ -39,13 +40,27 @@ class Plan(Calls):
     It is live inside the block. What was written is known after it.
     """
 
-    def __init__(self, ledger: PlanLedger, refusals: Refusals, remarks: Notes, rules: Rules) -> None:
+    def __init__(
+        self, ledger: PlanLedger, refusals: Refusals, remarks: Notes, messages: Messages, rules: Rules
+    ) -> None:
         super().__init__(lambda: ledger.read(0))
         self._ledger = ledger
         self._refusals = refusals
         self._remarks = remarks
+        self._messages = messages
         self._rules = rules
         self._writes: tuple[Writes, ...] = ()
+        self._error: BaseException | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the code was carried to its end: nothing was refused, and it raised no error."""
+        return self._error is None and not self._refusals.reasons
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is known that nothing was kept."""
+        return self._refusals.is_certain
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -60,6 +75,11 @@ class Plan(Calls):
     def writes(self) -> tuple[Writes, ...]:
         """The rows that were written, and rolled back, by database and table; empty inside the block."""
         return self._writes
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages that would have been published, such as Celery's tasks. What they set off is unknown."""
+        return self._messages.all()
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -83,9 +103,10 @@ class Plan(Calls):
         )
         return Decision(decision.mode, call.scrubbed(decision.reason), decision.origin)
 
-    def close(self, writes: Sequence[Writes]) -> None:
-        """Note what was written."""
+    def close(self, writes: Sequence[Writes], error: BaseException | None) -> None:
+        """Note what was written, and what has ended the code too early."""
         self._writes = tuple(writes)
+        self._error = error
 
     def __str__(self) -> str:
         return as_text(self)

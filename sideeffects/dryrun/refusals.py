@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import NoReturn
 
 from sideeffects.database.places import place_of_use
 from sideeffects.errors import SideEffectError
+from sideeffects.guard import call_sites
 
 
 class DryRunRefused(SideEffectError):
@@ -43,7 +45,7 @@ class Notes:
         Returns:
             the same, with its place.
         """
-        return self.note_at(reason, place_of_use())
+        return self.note_at(reason, _place())
 
     def note_at(self, reason: str, place: str) -> str:
         """The same, for a place that is known."""
@@ -55,9 +57,28 @@ class Notes:
 
 
 class Refusals(Notes):
-    """What one dry run has refused so far. Code may swallow the errors; they are written down all the same."""
+    """What one dry run has refused so far. Code may swallow the errors; they are written down all the same.
+
+    Attributes:
+        is_certain: whether it is known that nothing was kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_certain = True
+
+    def doubt(self, reason: str) -> None:
+        """Write down why something may have been kept."""
+        self.is_certain = False
+        self.note(reason)
 
     def refuse(self, reason: str) -> NoReturn:
         """Write one down and raise it."""
         __tracebackhide__ = True
         raise DryRunRefused(self.note(reason))
+
+
+def _place() -> str:
+    """`file:line` in the user's own code; in a package, where there is none."""
+    site = call_sites.find(sys._getframe(1))  # noqa: SLF001 - who tried
+    return f"{site.code.co_filename}:{site.line}" if site.is_own else place_of_use()

@@ -86,9 +86,9 @@ class SqliteLink(Link):
         return sqlite3.SQLITE_OK
 
     @property
-    def fate(self) -> str:
-        """What is shared between threads has no authorizer."""
-        return "It may have been kept" if self.given.connection.allow_thread_sharing else super().fate
+    def may_be_kept(self) -> bool:
+        """What is shared between threads has no authorizer; elsewhere nobody can commit."""
+        return bool(self.given.connection.allow_thread_sharing)
 
     def maker(self) -> Callable[[], Any] | None:
         """Such cursors at once, where it is known which Django makes."""

@@ -14,7 +14,7 @@ Ports = frozenset[int] | None
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: The port of each database and cache where the settings name none.
-_DATABASE_PORTS: Final = {"postgresql": 5432, "postgis": 5432, "mysql": 3306, "oracle": 1521}
+DATABASE_PORTS: Final = {"postgresql": 5432, "postgis": 5432, "mysql": 3306, "oracle": 1521}
 _SCHEME_PORTS: Final = {"redis": 6379, "rediss": 6379, "valkey": 6379, "valkeys": 6379}
 _MEMCACHED: Final = 11211
 
@@ -150,7 +150,7 @@ def _hosts_of_databases(databases: Mapping[str, Mapping[str, Any]]) -> Iterator[
     for database in databases.values():
         engine = str(database.get("ENGINE", "")).rpartition(".")[2]
         options: Mapping[str, Any] = database.get("OPTIONS") or {}
-        port = database.get("PORT") or options.get("port") or _DATABASE_PORTS.get(engine)
+        port = database.get("PORT") or options.get("port") or DATABASE_PORTS.get(engine)
         # Several hosts for one database: libpq takes a list.
         for host in str(database.get("HOST") or options.get("host") or "").split(","):
             if host and not host.startswith("/"):

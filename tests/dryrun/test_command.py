@@ -1,13 +1,17 @@
 """`manage.py dry_run`, as one types it: in a project of its own, on SQLite, with effects that leave a trace."""
 
 import json
+import os
+import select
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.listed_project import listed_project
-from tests.support.projects import Project
+from tests.support.projects import Project, clean_environment
 
 pytestmark = pytest.mark.processes
 
@@ -19,6 +23,7 @@ SIDE_EFFECTS = {"POLICY": {"shop.confirm": "record"}}
 
 BILL = '''
     import atexit
+    import os
     import queue
     import sys
     import threading
@@ -66,6 +71,8 @@ BILL = '''
                     print("not answered")
             if way == "row":
                 workers.ask("a row")
+            if way == "process":
+                os.system("true")
             if way == "fail":
                 raise CommandError("no bills", returncode=7)
             if way == "exit":
@@ -222,6 +229,65 @@ def test_exit_codes(project: Project, options: list[str], code: int, stream: str
     said = project.run("manage.py", "dry_run", *options, code=code)
     assert expected in getattr(said, stream)
     assert is_untouched(project)
+
+
+def test_a_refused_run_does_not_say_what_it_cannot_know(project: Project) -> None:
+    """It was not carried to its end; in all formats."""
+    options = ("bill", "--way", "process")
+    said = project.run("manage.py", "dry_run", *options, code=2).stdout
+    assert "It was not carried to its end, and what would have come after that is not known." in said
+    assert "effects were reached, in this order:" in said
+    assert "would have happened" not in said
+    data = json.loads(project.run("manage.py", "dry_run", "--format", "json", *options, code=2).stdout)
+    assert (data["is_complete"], data["is_certain"]) == (False, True)
+    markdown = project.run("manage.py", "dry_run", "--format", "markdown", *options, code=2).stdout
+    assert "It was not carried to its end" in markdown
+    assert is_untouched(project)
+
+
+def test_the_plan_comes_before_the_traceback_which_is_folded(project: Project) -> None:
+    """Frames of Django and of ours say nothing about the command; `--traceback` shows them."""
+    said = project.run("manage.py", "dry_run", "bill", "--way", "crash", code=1)
+    assert "It was not carried to its end" in said.stdout
+    assert "bill.py" in said.stderr
+    assert "site-packages/django" not in said.stderr
+    assert "dry_run.py" not in said.stderr
+    assert "--traceback shows them" in said.stderr
+    whole = project.run("manage.py", "dry_run", "--traceback", "bill", "--way", "crash", code=1).stderr
+    assert "core/management/base.py" in whole
+
+
+def test_on_a_terminal_it_prints_as_it_goes(project: Project) -> None:
+    """Somebody types at `dry_run shell`, and sees each answer before the next question."""
+    pty = pytest.importorskip("pty", reason="terminals of Unix")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "dry_run", "shell", "-i", "python"],
+        cwd=project.root,
+        env=clean_environment() | {"TERM": "dumb"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as shell:
+        os.close(theirs)
+        try:
+            _read_until(ours, ">>> ")
+            os.write(ours, b"print('answer', 6 * 7)\n")
+            _read_until(ours, "answer 42")
+            os.write(ours, b"exit()\n")
+            _read_until(ours, "The command ended with exit code 0.")
+        finally:
+            shell.kill()
+            os.close(ours)
+
+
+def _read_until(terminal: int, wanted: str) -> None:
+    """Read until it says so; a run that never does ends with its time limit."""
+    text = ""
+    while wanted not in text:
+        ready, _, _ = select.select([terminal], [], [], 60)
+        assert ready, text
+        text += os.read(terminal, 4096).decode()
 
 
 SHARED = """

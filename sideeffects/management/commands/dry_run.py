@@ -22,6 +22,7 @@ from sideeffects._core.records.reading import check_known
 from sideeffects.dryrun import DryRunRefused, Plan, dry_run
 from sideeffects.dryrun.formats import as_json, as_markdown, as_text
 from sideeffects.dryrun.membership import whole_process
+from sideeffects.dryrun.tracebacks import folded
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.management.output import kept_clean, printable
 
@@ -103,9 +104,10 @@ class Command(BaseCommand):
         around = whole_process(until_its_end=self._is_all) if is_program else contextlib.nullcontext()
         # Programs read the plan: log handlers have kept the stream on which it is shown.
         with around, kept_clean() if options["format"] == "json" and output is None else contextlib.nullcontext():
-            ran = _run(command, command_line, stubs, keep_output=output is None, is_program=is_program)
+            keep_output = output is None and not (options["format"] != "json" and _is_terminal())
+            ran = _run(command, command_line, stubs, keep_output=keep_output, is_program=is_program)
         self._show(ran, options["format"], output)
-        self._end(ran, fail_on)
+        self._end(ran, fail_on, is_folded=is_program and not options["traceback"])
 
     def _show(self, ran: Ran, form: str, output: str | None) -> None:
         text = _FORMATS[form](ran)
@@ -119,11 +121,16 @@ class Command(BaseCommand):
             )
             self.stdout.write(printable(ran.said, self.stdout), ending="")
 
-    def _end(self, ran: Ran, fail_on: Sequence[str]) -> None:
+    def _end(self, ran: Ran, fail_on: Sequence[str], *, is_folded: bool) -> None:
         if ran.plan.refusals:
             reasons = "\n".join(f"- {reason}" for reason in ran.plan.refusals)
-            raise _wrong(f"the dry run was refused, and everything was rolled back:\n{reasons}")
+            end = "and everything was rolled back" if ran.plan.is_certain else "and what was kept is not known"
+            raise _wrong(f"the dry run was refused, {end}:\n{reasons}")
         if ran.error is not None:
+            if is_folded and isinstance(ran.error, Exception) and not isinstance(ran.error, CommandError):
+                sys.stdout.flush()  # the plan comes first, also where both streams go to one file
+                self.stderr.write(folded(ran.error))
+                sys.exit(1)
             raise ran.error
         failing = [name for name in ran.plan.counts if any(registry.matches(pattern, name) for pattern in fail_on)]
         if failing:
@@ -157,21 +164,27 @@ def _run(
     error: BaseException | None = None
     code = 0
     block = dry_run(stub=stubs)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.suppress(DryRunRefused))  # the plan has the reasons
-        plan = stack.enter_context(block)
-        if keep_output:
-            stack.enter_context(contextlib.redirect_stdout(said))
-            command.stdout = OutputWrapper(said)
-            if is_program:
-                stack.enter_context(_asking())
-        try:
+    plan = block.__enter__()
+    try:
+        with contextlib.ExitStack() as stack:
+            if keep_output:
+                stack.enter_context(contextlib.redirect_stdout(said))
+                command.stdout = OutputWrapper(said)
+                if is_program:
+                    stack.enter_context(_asking())
             command.run_from_argv([sys.argv[0], *line])
-        except SystemExit as exit_:
-            code = _code_of(exit_)
-        except BaseException as raised:  # noqa: BLE001 - it is raised again, after the plan
-            error, code = raised, 1
+    except SystemExit as exit_:
+        code = _code_of(exit_)
+    except BaseException as raised:  # noqa: BLE001 - it is raised again, after the plan
+        error, code = raised, 1
+    with contextlib.suppress(DryRunRefused):  # the plan has the reasons
+        block.__exit__(None if error is None else type(error), error, None)
     return Ran(line, plan, said.getvalue(), code, error)
+
+
+def _is_terminal() -> bool:
+    """Whether somebody sits there, and shall see what is printed as it is printed."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 @contextlib.contextmanager
@@ -248,11 +261,15 @@ def _wrong(message: str) -> CommandError:
 
 def _text(ran: Ran) -> str:
     line = shlex.join(ran.line)
-    return f"Dry run of `{line}`. Nothing was kept, and no declared effect was executed.\n\n{as_text(ran.plan)}"
+    return f"Dry run of `{line}`. {_kept(ran.plan)}, and no declared effect was executed.\n\n{as_text(ran.plan)}"
 
 
 def _markdown(ran: Ran) -> str:
-    return f"# Dry run of `{shlex.join(ran.line)}`\n\nNothing was kept.\n\n{as_markdown(ran.plan)}"
+    return f"# Dry run of `{shlex.join(ran.line)}`\n\n{_kept(ran.plan)}.\n\n{as_markdown(ran.plan)}"
+
+
+def _kept(plan: Plan) -> str:
+    return "Nothing was kept" if plan.is_certain else "Whether anything was kept is not known (see what was refused)"
 
 
 def _json(ran: Ran) -> str:

@@ -1,0 +1,141 @@
+"""Publishing in a dry run: Celery and kombu are held and in the plan, what goes to Redis' queues is refused."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kombu
+import pytest
+import redis
+import redis.asyncio
+from celery import Celery, chain, group
+
+from sideeffects import dry_run
+from sideeffects.dryrun import DryRunRefused
+from sideeffects.dryrun.formats import as_data, as_markdown
+from sideeffects.dryrun.publishing import Message
+from tests.support.redis_server import for_celery, redis_server
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Of a real Redis."""
+    with redis_server() as given:
+        yield given
+
+
+@pytest.fixture
+def client(url: str, production: None) -> Iterator[Any]:
+    """A client of it, with nothing in it."""
+    made = redis.Redis.from_url(url)
+    made.flushall()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def task(url: str) -> Any:
+    """A task that is no effect, of an app that publishes to it, and keeps results there."""
+    app = Celery("shop", broker=for_celery(url), backend=for_celery(url), set_as_current=False)
+
+    @app.task(name="shop.remind")
+    def remind(pk: int) -> None: ...
+
+    return remind
+
+
+PUBLISHING: dict[str, Callable[[Any], object]] = {
+    "delay": lambda task: task.delay(1),
+    "apply_async": lambda task: task.apply_async((1,), countdown=10),
+    "send_task": lambda task: task.app.send_task(task.name, (1,)),
+    "a signature": lambda task: task.si(1).delay(),
+    "a chain": lambda task: chain(task.si(1), task.si(2)).apply_async(),
+    "a group": lambda task: group(task.si(1)).apply_async(),
+}
+
+
+@pytest.mark.parametrize("way", PUBLISHING)
+def test_a_task_of_celery_is_held(task: Any, client: Any, way: str) -> None:
+    """It stands in the plan, in all formats, and the queue stays empty."""
+    with dry_run() as plan:
+        PUBLISHING[way](task)
+    assert client.keys() == []
+    assert plan.messages == (Message("shop.remind", "celery", 1),)
+    assert "  shop.remind  celery  1" in str(plan).splitlines()
+    assert as_data(plan)["messages"] == [{"name": "shop.remind", "to": "celery", "times": 1}]
+    assert "| shop.remind | celery | 1 |" in as_markdown(plan)
+    task.delay(1)
+    assert client.llen("celery") == 1, "after the block it is published"
+
+
+def test_the_answer_of_a_held_task_is_refused(task: Any, client: Any) -> None:
+    """Waiting for it would never end."""
+    for ask in (
+        lambda result: result.get(),
+        lambda result: result.ready(),
+        lambda result: group(task.si(1), task.si(1)).apply_async().get(),
+    ):
+        with pytest.raises(DryRunRefused, match="asked for the result of a task"), dry_run():
+            ask(task.delay(1))
+
+
+def test_messages_of_kombu_are_held(client: Any, url: str) -> None:
+    """By producers and simple queues, with no task's name."""
+    with kombu.Connection(for_celery(url)) as connection:
+        with dry_run() as plan:
+            connection.Producer().publish({"pk": 1}, routing_key="mails")
+            connection.Producer().publish({"pk": 1}, exchange=kombu.Exchange("news"))
+        assert plan.messages == (Message("", "mails", 1), Message("", "news", 1))
+        assert client.keys() == []
+
+
+def _piped(client: Any) -> None:
+    with client.pipeline() as pipeline:
+        pipeline.set("job", 1)
+        pipeline.rpush("jobs", 1)
+        pipeline.execute()
+
+
+REDIS: dict[str, Callable[[Any], object]] = {
+    "lists": lambda client: client.lpush("jobs", 1),
+    "streams": lambda client: client.xadd("jobs", {"pk": 1}),
+    "channels": lambda client: client.publish("jobs", 1),
+    "what is due later": lambda client: client.zadd("jobs", {"1": 1}),
+    "a pipeline": _piped,
+    "a command": lambda client: client.execute_command("rpush", "jobs", 1),
+    "a script": lambda client: client.eval("return redis.call('rpush', KEYS[1], 1)", 1, "jobs"),
+    "a script that hides": lambda client: client.eval("return redis.call(ARGV[1], KEYS[1], 1)", 1, "jobs", "rpush"),
+    "a registered script": lambda client: client.register_script("redis.call('rpush', KEYS[1], 1)")(["jobs"]),
+    "taking out": lambda client: client.lpop("jobs"),
+}
+
+
+@pytest.mark.parametrize("way", REDIS)
+def test_queues_in_redis_are_refused(client: Any, way: str) -> None:
+    """By whatever way; of a pipeline nothing is sent."""
+    with pytest.raises(DryRunRefused, match="of Redis, which lasts, is refused"), dry_run():
+        REDIS[way](client)
+    assert client.keys() == []
+
+
+def test_queues_in_redis_are_refused_to_asynchronous_code(client: Any, url: str) -> None:
+    """Pipelines too."""
+
+    async def push() -> None:
+        async with redis.asyncio.Redis.from_url(url) as mine:
+            for work in (lambda: mine.lpush("jobs", 1), lambda: mine.pipeline().lpush("jobs", 1).execute()):
+                with pytest.raises(DryRunRefused, match="LPUSH"):
+                    await work()
+
+    with pytest.raises(DryRunRefused, match="LPUSH"), dry_run():
+        asyncio.run(push())
+    assert client.keys() == []
+
+
+def test_caches_and_locks_in_redis_work(client: Any) -> None:
+    """They are no messages."""
+    with dry_run():
+        client.set("cached", 1)
+        with client.lock("lock"), client.pipeline() as pipeline:
+            pipeline.get("cached")
+            assert pipeline.execute() == [b"1"]

@@ -1,0 +1,80 @@
+"""Servers that a dry run must not talk to past Django: those of databases, and brokers."""
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from sideeffects import dry_run
+from sideeffects.dryrun import DryRunRefused
+
+
+@pytest.fixture
+def listener(production: None) -> Iterator[int]:
+    """The port of something that listens on loopback."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+def connect(host: str, port: int) -> None:
+    """Connect, and hang up."""
+    with socket.socket() as connecting:
+        connecting.connect((host, port))
+
+
+def test_a_server_of_databases_is_refused(listener: int) -> None:
+    """Whichever driver it is: its socket is seen."""
+    given: dict[str, Any] = {
+        **connections["default"].settings_dict,
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "localhost",
+        "PORT": listener,
+    }
+    connections.settings["elsewhere"] = given
+    try:
+        with pytest.raises(DryRunRefused, match="a database server was connected to past Django"), dry_run():
+            connect("127.0.0.1", listener)
+        with pytest.raises(DryRunRefused, match="a database server"), dry_run(), socket.socket(socket.AF_UNIX) as local:
+            local.connect("/nowhere/.s.PGSQL.5432")
+    finally:
+        del connections.settings["elsewhere"]
+
+
+def test_the_usual_port_of_a_broker_is_refused(production: None) -> None:
+    """Whether anything listens there or not."""
+    with pytest.raises(DryRunRefused, match="a message broker was connected to"), dry_run():
+        connect("localhost", 5672)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CELERY_BROKER_URL", "amqp://guest:guest@127.0.0.1:{}//"),
+        ("RABBIT", {"url": "pyamqp://elsewhere:1;amqp://localhost:{}/shop"}),
+        ("BROKERS", ["nats://localhost:{}"]),
+    ],
+)
+def test_a_broker_that_the_settings_name_is_refused(listener: int, settings: Any, name: str, value: Any) -> None:
+    """Whatever setting it is in."""
+    text = str(listener)
+    setattr(settings, name, _with(value, text))
+    with pytest.raises(DryRunRefused, match="a message broker was connected to"), dry_run():
+        connect("127.0.0.1", listener)
+
+
+def test_other_servers_on_this_machine_are_not(listener: int) -> None:
+    """The guard lets them be reached."""
+    with dry_run():
+        connect("127.0.0.1", listener)
+
+
+def _with(value: Any, port: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _with(one, port) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with(one, port) for one in value]
+    return value.replace("{}", port)
