@@ -130,12 +130,10 @@ def current_rules() -> Rules:
         and (known.given is known.copied or known.given == known.copied)
     ):
         return known.rules
-    conf = sys.modules.get("django.conf")
-    if conf is None:
-        if not _settings_module() or find_spec("django") is None:
-            return _NO_SETTINGS
-        conf = importlib.import_module("django.conf")
-    return _load(conf.settings)
+    if "django.conf" not in sys.modules and (not _settings_module() or find_spec("django") is None):
+        return _NO_SETTINGS
+    # Also where it is there: another thread may be in the middle of importing it, and this waits for that.
+    return _load(importlib.import_module("django.conf").settings)
 
 
 def _held(own: Mapping[str, object]) -> tuple[object, object]:
@@ -148,7 +146,9 @@ def _load(settings: Any) -> Rules:
         name = _settings_module()
         if not name:
             return _UNCONFIGURED
-        if getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False):
+        if _is_being_imported(name):
+            importlib.import_module(name)  # which waits, where another thread imports it
+        if _is_being_imported(name):
             raise SettingsNotReady(
                 f"a side effect was called while the settings module {name} was being imported; nothing was executed. "
                 f"Call it later, for example in AppConfig.ready()"
@@ -182,6 +182,10 @@ def _load(settings: Any) -> Rules:
         state.test_run.is_on(rules)  # now, so that children which are started before the first call know it too
     plugs.rules_changed()
     return rules
+
+
+def _is_being_imported(name: str) -> bool:
+    return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))
 
 
 #: Django is there and has no settings yet: they may come without notice, so nothing may rely on these.

@@ -107,3 +107,45 @@ def test_the_page_on_checks_has_every_number() -> None:
     code = "".join((package / name).read_text(encoding="utf-8") for name in ("checks.py", "settings_rules.py"))
 
     assert page == set(re.findall(r"\b([EW]\d{3})\b", re.sub(r"#.*|\bE\d+ to E\d+\b", "", code)))
+
+
+def test_a_call_waits_for_the_settings_that_another_thread_imports(tmp_path: Path) -> None:
+    """Worker threads make their first calls at once: none of them is refused for that."""
+    project = Project(tmp_path)
+    project.write("gate.py", "import threading\nreached, go_on = threading.Event(), threading.Event()\n")
+    project.write("settings.py", "import gate\ngate.reached.set()\nassert gate.go_on.wait(30)\n")
+    told = project.program(
+        """
+        import threading
+        import gate
+        from sideeffects import side_effect
+
+        done = []
+
+
+        @side_effect(name="shop.text")
+        def text(to):
+            done.append(to)
+
+
+        def first():
+            from django.conf import settings
+            settings.DEBUG
+
+
+        importing = threading.Thread(target=first)
+        importing.start()
+        assert gate.reached.wait(30)
+        calling = [threading.Thread(target=text, args=("ann",)) for _ in range(2)]
+        for thread in calling:
+            thread.start()
+        calling[0].join(0.3)
+        assert done == []
+        gate.go_on.set()
+        for thread in (importing, *calling):
+            thread.join(30)
+        print(done)
+        """,
+        environment={"DJANGO_SETTINGS_MODULE": "settings"},
+    )
+    assert told == "['ann', 'ann']\n"

@@ -1,0 +1,3 @@
+"""Dramatiq's actors as effects."""
+
+__all__: list[str] = []

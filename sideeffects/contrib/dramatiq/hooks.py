@@ -1,0 +1,45 @@
+"""Effects that are Dramatiq actors: every way into the actor goes through the decision.
+
+- An actor's `fn` is the effect: direct calls and workers execute it.
+- `Broker.enqueue` publishes, whatever came there (`send`, `send_with_options`, pipelines, groups, callbacks, a message
+  of one's own): there the call is decided, in the process that makes it, and what is not to execute is not published.
+- `WorkerThread.process_message` runs a message, in a worker process or beside a `StubBroker`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from sideeffects._core.verbs.decorator import adapt
+from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.class_hooks import wrap_methods
+from sideeffects.contrib.dramatiq import publishing
+from sideeffects.contrib.dramatiq.actors import declare_actor, effect_below, refuse_generic
+from sideeffects.contrib.task_effects import EffectOfTask
+
+
+def install() -> None:
+    """Hook into Dramatiq, which has been imported."""
+    adapt("dramatiq.actor.Actor", declare_actor)
+    adapt("dramatiq.generic.GenericActor", refuse_generic)
+    module: Any = importlib.import_module("dramatiq")
+    worker: Any = importlib.import_module("dramatiq.worker")
+    module.Actor.effect = EffectOfTask(effect_below)
+    wrap_methods(module.Broker, {"enqueue": publishing.deciding})
+    wrap_methods(module.Message, {"get_result": publishing.answering})
+    wrap_methods(worker._WorkerThread, {"process_message": _obeying})  # noqa: SLF001 - its name in older releases
+
+
+def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def process_message(self: Any, message: Any) -> Any:
+        header = message.options.get(publishing.OPTION, publishing.NOTHING)
+        if header is publishing.NOTHING:
+            return original(self, message)
+        with obeyed(header, task=message.message_id):
+            return original(self, message)
+
+    return process_message
