@@ -122,10 +122,12 @@ def _spelt(test: Any, option: str, names: Sequence[str]) -> str:
 def _count(result: Any) -> None:
     """In a worker of a parallel run: tell the parent what this test has called, unless each call is reported there."""
     start = vars(result).pop(_START, None)
-    events = getattr(result, "events", None)
-    if start is None or not isinstance(events, list) or state.ledger.end == start or state.children.reports is not None:
+    kind = getattr(sys.modules.get("django.test.runner"), "RemoteTestResult", None)
+    if start is None or kind is None or not isinstance(result, kind):
         return
-    events.append(("addSideEffects", getattr(result, "test_index", 0), state.ledger.tally(start).as_data()))
+    if state.ledger.end != start and state.children.reports is None:
+        told: Any = result
+        told.events.append(("addSideEffects", told.test_index, state.ledger.tally(start).as_data()))
 
 
 def _add_from_worker(result: Any, test: Any, data: Mapping[str, Any]) -> None:

@@ -11,11 +11,10 @@ from sideeffects._core.runtime.background import to_end
 from sideeffects._core.state.state import state
 from sideeffects.testing.faults import invariants
 from sideeffects.testing.faults.errors import FaultSweepError, ScenarioFails
-from sideeffects.testing.faults.report import FaultReport, FaultSweepFailed
+from sideeffects.testing.faults.report import FaultReport, FaultSweepFailed, told, words
 from sideeffects.testing.faults.run import Run
 from sideeffects.testing.faults.sweep import Options, Sweep
 from sideeffects.testing.faults.undoing import undone
-from sideeffects.testing.faults.words import told, words
 
 Setup: TypeAlias = Callable[[], Mapping[str, Any] | None]
 
@@ -66,10 +65,12 @@ def _make(run: Run, scenario: Callable[..., Any], setup: Setup | None, options: 
     arguments = dict(given or {})
     if not run.cell and given is not None:
         invariants.check_names(options.invariants, arguments)
-    with run.scenario():
+    with run.noting(), run.scenario():
         _finished(scenario(**arguments))
     for invariant, question in invariants.questions(options.invariants, arguments, run):
-        invariants.settle(invariant, _finished(question()))
+        with run.noting():
+            invariants.settle(invariant, _finished(question()))
+    run.raise_noted()
 
 
 def _finished(answer: Any) -> Any:

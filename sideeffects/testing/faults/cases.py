@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sideeffects.errors import SideEffectError
 from sideeffects.testing.faults.errors import FaultSweepError
-from sideeffects.testing.faults.report import FaultSweepFailed
+from sideeffects.testing.faults.report import FaultSweepFailed, words
 from sideeffects.testing.faults.run import Run
-from sideeffects.testing.faults.sweep import VARIABLE, Sweep
-from sideeffects.testing.faults.swept import ATTRIBUTE, Swept
-from sideeffects.testing.faults.words import words
+from sideeffects.testing.faults.sweep import ATTRIBUTE, VARIABLE, Sweep, Swept
 
 if TYPE_CHECKING:
     from unittest import TestCase, TestResult

@@ -14,8 +14,7 @@ from typing import Any, TypeVar, cast
 
 from sideeffects.testing.faults import invariants
 from sideeffects.testing.faults.cases import call_case
-from sideeffects.testing.faults.sweep import Options
-from sideeffects.testing.faults.swept import ATTRIBUTE, Swept
+from sideeffects.testing.faults.sweep import ATTRIBUTE, Options, Swept
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,7 +48,7 @@ def decorate(function: F, options: Options, frame: FrameType) -> F:
         async def asynchronous(*args: Any, **kwargs: Any) -> None:
             __tracebackhide__ = True
             with swept.scenario() as run:
-                with run.scenario():
+                with run.noting(), run.scenario():
                     await function(*args, **kwargs)
                 await invariants.ask_async(options.invariants, named(args, kwargs), run)
 
@@ -60,7 +59,7 @@ def decorate(function: F, options: Options, frame: FrameType) -> F:
         def synchronous(*args: Any, **kwargs: Any) -> None:
             __tracebackhide__ = True
             with swept.scenario() as run:
-                with run.scenario():
+                with run.noting(), run.scenario():
                     function(*args, **kwargs)
                 invariants.ask(options.invariants, named(args, kwargs), run)
 

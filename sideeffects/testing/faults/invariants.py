@@ -67,28 +67,32 @@ def questions(
 
 
 def ask(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run) -> None:
-    """Check all of them.
+    """Check all of them, whatever the scenario has raised.
 
     Raises:
-        AssertionError: one does not hold; or whatever it raises itself.
+        AssertionError: one does not hold; or whatever it, or the scenario before it, has raised.
         TypeError: one is asynchronous, and nobody awaits it here.
     """
     __tracebackhide__ = True
     for invariant, question in questions(invariants, arguments, run):
-        settle(invariant, question())
+        with run.noting():
+            settle(invariant, question())
+    run.raise_noted()
 
 
 async def ask_async(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run) -> None:
     """The same from asynchronous code. With Django those that are not asynchronous run where databases may be used."""
     __tracebackhide__ = True
     for invariant, question in questions(invariants, arguments, run):
-        if "django.db" in sys.modules and not inspect.iscoroutinefunction(invariant):
-            from asgiref.sync import sync_to_async
+        with run.noting():
+            if "django.db" in sys.modules and not inspect.iscoroutinefunction(invariant):
+                from asgiref.sync import sync_to_async
 
-            answer = await sync_to_async(question)()
-        else:
-            answer = question()
-        settle(invariant, await answer if inspect.isawaitable(answer) else answer)
+                answer = await sync_to_async(question)()
+            else:
+                answer = question()
+            settle(invariant, await answer if inspect.isawaitable(answer) else answer)
+    run.raise_noted()
 
 
 def settle(invariant: Invariant, answer: object) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from sideeffects._core.values.callers import PACKAGE_FOLDER
 from sideeffects.testing.faults.cells import POINTS, Cell, name_of
 
 Status: TypeAlias = Literal["passed", "failed", "not reached"]
@@ -167,3 +169,19 @@ def _pairs(pairs: Sequence[CellResult]) -> list[str]:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def words(error: BaseException) -> str:
+    """An exception as reports tell of it: what it is, its notes, and where it was raised."""
+    lines = [told(error), *getattr(error, "__notes__", ())]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE_FOLDER)
+    ]
+    if frames:
+        lines.append(f"at {frames[-1].filename}:{frames[-1].lineno}")
+    return "\n".join(lines)
+
+
+def told(error: BaseException) -> str:
+    """What an exception is, in a line or as many as it has itself."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -17,6 +17,7 @@ from sideeffects._core.state.state import state
 from sideeffects._core.verbs.capture import Window
 from sideeffects.testing.faults.cells import Cell, Fault, Seen, name_of
 from sideeffects.testing.faults.errors import FaultSweepError
+from sideeffects.testing.faults.report import words
 
 
 class Run:
@@ -42,6 +43,7 @@ class Run:
         # By the call's label: what is to be raised may have no hash.
         self._plan = {fault.label: (fault, fault.error()) for fault in cell}
         self._met: dict[str, Call | None] = {}
+        self._raised: list[Exception] = []
         self._lost: dict[int, Fault] = {}
         self._struck: list[str] = []
         self._counts: Counter[str] = Counter()
@@ -73,6 +75,25 @@ class Run:
         """Note why it failed, once."""
         if not self.problem:
             self.problem, self.error = problem, error
+
+    @contextmanager
+    def noting(self) -> Generator[None]:
+        """Where a call fails, keep what is raised inside: the invariants are asked whatever comes of the scenario."""
+        try:
+            yield
+        except Exception as error:
+            if not self.cell:
+                raise
+            self._raised.append(error)
+
+    def raise_noted(self) -> None:
+        """Raise the first of what was kept, and let it tell of the others."""
+        __tracebackhide__ = True
+        if self._raised:
+            first, *others = self._raised
+            for other in others:
+                first.add_note(words(other))
+            raise first
 
     def unlike(self, first: Run) -> str:
         """How the calls before the fault differ from those of the first run, in words; empty when they do not."""

@@ -1,23 +1,28 @@
-"""The order of a sweep: the first run, then one for each cell. Who runs the scenario is told from outside."""
+"""The order of a sweep: the first run, then one for each cell; and what a test carries that is to be swept."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from sideeffects._core.state.state import state
 from sideeffects.testing.faults.cells import Cell, Choice, Fault, Seen, name_of
 from sideeffects.testing.faults.errors import FaultSweepError, NotRepeatable, UnknownFaultCell
 from sideeffects.testing.faults.invariants import Invariant
-from sideeffects.testing.faults.report import FAILED, NOT_REACHED, PASSED, CellResult, FaultReport
+from sideeffects.testing.faults.report import FAILED, NOT_REACHED, PASSED, CellResult, FaultReport, words
 from sideeffects.testing.faults.run import Run
 
 #: Names the only cell to run, where there is no `--fault-cell`.
 VARIABLE: Final = "SIDE_EFFECTS_FAULT_CELL"
+#: The attribute by which whoever runs tests finds what a decorated one carries.
+ATTRIBUTE: Final = "_side_effects_fault_sweep"
 #: The cells asked for by `--fault-cell`; empty for all.
 chosen: Final[list[str]] = []
 
 _PAIR: Final = 2
+_NOTE: Final = "fault_sweep: this happens although no effect fails, so that no fault was tried"
 
 
 class Options(NamedTuple):
@@ -165,3 +170,46 @@ def _why_missed(run: Run, fault: Fault) -> str:
         f"{fault.label} was called and has no outcome of its own: it waits for a commit that does not come (let it "
         f"come: captureOnCommitCallbacks(execute=True)), it was refused or stubbed to fail, or it is never finished"
     )
+
+
+class Swept:
+    """What a decorated test carries: what was asked for, and the run that it is to make next.
+
+    Args:
+        options: what was asked for.
+        name: the test's qualified name.
+    """
+
+    def __init__(self, options: Options, name: str) -> None:
+        self.options = options
+        self.name = name
+        self.run: Run | None = None
+
+    @contextmanager
+    def making(self, run: Run) -> Generator[None]:
+        """Inside, whoever calls the test makes this run."""
+        state.test_run.latch("a fault sweep is run")
+        self.run = run
+        try:
+            yield
+        finally:
+            self.run = None
+
+    @contextmanager
+    def scenario(self) -> Generator[Run]:
+        """Around the test's own body and its invariants."""
+        run = self.run
+        if run is None:
+            raise FaultSweepError(
+                f"{self.name} is a fault sweep, and whoever runs it knows nothing of them: run it by pytest with the "
+                f"sideeffects plugin, or decorate it in the body of a unittest TestCase. To sweep a function, call "
+                f"fault_sweep(function)"
+            )
+        try:
+            yield run
+        except Exception as error:
+            if run.cell:
+                run.fail(words(error), error)
+            else:
+                error.add_note(_NOTE)
+            raise

@@ -16,10 +16,9 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from sideeffects.errors import SideEffectError
+from sideeffects.testing.faults.report import told
 from sideeffects.testing.faults.run import Run
-from sideeffects.testing.faults.sweep import Sweep, chosen
-from sideeffects.testing.faults.swept import ATTRIBUTE, Swept
-from sideeffects.testing.faults.words import told
+from sideeffects.testing.faults.sweep import ATTRIBUTE, Sweep, Swept, chosen
 
 
 class FaultSweeper:

@@ -1,9 +1,10 @@
-"""How a race is to be held, checked once."""
+"""How a race is to be held, checked once; and in which environment."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -123,3 +124,32 @@ def check_meeting(options: Options) -> None:
     """
     if options.meet_at is not None:
         check_known(options.meet_at)
+
+
+@contextmanager
+def override_environment(**variables: str | None) -> Generator[None]:
+    """Set environment variables inside the block, for this process and for racers; restore them whatever happens.
+
+    Args:
+        **variables: values by name; `None` takes a variable away.
+
+    Raises:
+        TypeError: a value is no string; nothing was set.
+    """
+    for name, value in variables.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"the environment variable {name} takes a string, not {value!r}: write {str(value)!r}")
+    before = {name: os.environ.get(name) for name in variables}
+    _set(variables)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

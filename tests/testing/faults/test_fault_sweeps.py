@@ -251,6 +251,38 @@ def _raising(shop: Shop, error: Exception) -> Callable[[], None]:
     return scenario
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_all_that_is_wrong_is_told(shop: Shop, is_async: bool) -> None:
+    """Broken invariants beside an exception that the scenario did not survive, each of them."""
+
+    def scenario() -> None:
+        shop.orders.append("paid")
+        try:
+            shop.charge(1)
+        except CardDeclined as error:
+            raise KeyError("order_id") from error
+
+    async def asynchronous() -> None:
+        scenario()
+
+    def no_order_without_a_charge(fault: str | None) -> None:
+        assert not fault, "a paid order without a charge"
+
+    def nothing_is_left(fault: str | None) -> bool:
+        return not fault
+
+    with pytest.raises(FaultSweepFailed) as failed:
+        fault_sweep(
+            asynchronous if is_async else scenario,
+            invariants=[no_order_without_a_charge, nothing_is_left],
+            points="before",
+        )
+    text = str(failed.value)
+    told = ("KeyError: 'order_id'", "a paid order without a charge", "the invariant nothing_is_left does not hold")
+    assert sorted(map(text.index, told)) == list(map(text.index, told))
+    assert isinstance(failed.value.report.failed[0].error, KeyError)
+
+
 def test_swallowing_is_no_way_around_an_invariant(shop: Shop) -> None:
     """Invariants are checked whether or not the fault came out; returning `False` breaks them too."""
 
