@@ -42,7 +42,7 @@ def safely_run_processes(run_id: object, task_list: Iterable[Task] = ()) -> RunR
         MalformedTask, AsyncNotAllowed, SideEffectBlocked, BaseException: as `run_side_effects`.
     """
     __tracebackhide__ = True
-    return run_list(str(run_id), task_list, None, *caller(1))
+    return run_list(str(run_id), task_list, None, caller(1))
 
 
 def clear_run_cache() -> None:

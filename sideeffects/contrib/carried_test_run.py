@@ -18,7 +18,7 @@ from typing import Any, Final
 from sideeffects._core.calls import process, registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
-from sideeffects._core.runtime.perform import explain_declared
+from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.state import threads
 from sideeffects._core.state.runtime_effect import declared_named
 from sideeffects._core.state.scope import scope

@@ -15,8 +15,10 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.runtime.acting import alias_of
 from sideeffects._core.runtime.background import answered
-from sideeffects._core.runtime.perform import alias_of, begin, finish
+from sideeffects._core.runtime.finishing import finish
+from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.open_transactions import hands_over_at_once, innermost
 from sideeffects._core.state.runtime_effect import Declared
@@ -110,14 +112,14 @@ def decide(
             `Publication.at_commit`.
     """
     __tracebackhide__ = True
-    code, instruction = caller_outside(
+    site = caller_outside(
         lambda module: any(module == name or module.startswith(f"{name}.") for name in (*packages, *_BETWEEN))
     )
     if at_once is None:
         at_once = _waits_for_no_commit(declared)
     token = hands_over_at_once.set(at_once)
     try:
-        call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True)
+        call, mode, stub = begin(declared, instance, args, kwargs, site, True)
     finally:
         hands_over_at_once.reset(token)
     return Publication(declared, args, kwargs, call, mode, stub)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.parcel import Parcel
-from sideeffects._core.runtime.background import run_parcel
+from sideeffects._core.runtime.worker import run_parcel
 from sideeffects.errors import SideEffectError
 
 logger: Final = logging.getLogger("sideeffects")

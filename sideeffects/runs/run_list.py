@@ -8,7 +8,6 @@ import functools
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import Any, Final, NamedTuple, cast
 
 from sideeffects._core.calls.call import Call
@@ -18,11 +17,14 @@ from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED
 from sideeffects._core.runtime import background
-from sideeffects._core.runtime.perform import alias_of, begin, finish, logger
+from sideeffects._core.runtime.acting import alias_of
+from sideeffects._core.runtime.finishing import finish
+from sideeffects._core.runtime.perform import begin
+from sideeffects._core.runtime.writing import logger
 from sideeffects._core.state.extension_points import late_errors, plugs
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
-from sideeffects._core.values.callers import caller
+from sideeffects._core.values.callers import Site, caller
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
 from sideeffects.runs.tasks import Delay, RunTask, can_run, task_of
@@ -121,10 +123,10 @@ def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None
         BaseException: what a task raised.
     """
     __tracebackhide__ = True
-    return run_list(run_id, tasks, swallow, *caller(1))
+    return run_list(run_id, tasks, swallow, caller(1))
 
 
-def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, code: CodeType, instruction: int) -> RunResult:
+def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Site) -> RunResult:
     """As `run_side_effects`, for a caller that is told."""
     __tracebackhide__ = True
     if not isinstance(run_id, str):
@@ -134,12 +136,12 @@ def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, code: Cod
     if swallow is None:
         swallow = rules.use_sentry
     if rules.shared is None:
-        return _run(run_id, entries, swallow, code, instruction)
+        return _run(run_id, entries, swallow, site)
     with rules.shared.batch(run_id):
-        return _run(run_id, entries, swallow, code, instruction)
+        return _run(run_id, entries, swallow, site)
 
 
-def _run(run_id: str, entries: list[_Entry], swallow: bool, code: CodeType, instruction: int) -> RunResult:
+def _run(run_id: str, entries: list[_Entry], swallow: bool, site: Site) -> RunResult:
     __tracebackhide__ = True
     savepoint = plugs.deferral.savepoints() if swallow else None
     results: list[Any] = []
@@ -152,7 +154,7 @@ def _run(run_id: str, entries: list[_Entry], swallow: bool, code: CodeType, inst
         _, task, kwargs, is_async = entries[index]
         errors.append(error)
         _note(error, f"tasks[{index}] ({task.name}) of run list {run_id!r}")
-        _report(error, index, call or _call_for(error, task, kwargs, code, instruction, is_async, run_id))
+        _report(error, index, call or _call_for(error, task, kwargs, site, is_async, run_id))
 
     for index, (given, task, kwargs, is_async) in enumerate(entries):
         declared = task.declared
@@ -162,7 +164,7 @@ def _run(run_id: str, entries: list[_Entry], swallow: bool, code: CodeType, inst
                 # It is known to execute, with nobody watching: the effect's own door knows it as well, if it still is.
                 results.append(given(**kwargs))
                 continue
-            call, mode, stub = begin(declared, task.instance, (), dict(kwargs), code, instruction, is_async, run_id)
+            call, mode, stub = begin(declared, task.instance, (), dict(kwargs), site, is_async, run_id)
             if mode is not Mode.EXECUTE:
                 written.add(index)
                 recorded.append(task.name)
@@ -349,8 +351,7 @@ def _call_for(
     error: Exception,
     task: RunTask,
     kwargs: Mapping[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
     is_async: bool,
     run_id: str,
 ) -> Call:
@@ -358,9 +359,7 @@ def _call_for(
     decision = EXECUTED
     if isinstance(error, SideEffectBlocked):
         decision = Decision(Mode.RAISE, error.reason, error.origin)
-    return background.unwritten(
-        task.declared, task.instance, (), dict(kwargs), decision, code, instruction, is_async, run_id
-    )
+    return background.unwritten(task.declared, task.instance, (), dict(kwargs), decision, site, is_async, run_id)
 
 
 def _report(error: Exception, index: int, call: Call) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sideeffects import SideEffectBlocked, UnknownSideEffect, forbid, run_side_effects, side_effect, stub
 from sideeffects._core.calls.parcel import Parcel
-from sideeffects._core.runtime.background import run_parcel
+from sideeffects._core.runtime.worker import run_parcel
 
 ran: list[Any] = []
 

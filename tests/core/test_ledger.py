@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sideeffects import Call, Mode, capture, force_run, side_effect
+from sideeffects._core.calls.call import row_of
 from sideeffects._core.records.journal import Journal
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.lines import locked
@@ -90,10 +91,8 @@ def test_an_effect_that_a_finaliser_calls_while_others_are_read_shifts_nothing()
             ledger.append(calls[39])
             return {"number": args[0]}
 
-    values = ({}, None, (), "x", 1, 0.0, frozenset[str](), False, None, 1, None)
-    rows: list[Any] = [(call.effect, call.decision, Finalised(), call.args, *values) for call in calls[:36]]
-    for row in rows:
-        ledger.append(row)
+    for call in calls[:36]:
+        ledger.append(row_of(call.effect, call.decision, Finalised(), call.args, {}, None, ("x", 1), frozenset()))
     first = ledger.read(0)[0]
     assert [call.arguments["number"] for call in first] == list(range(20, 36))
     ledger.append(calls[38])

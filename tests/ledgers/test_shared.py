@@ -20,7 +20,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from sideeffects import Call, SideEffectBlocked, capture, force_run, run_side_effects, side_effect
 from sideeffects._core.records.lines import locked
-from sideeffects._core.runtime.background import run_parcel
+from sideeffects._core.runtime.worker import run_parcel
 from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers import shared_calls

@@ -6,7 +6,7 @@ import datetime
 import inspect
 import itertools
 from collections.abc import Mapping
-from types import CodeType, MappingProxyType
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from sideeffects._core.calls import process
@@ -14,8 +14,8 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.outcome import Outcome, outcome_from_record, outcome_to_record
 from sideeffects._core.calls.process import Identity
-from sideeffects._core.values import describe, kinds, redaction
-from sideeffects._core.values.callers import line_of
+from sideeffects._core.values import clock, describe, kinds, redaction
+from sideeffects._core.values.callers import Site, line_of
 
 #: Numbers the calls of this process.
 serials: Final = itertools.count(1)
@@ -48,8 +48,7 @@ Row: TypeAlias = tuple[
     dict[str, Any],  # and keywords
     Any,  # the instance
     tuple[str, ...],  # what could not be copied
-    "CodeType | str",  # who called, or the path of its file
-    int,  # the offset in that code, or the line in that file
+    Site | tuple[str, int],  # who called
     float,  # when: seconds since the epoch
     frozenset[str],  # further sensitive names, normalised
     bool,  # whether it was handed to the background
@@ -57,6 +56,57 @@ Row: TypeAlias = tuple[
     int,  # its number
     Identity,  # the process
 ]
+
+
+def row_of(
+    effect: SideEffect,
+    decision: Decision,
+    bound: dict[str, Any] | Binds,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    instance: Any,
+    site: Site | tuple[str, int],
+    names: frozenset[str],
+    is_async: bool = False,
+    run_id: str | None = None,
+    by_reference: tuple[str, ...] = (),
+) -> Row:
+    """The row of a call that is made now, in this process.
+
+    Args:
+        effect: the effect.
+        decision: what was decided.
+        bound: the arguments by parameter, or what binds them when somebody reads them.
+        args: the positional arguments as given.
+        kwargs: the keyword arguments as given.
+        instance: what it was called on.
+        site: who called: the code and the offset in it, or the path of its file and the line.
+        names: further sensitive names, normalised.
+        is_async: whether it was handed to the background.
+        run_id: the run list that it belongs to.
+        by_reference: paths of the arguments that could not be copied.
+    """
+    return (
+        effect,
+        decision,
+        bound,
+        args,
+        kwargs or _NO_KEYWORDS,
+        instance,
+        by_reference,
+        site,
+        _now(),
+        names,
+        is_async,
+        run_id,
+        next(serials),
+        process.current,
+    )
+
+
+_now: Final = clock.now
+#: One for all calls without keywords: each keeps what it was given, and most are given none.
+_NO_KEYWORDS: Final[dict[str, Any]] = {}
 
 
 class Call:
@@ -73,11 +123,9 @@ class Call:
         "_at",
         "_bound",
         "_by_reference",
-        "_code",
         "_decision",
         "_effect",
         "_instance",
-        "_instruction",
         "_is_async",
         "_is_foreign",
         "_is_read",
@@ -87,6 +135,7 @@ class Call:
         "_process",
         "_run_id",
         "_serial",
+        "_site",
         "_transaction",
     )
 
@@ -99,8 +148,7 @@ class Call:
             self._kwargs,
             self._instance,
             self._by_reference,
-            self._code,
-            self._instruction,
+            self._site,
             self._at,
             self._names,
             self._is_async,
@@ -195,17 +243,17 @@ class Call:
 
         `<no Python code>:0` where none did: a greenlet or `_thread` was given the effect itself.
         """
-        code = self._code
+        code, place = self._site
         if isinstance(code, str):
-            return f"{code}:{self._instruction}"
-        return f"{code.co_filename}:{line_of(code, self._instruction)}"
+            return f"{code}:{place}"
+        return f"{code.co_filename}:{line_of(code, place)}"
 
     @property
     def site(self) -> tuple[str, str, tuple[Any, ...]]:
         """The file and the function that called it, and what is the same for all calls from there."""
-        code = self._code
+        code, _ = self._site
         assert not isinstance(code, str)  # noqa: S101 - calls that were read from elsewhere are asked nothing
-        return code.co_filename, code.co_qualname, (code, self._instruction)
+        return code.co_filename, code.co_qualname, self._site
 
     @property
     def run_id(self) -> str | None:
@@ -388,26 +436,22 @@ class Call:
         )
         path, _, line = record["caller"].rpartition(":")
         outcome = record["outcome"]
-        call = cls(
-            (
-                effect,
-                Decision(Mode(record["mode"]), record["reason"], record["origin"]),
-                dict(record["arguments"]),
-                tuple(record["args"]),
-                dict(record["kwargs"]),
-                record["instance"],
-                tuple(record["by_reference"]),
-                path,
-                int(line or 0),
-                record["at"],
-                frozenset(record["names"]),
-                record["is_async"],
-                record["run_id"],
-                record["serial"],
-                Identity(record["process"][0], record["process"][1], record["racer"]),
-            ),
-            None if outcome is None else outcome_from_record(outcome),
+        row = row_of(
+            effect,
+            Decision(Mode(record["mode"]), record["reason"], record["origin"]),
+            bound=dict(record["arguments"]),
+            args=tuple(record["args"]),
+            kwargs=dict(record["kwargs"]),
+            instance=record["instance"],
+            site=(path, int(line or 0)),
+            names=frozenset(record["names"]),
+            is_async=record["is_async"],
+            run_id=record["run_id"],
+            by_reference=tuple(record["by_reference"]),
         )
+        call = cls(row, None if outcome is None else outcome_from_record(outcome))
+        call._at, call._serial = record["at"], record["serial"]
+        call._process = Identity(record["process"][0], record["process"][1], record["racer"])
         call._is_foreign = True
         return call
 

@@ -10,19 +10,21 @@ import contextlib
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.override_entry import Stub
-from sideeffects._core.runtime.perform import alias_of, answer, begin, begun, finish, returned, stubbed
+from sideeffects._core.runtime.acting import alias_of, answer, stubbed
+from sideeffects._core.runtime.finishing import finish, returned, starting
+from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
 from sideeffects._core.values import clock, copying
-from sideeffects._core.values.callers import caller
+from sideeffects._core.values.callers import Site, caller
 
 
 async def _coroutine(
@@ -31,11 +33,10 @@ async def _coroutine(
     instance: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
 ) -> Any:
     __tracebackhide__ = True
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    call, mode, stub = begin(declared, instance, args, kwargs, site)
     if mode is not Mode.EXECUTE:
         if stub is not None and stub.at_commit:
             await plugs.deferral.run_async(
@@ -64,7 +65,7 @@ async def execute_async(
     __tracebackhide__ = True
     if call is None:
         return await wrapped(*args, **kwargs)
-    started = begun(call)
+    started = starting(call)
     try:
         with Beneath(call.name):
             result = await wrapped(*args, **kwargs)
@@ -78,7 +79,7 @@ async def execute_async(
 async def answer_async(
     declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """As `_answer`; stubs of asynchronous effects may be asynchronous."""
+    """As `answer`; stubs of asynchronous effects may be asynchronous."""
     __tracebackhide__ = True
     assert call is not None  # noqa: S101 - recorded calls are always written down
     try:
@@ -98,14 +99,13 @@ def _generator(
     instance: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
 ) -> Generator[Any, Any, Any]:
     __tracebackhide__ = True
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    call, mode, stub = begin(declared, instance, args, kwargs, site)
     if mode is not Mode.EXECUTE:
         value = answer(declared, call, stub, args, kwargs)
-        return value if inspect.isgenerator(value) else (item for item in _items(value, code))
+        return value if inspect.isgenerator(value) else (item for item in _items(value, site))
     generator = wrapped(*args, **kwargs)
     return generator if call is None else _driven(call, generator)
 
@@ -114,7 +114,7 @@ def _generator(
 _OF_MANAGERS: Final = contextlib._GeneratorContextManagerBase.__init__.__code__  # noqa: SLF001
 
 
-def _items(value: Any, code: CodeType) -> Iterable[Any]:
+def _items(value: Any, site: Site) -> Iterable[Any]:
     """What a recorded generator yields: the items of the stub; nothing without one.
 
     Where the effect stands below `@contextmanager` that is no way to enter a block: there it yields `None` once, as a
@@ -123,11 +123,11 @@ def _items(value: Any, code: CodeType) -> Iterable[Any]:
     if value is not None:
         items: Iterable[Any] = value
         return items
-    return (None,) if code is _OF_MANAGERS else ()
+    return (None,) if site[0] is _OF_MANAGERS else ()
 
 
 def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    started = begun(call)
+    started = starting(call)
     try:
         result = yield from _stepped(call.name, generator)
     except BaseException as error:
@@ -164,22 +164,21 @@ async def _async_generator(
     instance: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
 ) -> AsyncGenerator[Any, Any]:
     __tracebackhide__ = True
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    call, mode, stub = begin(declared, instance, args, kwargs, site)
     if mode is not Mode.EXECUTE:
         value = await answer_async(declared, call, stub, args, kwargs)
         if hasattr(value, "__aiter__"):
             async for item in value:
                 yield item
         else:
-            for item in _items(value, code):
+            for item in _items(value, site):
                 yield item
         return
     generator = wrapped(*args, **kwargs)
-    started = begun(call)
+    started = starting(call)
     error: BaseException | None = None
     try:
         step = generator.__anext__()
@@ -215,14 +214,13 @@ def _context_manager(
     instance: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
 ) -> _Manager:
     __tracebackhide__ = True
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    call, mode, stub = begin(declared, instance, args, kwargs, site)
 
-    def again(code: CodeType, instruction: int) -> _Manager:
-        return _context_manager(declared, wrapped, instance, args, kwargs, code, instruction)
+    def again(site: Site) -> _Manager:
+        return _context_manager(declared, wrapped, instance, args, kwargs, site)
 
     if mode is not Mode.EXECUTE:
         value = answer(declared, call, stub, args, kwargs)
@@ -239,7 +237,7 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
 
     def __init__(
         self,
-        again: Callable[[CodeType, int], _Manager],
+        again: Callable[[Site], _Manager],
         manager: contextlib.AbstractContextManager[Any],
         call: Call | None,
     ) -> None:
@@ -250,11 +248,11 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         self._started = 0.0
 
     def _recreate_cm(self) -> _Manager:  # what `ContextDecorator` calls
-        return self._again(*caller(2))
+        return self._again(caller(2))
 
     def __enter__(self) -> Any:
         __tracebackhide__ = True
-        self._started = begun(self._call)
+        self._started = starting(self._call)
         try:
             with self._beneath():
                 return self._manager.__enter__()
@@ -291,10 +289,9 @@ def _async_context_manager(
     instance: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
 ) -> contextlib.AbstractAsyncContextManager[Any]:
-    return _around_async(declared, wrapped, instance, args, kwargs, code, instruction)
+    return _around_async(declared, wrapped, instance, args, kwargs, site)
 
 
 @contextlib.asynccontextmanager
@@ -304,10 +301,9 @@ async def _around_async(
     instance: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
 ) -> AsyncGenerator[Any, None]:
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction)
+    call, mode, stub = begin(declared, instance, args, kwargs, site)
     if mode is not Mode.EXECUTE:
         value = await answer_async(declared, call, stub, args, kwargs)
         if hasattr(type(value), "__aenter__"):
@@ -316,7 +312,7 @@ async def _around_async(
         else:
             yield value
         return
-    started = begun(call)
+    started = starting(call)
     error: BaseException | None = None
     try:
         async with _Beneath(declared.effect.name, wrapped(*args, **kwargs)) as value:

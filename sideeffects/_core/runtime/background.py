@@ -9,31 +9,27 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from types import CodeType, MappingProxyType, MethodType
+from types import MethodType
 from typing import Any, Final
 
-from sideeffects._core.calls import process
-from sideeffects._core.calls.call import Call, serials
+from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.handle import Handle
-from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.override_entry import Stub
-from sideeffects._core.policy.policy import EXECUTED, decide
-from sideeffects._core.records.reading import check_known
+from sideeffects._core.policy.policy import EXECUTED
+from sideeffects._core.runtime.acting import alias_of, answer, execute
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
 from sideeffects._core.runtime.observing import comes_from_signal
-from sideeffects._core.runtime.perform import alias_of, answer, begin, execute, finish, logger
+from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state.extension_points import plugs
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
-from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
-from sideeffects._core.values import clock
-from sideeffects._core.values.callers import caller
-from sideeffects.errors import AsyncNotAllowed, SideEffectBlocked, UnknownSideEffect
+from sideeffects._core.values.callers import Site, caller
+from sideeffects.errors import AsyncNotAllowed, UnknownSideEffect
 
 
 def enqueue(
@@ -53,7 +49,7 @@ def enqueue(
         AsyncNotAllowed: the effect was not declared with `async_ok=True`.
     """
     __tracebackhide__ = True
-    return enqueue_from(declared, wrapped, instance, args, kwargs, *caller(2))
+    return enqueue_from(declared, wrapped, instance, args, kwargs, caller(2))
 
 
 def enqueue_from(
@@ -62,8 +58,7 @@ def enqueue_from(
     instance: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    code: CodeType,
-    instruction: int,
+    site: Site,
     run_id: str | None = None,
 ) -> Handle:
     """As `enqueue`, for a caller that is told."""
@@ -71,7 +66,7 @@ def enqueue_from(
     effect = declared.effect
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
-    call, mode, stub = begin(declared, instance, args, kwargs, code, instruction, True, run_id)
+    call, mode, stub = begin(declared, instance, args, kwargs, site, True, run_id)
     if call is None:
         declared.bind(instance, args, kwargs)  # who enqueues a wrong call is told, in production too
     return hand_over(declared, wrapped, call, mode, stub, args, kwargs, run_id)
@@ -153,7 +148,7 @@ def _unwritten_job(
     declared: Declared, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], run_id: str | None
 ) -> Call:
     instance = getattr(wrapped, "__self__", None)
-    return unwritten(declared, instance, args, kwargs, EXECUTED, "a background worker", 0, True, run_id)
+    return unwritten(declared, instance, args, kwargs, EXECUTED, WORKER, True, run_id)
 
 
 def unwritten(
@@ -162,8 +157,7 @@ def unwritten(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     decision: Decision,
-    code: CodeType | str,
-    instruction: int,
+    site: Site | tuple[str, int],
     is_async: bool,
     run_id: str | None,
 ) -> Call:
@@ -174,25 +168,11 @@ def unwritten(
         # Wrong arguments, which may be what the error is about. Those without a name cannot be told from secrets.
         bound, args = kwargs, ()
     names = state.rules_source().sensitive
-    return Call(
-        (
-            declared.effect,
-            decision,
-            bound,
-            args,
-            kwargs,
-            instance,
-            (),
-            code,
-            instruction,
-            clock.now(),
-            names,
-            is_async,
-            run_id,
-            next(serials),
-            process.current,
-        )
-    )
+    return Call(row_of(declared.effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id))
+
+
+#: Who calls, where no code of the user's does.
+WORKER: Final = ("a background worker", 0)
 
 
 #: Logs the errors that `report` tells of: who reports what is logged as well need not listen.
@@ -266,84 +246,13 @@ def to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return handed.result()
 
 
-# -- the worker's side
-
-
-def run_parcel(data: Mapping[str, Any]) -> Any:
-    """What a worker does with a call that was enqueued elsewhere: obey the stricter of both decisions, and run it.
-
-    What was enqueued was to execute. Where the worker's own settings, overrides or test run say otherwise, they hold,
-    unless a test named the effect. The outcome is added to the call as it was written down when it was enqueued.
-
-    Args:
-        data: what `Parcel.to_data` packed.
-
-    Returns:
-        what the effect returns, or what a recorded call returns.
-
-    Raises:
-        UnknownSideEffect: this process has no effect of that name: is its module importable here?
-        SideEffectBlocked: the worker refuses it.
-    """
-    parcel = Parcel.from_data(data)
-    check_known(parcel.name)
-    declared, wrapped, instance, _ = _reached(parcel.name)
-    decision, stub, call = _decide_again(declared, instance, parcel)
-    if decision.mode is Mode.EXECUTE:
-        if declared.effect.kind == "coroutine function":
-            return to_end(execute_async(call, wrapped, parcel.args, parcel.kwargs))
-        return execute(call, wrapped, parcel.args, parcel.kwargs)
-    logger.info("held back in the background: %r: %s", call, decision)
-    if decision.mode is Mode.RAISE:
-        blocked = SideEffectBlocked(parcel.name, decision.reason, call.caller, decision.origin)
-        finish(call, Outcome(None, blocked, 0.0))
-        raise blocked
-    if stub is None and declared.returns is None:
-        finish(call, NO_RESULT)
-        return None
-    return _answered(declared, call, stub, parcel.args, parcel.kwargs, parcel.id).result()
-
-
-def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[Decision, Stub | None, Call]:
-    rules = state.rules_source()
-    is_test_run = state.test_run.is_on(rules)
-    bound = declared.bind(instance, parcel.args, parcel.kwargs)
-    if parcel.is_forced:
-        decision, stub = Decision(Mode.EXECUTE, "a test named it where it was enqueued"), None
-    else:
-        ruled = declared.standing(rules, is_test_run)
-        overrides = state.overrides.visible(scope.get(), is_test_run)
-        decision, stub = decide(declared.effect, MappingProxyType(bound), overrides, ruled)
-    call = Call(
-        (
-            declared.effect,
-            decision,
-            bound,
-            parcel.args,
-            parcel.kwargs,
-            instance,
-            (),
-            "a background worker",
-            0,
-            clock.now(),
-            rules.sensitive,
-            True,
-            parcel.run_id,
-            next(serials),
-            process.current,
-        )
-    )
-    call.take_id(parcel.id)
-    return decision, stub, call
-
-
 def _found_by_nobody(name: str, wrapped: Callable[..., Any]) -> object:
     """What a method is bound to, unless a worker that looks the method up gets it bound to the same."""
     if not isinstance(wrapped, MethodType):
         return None
     there: object = None
     with contextlib.suppress(Exception):  # it is in no registry, or not where its name says
-        there = _reached(name).instance
+        there = reached(name).instance
     return None if there is wrapped.__self__ else wrapped.__self__
 
 
@@ -363,7 +272,7 @@ def check_class_known(function: Any) -> None:
         )
 
 
-def _reached(name: str) -> Reached:
+def reached(name: str) -> Reached:
     """An effect as its module has it: methods of classes come bound to their class that way."""
     function = function_of(name)
     qualname: str = function.__qualname__

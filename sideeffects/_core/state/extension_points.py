@@ -66,7 +66,7 @@ class Engine(Protocol):
 
         Args:
             parcel: the call as it travels by name, for engines whose workers are other processes; they hand it to
-                `sideeffects._core.runtime.background.run_parcel`.
+                `sideeffects._core.runtime.worker.run_parcel`.
             handle: receives the result or error, from engines that have results.
             work: the call itself, for engines that run it in this process.
         """

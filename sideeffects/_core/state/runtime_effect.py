@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from types import FunctionType, GetSetDescriptorType, MethodType
 from typing import Any, Final, NamedTuple
 
-from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import function_of
+from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED, Standing, standing
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.state import state
@@ -22,6 +23,56 @@ from sideeffects._core.values.binding import Binder, arity, compile_binder
 _DIRECT: Final = frozenset(("function", "classmethod", "staticmethod", "callable object"))
 
 
+class Ruled:
+    """What the rules say of an effect, and which these were.
+
+    Attributes:
+        rules: the rules.
+        is_test_run: whether this was a test run.
+        option: what `--side-effects` said.
+        standing: what they say of the effect.
+        may_settle: whether they would say so of every later call.
+        may_end: whether a recorded call has ended with its decision: it is answered with nothing, and that at once.
+        verdict: on a call for which no override speaks.
+    """
+
+    __slots__ = ("is_test_run", "may_end", "may_settle", "option", "rules", "standing", "verdict")
+
+    def __init__(self, rules: Rules, is_test_run: bool, option: Mode | None, standing: Standing) -> None:
+        self.rules = rules
+        self.is_test_run = is_test_run
+        self.option = option
+        self.standing = standing
+        self.may_settle = self.may_end = False
+        self.verdict = Verdict(self, standing.decision)
+
+
+class Verdict:
+    """What was decided of a call.
+
+    Attributes:
+        ruled: the rules under which it was decided.
+        decision: what was decided.
+        mode: that of the decision.
+        stub: what a recorded call returns, if an override said so.
+        arguments: the call's arguments by parameter, where a rule asked for them.
+    """
+
+    __slots__ = ("arguments", "decision", "mode", "ruled", "stub")
+
+    def __init__(
+        self, ruled: Ruled, decision: Decision, stub: Stub | None = None, arguments: dict[str, Any] | None = None
+    ) -> None:
+        self.ruled = ruled
+        self.decision = decision
+        self.mode = decision.mode
+        self.stub = stub
+        self.arguments = arguments
+
+
+_NOTHING_RULED: Final = Ruled(Rules(), False, None, Standing(EXECUTED))
+
+
 class Declared:
     """An effect with what is needed to perform it.
 
@@ -29,7 +80,7 @@ class Declared:
         effect: the effect.
         returns: what a recorded call returns: a value, or a callable that is given the call's arguments.
         qualname: the function's qualified name, for messages.
-        shape: performs the calls of functions that do not simply return (see `_shapes`); `None` for those that do.
+        shape: performs the calls of functions that do not simply return (`runtime/async_and_streams.py`); else `None`.
     """
 
     __slots__ = (
@@ -40,11 +91,11 @@ class Declared:
         "fewest",
         "is_bound",
         "is_direct",
-        "known",
         "may_be_method",
         "most",
         "qualname",
         "returns",
+        "ruled",
         "shape",
         "switch",
     )
@@ -57,6 +108,7 @@ class Declared:
         self.qualname = qualname
         self.shape = shape
         self.switch: list[bool] = [True]
+        #: Whether a call may be executed without entering Python here, once that is settled.
         self.is_direct = effect.kind in _DIRECT and effect.on_commit is False
         owner = qualname.rpartition(".")[0]
         #: Whether the first argument may be what a method is called on (see `placed`).
@@ -71,7 +123,7 @@ class Declared:
         self.fewest, self.most = 1, 0
         #: What the rules said last, and which they were. One value: threads that change it one after the other never
         #: leave an answer with the question of another.
-        self.known: tuple[Rules | None, bool, Mode | None, Standing] = (None, False, None, Standing(EXECUTED))
+        self.ruled = _NOTHING_RULED
 
     def bind(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """A call's arguments by name, defaults applied, without `self` or `cls`.
@@ -95,13 +147,20 @@ class Declared:
             self.fewest, self.most = arity(effect.signature)
         return compile_binder(effect.signature, effect.short_name, self.qualname, without_first=without_first)
 
-    def standing(self, rules: Rules, is_test_run: bool) -> Standing:
+    def ruled_by(self, rules: Rules, is_test_run: bool) -> Ruled:
         """What the rules say of this effect, worked out once for as long as they stay the same."""
         option = state.option
-        known = self.known
-        if known[0] is not rules or known[1] is not is_test_run or known[2] is not option:
-            known = self.known = (rules, is_test_run, option, standing(rules, self.effect, is_test_run, option))
-        return known[3]
+        ruled = self.ruled
+        if ruled.rules is not rules or ruled.is_test_run is not is_test_run or ruled.option is not option:
+            said = standing(rules, self.effect, is_test_run, option)
+            ruled = Ruled(rules, is_test_run, option, said)
+            ruled.may_settle = (
+                self.is_direct and rules.settled and not said.conditions and not rules.watches_transactions
+            )
+            is_plain = self.shape is None and self.returns is None and self.effect.on_commit is False
+            ruled.may_end = is_plain and rules.shared is None
+            self.ruled = ruled
+        return ruled
 
 
 class Proxy:

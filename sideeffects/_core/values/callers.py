@@ -15,7 +15,11 @@ PACKAGE_FOLDER: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.dir
 NOBODY: Final[CodeType] = compile("", "<no Python code>", "exec")
 
 
-def caller(depth: int) -> tuple[CodeType, int]:
+#: Who calls: the code, and the offset of the instruction in it.
+Site = tuple[CodeType, int]
+
+
+def caller(depth: int) -> Site:
     """The code that is `depth` calls above the caller of this, and the offset in it."""
     try:
         frame = sys._getframe(depth + 1)  # noqa: SLF001 - there is no other way that does not read source files
@@ -24,7 +28,7 @@ def caller(depth: int) -> tuple[CodeType, int]:
     return frame.f_code, frame.f_lasti
 
 
-def caller_outside(is_inside: Callable[[str], bool]) -> tuple[CodeType, int]:
+def caller_outside(is_inside: Callable[[str], bool]) -> Site:
     """The innermost code whose module's name is not inside; the outermost, if all are."""
     frame = sys._getframe(1)  # noqa: SLF001 - as above; a Python function has called
     while frame.f_back is not None and is_inside(str(frame.f_globals.get("__name__", ""))):

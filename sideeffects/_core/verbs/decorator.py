@@ -18,7 +18,8 @@ from sideeffects._core.calls.handle import Handle
 from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.runtime.background import check_class_known, enqueue
-from sideeffects._core.runtime.perform import explain_declared, perform
+from sideeffects._core.runtime.deciding import explain_declared
+from sideeffects._core.runtime.perform import perform
 from sideeffects._core.state.runtime_effect import Declared, Proxy, declared_named
 from sideeffects._core.values.callers import running_function
 from sideeffects._core.verbs import by_value, registered

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Mode
-from sideeffects._core.runtime.perform import explain_declared
+from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.state.state import state
 from sideeffects.contrib.celery.tasks import effect_below, task_named
 from sideeffects.contrib.publishing import Publication

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.incoming import Arrival, arriving
-from sideeffects._core.runtime.perform import alias_of
+from sideeffects._core.runtime.acting import alias_of
 from sideeffects._core.state.extension_points import plugs
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.django_tasks.messages import KEYWORD, publishing, strip

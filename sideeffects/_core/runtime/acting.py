@@ -1,0 +1,100 @@
+"""Acting on a decision: the call is executed, or answered with what a recorded call returns."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+from typing import Any, Final
+
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.runtime.finishing import finish, returned, starting
+from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.work_origin import Beneath
+from sideeffects._core.values import clock, copying
+
+
+def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True
+    started = starting(call)
+    try:
+        with Beneath(call.name):
+            result = wrapped(*args, **kwargs)
+    except BaseException as error:
+        finish(call, Outcome(None, error, clock.monotonic() - started))
+        raise
+    finish(call, returned(result, started))
+    return result
+
+
+def answer(
+    declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What a recorded call returns, or raises."""
+    __tracebackhide__ = True
+    assert call is not None  # noqa: S101 - recorded calls are always written down
+    if stub is None and declared.returns is None:
+        finish(call, NO_RESULT)
+        return None
+    try:
+        value = stubbed(declared, stub, args, kwargs)
+    except BaseException as error:
+        finish(call, Outcome(None, error, 0.0))
+        raise
+    finish(call, Outcome(copying.snapshot(value, "", {}, []), None, 0.0))
+    return value
+
+
+def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True
+    if stub is not None and stub.raises is not None:
+        raise stub.raises if isinstance(stub.raises, type) else stub.raises.with_traceback(None)
+    value = declared.returns if stub is None else stub.returns
+    if callable(value):
+        return value(*args, **kwargs)
+    # Not `copy.deepcopy`, which fails on what cannot be copied.
+    return copying.snapshot(value, "", {}, []) if issubclass(type(value), _CONTAINERS) else value
+
+
+_CONTAINERS: Final = (dict, list, set, tuple, bytearray, collections.deque)
+
+
+def wait_for_commit(
+    declared: Declared,
+    call: Call | None,
+    mode: Mode,
+    stub: Stub | None,
+    wrapped: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    """A call of an effect with `on_commit`: it returns `None` in every mode."""
+    __tracebackhide__ = True
+    if mode is not Mode.EXECUTE:
+        answer_on_commit(declared, call, stub, args, kwargs)
+        return
+    plugs.deferral.run(
+        alias_of(declared),
+        call,
+        lambda: wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs),
+    )
+
+
+def answer_on_commit(
+    declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Let a recorded call of an effect with `on_commit` have its outcome: at once, unless its stub waits as well."""
+    __tracebackhide__ = True
+    if stub is None or not stub.at_commit:
+        answer(declared, call, stub, args, kwargs)
+    else:
+        # Without the call: nobody need be told that it still waits, since it would not execute.
+        plugs.deferral.run(alias_of(declared), None, lambda: answer(declared, call, stub, args, kwargs))
+
+
+def alias_of(declared: Declared) -> str | None:
+    on_commit = declared.effect.on_commit
+    return on_commit if isinstance(on_commit, str) else None

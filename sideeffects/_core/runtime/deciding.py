@@ -1,0 +1,56 @@
+"""Deciding a call: the rules and overrides that hold for it at this moment, and what they say."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from sideeffects._core.calls.decision import Decision
+from sideeffects._core.policy.policy import decide
+from sideeffects._core.state.open_transactions import open_transactions
+from sideeffects._core.state.runtime_effect import Declared, Verdict
+from sideeffects._core.state.scope import Scope, scope
+from sideeffects._core.state.state import state
+from sideeffects._core.state.work_origin import lineage
+
+
+def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], own: Scope) -> Verdict:
+    """What the rules say, unless an override that the call sees (`own` and, in a test run, all others) speaks first."""
+    __tracebackhide__ = True
+    rules = state.rules_source()
+    test_run = state.test_run
+    is_test_run = test_run.is_latched or test_run.is_on(rules)
+    ruled = declared.ruled
+    if ruled.rules is not rules or ruled.is_test_run is not is_test_run or ruled.option is not state.option:
+        ruled = declared.ruled_by(rules, is_test_run)
+    first = own.first
+    rule = None if first is None or first.closed else first.find(declared.effect.name)
+    if rule is not None:
+        return Verdict(ruled, rule.decision, rule.stub)
+    if not (ruled.standing.conditions or own.entries or (is_test_run and state.overrides.entries)):
+        return ruled.verdict
+    arguments = declared.bind(instance, args, kwargs)
+    overrides = state.overrides.visible(own, is_test_run)
+    decision, stub = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing)
+    return Verdict(ruled, decision, stub, arguments)
+
+
+def is_watched(verdict: Verdict, own: Scope) -> bool:
+    """Whether anybody wants to see an executing call."""
+    ruled = verdict.ruled
+    return bool(
+        ruled.is_test_run
+        or own.captures
+        or state.observers
+        or ruled.rules.shared is not None
+        or lineage.get().guards
+        or open_transactions.get()
+    )
+
+
+def explain_declared(declared: Declared) -> Decision:
+    """The decision now in force for an effect, in this context."""
+    rules = state.rules_source()
+    is_test_run = state.test_run.is_on(rules)
+    standing = declared.ruled_by(rules, is_test_run).standing
+    return decide(declared.effect, None, state.overrides.visible(scope.get(), is_test_run), standing)[0]

@@ -1,0 +1,161 @@
+"""Writing a call down at the moment of its decision, before anything happens; a refusal is raised after that."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.incoming import Arrival
+from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.records.ledger import SharedLedger
+from sideeffects._core.runtime.finishing import finish
+from sideeffects._core.runtime.observing import swallowed
+from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.open_transactions import open_transactions
+from sideeffects._core.state.runtime_effect import Declared, Verdict
+from sideeffects._core.state.scope import Scope
+from sideeffects._core.state.state import state
+from sideeffects._core.values import copying, kinds
+from sideeffects.errors import SideEffectBlocked, SideEffectError
+
+logger: Final = logging.getLogger("sideeffects")
+
+_SCALARS: Final = kinds.SCALARS
+_INFO: Final = logging.INFO
+#: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
+_RECORD: Final = Mode.RECORD
+_RAISE: Final = Mode.RAISE
+
+#: The arguments by parameter, or what binds them later; the positional ones and the keywords as given; and what of them
+#: could not be copied.
+Given = tuple["dict[str, Any] | Declared", tuple[Any, ...], dict[str, Any], tuple[str, ...]]
+
+
+def as_given(
+    declared: Declared, bound: dict[str, Any] | None, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Given:
+    """The arguments as they are now: what may change later is copied.
+
+    Raises:
+        TypeError: they are wrong; as the function itself would raise it.
+    """
+    __tracebackhide__ = True
+    if bound is None and not kwargs and declared.fewest <= len(args) + (instance is not None) <= declared.most:
+        # These fit, and are bound when somebody reads them, unless they may have changed by then.
+        for value in args:
+            if type(value) not in _SCALARS:
+                break
+        else:
+            return declared, args, kwargs, ()
+    if bound is None:
+        bound = declared.bind(instance, args, kwargs)
+    for value in bound.values():
+        if type(value) not in _SCALARS:
+            return _snapshot(bound, args, kwargs)
+    return bound, args, kwargs, ()
+
+
+def _snapshot(bound: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Given:
+    """The arguments as they are now; see `copying.snapshot`."""
+    memo: dict[int, Any] = {}
+    marks: list[str] = []
+    kept = {name: copying.snapshot(value, name, memo, marks) for name, value in bound.items()}
+    # The same objects again, mostly: the memo has their copies, and their marks are set.
+    again: list[str] = []
+    kept_args = tuple(copying.snapshot(value, "", memo, again) for value in args)
+    kept_kwargs = {name: copying.snapshot(value, "", memo, again) for name, value in kwargs.items()}
+    return kept, kept_args, kept_kwargs, tuple(marks)
+
+
+def ends_at_once(row: Row, verdict: Verdict, own: Scope) -> bool:
+    """Write the row of a recorded call that is answered with nothing, if nobody need hear of it now: most are so.
+
+    Whoever reads it makes the call of it.
+    """
+    if verdict.mode is not _RECORD or verdict.stub is not None:
+        return False
+    if state.faults is not None or state.observers or open_transactions.get():
+        return False
+    if verdict.ruled.is_test_run:
+        if state.children.reports is None and not own.captures:
+            state.ledger.append(row)
+            return True
+    elif len(own.captures) == 1 and not logger.isEnabledFor(_INFO):
+        own.captures[0].append(row)
+        return True
+    return False
+
+
+def write(row: Row, verdict: Verdict, own: Scope, arrival: Arrival | None) -> Call:
+    """Write a call down for all who read it in this process and in its parent."""
+    call = Call(row)
+    if arrival is not None:
+        # It has been written down where it was enqueued. Only its outcome is added.
+        return arrival.known(call)
+    if verdict.ruled.is_test_run:
+        state.ledger.append(call)
+        journal = state.children.reports
+        if journal is not None:
+            journal.write_call(call)
+    for ledger in own.captures:
+        ledger.append(call)
+    return call
+
+
+def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: bool) -> None:
+    """Raise the refusal of a call, once all who keep or log calls have it; other calls pass.
+
+    Args:
+        declared: the effect.
+        call: the call, as written down.
+        verdict: what was decided.
+        is_new: whether it was decided here, instead of where it was enqueued.
+
+    Raises:
+        SideEffectBlocked: it is refused.
+        SideEffectError: it is refused because of the transaction that it is made in.
+    """
+    __tracebackhide__ = True
+    rules, is_test_run = verdict.ruled.rules, verdict.ruled.is_test_run
+    blocked: SideEffectError | None = None
+    if is_new and open_transactions.get():
+        blocked = plugs.place(call, rules, is_test_run)
+    if verdict.mode is _RAISE:
+        blocked = SideEffectBlocked(call.name, call.reason, call.caller, verdict.decision.origin)
+    shared = rules.shared
+    if is_new and shared is not None:
+        _share(shared, call, blocked, is_plain=verdict.stub is None and declared.returns is None)
+    if verdict.mode is not Mode.EXECUTE and not is_test_run and logger.isEnabledFor(_INFO):
+        _log(call)
+    if blocked is not None:
+        finish(call, Outcome(None, blocked, 0.0))
+        raise blocked
+
+
+def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *, is_plain: bool) -> None:
+    """Write a call where other processes read it, by one record if its outcome is certain. Else it ends here."""
+    __tracebackhide__ = True
+    outcome = NO_RESULT if is_plain and call.mode is Mode.RECORD else None
+    try:
+        shared.write_call(call, outcome if blocked is None else Outcome(None, blocked, 0.0))
+    except BaseException as error:
+        call.finish(Outcome(None, error, 0.0))
+        raise
+
+
+def _log(call: Call) -> None:
+    """Outside a test run the log is all that tells of recorded and refused calls."""
+    with swallowed("could not log a call of %s", call):  # a filter of the user's failed
+        logger.info("%s %s", "recorded" if call.mode is Mode.RECORD else "refused", _Shown(call))
+
+
+class _Shown:
+    """A call as the log shows it; worked out only if the record is emitted."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def __str__(self) -> str:
+        return f"{self.call!r}: {self.call.decision}"
