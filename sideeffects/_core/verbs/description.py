@@ -32,7 +32,9 @@ def _kind_of(function: Any) -> str:
         return "async generator"
     if inspect.isgeneratorfunction(subject):
         return "generator"
-    return "function" if inspect.isroutine(function) else "callable object"
+    # A partial counts as a routine from Python 3.14 on, where it is a method descriptor.
+    is_object = isinstance(function, functools.partial) or not inspect.isroutine(function)
+    return "callable object" if is_object else "function"
 
 
 def _code_made_by(decorator: Any) -> CodeType:
@@ -96,16 +98,7 @@ def describe_function(
         name = f"{module}.{readable}"
     registry.check_name(name)
     kind = _kind_of(function)
-    if kind in _STREAMS and on_commit is not False:
-        raise TypeError(f"{name}: a {kind} cannot wait for a commit; leave out on_commit")
-    if kind in _STREAMS and async_ok:
-        raise TypeError(f"{name}: a {kind} cannot run in the background; leave out async_ok")
-    if not isinstance(on_commit, bool | str):
-        raise TypeError(f"{name}: on_commit is True, False or a database alias, not {on_commit!r}")
-    if not isinstance(in_transaction, bool | None):
-        raise TypeError(f"{name}: in_transaction is True, False or None, not {in_transaction!r}")
-    if not isinstance(owner, str):
-        raise TypeError(f"{name}: owner is a text, not {owner!r}")
+    _check_options(name, kind, async_ok, on_commit, in_transaction, owner)
     signature = signature_of(subject)
     code = getattr(plain, "__code__", None)
     docstring = inspect.getdoc(told) or ""
@@ -127,6 +120,21 @@ def describe_function(
         owner=owner,
         short_name=short_name or str(getattr(told, "__name__", type(told).__name__)),
     )
+
+
+def _check_options(
+    name: str, kind: str, async_ok: object, on_commit: object, in_transaction: object, owner: object
+) -> None:
+    if kind in _STREAMS and on_commit is not False:
+        raise TypeError(f"{name}: a {kind} cannot wait for a commit; leave out on_commit")
+    if kind in _STREAMS and async_ok:
+        raise TypeError(f"{name}: a {kind} cannot run in the background; leave out async_ok")
+    if not isinstance(on_commit, bool | str):
+        raise TypeError(f"{name}: on_commit is True, False or a database alias, not {on_commit!r}")
+    if not isinstance(in_transaction, bool | None):
+        raise TypeError(f"{name}: in_transaction is True, False or None, not {in_transaction!r}")
+    if not isinstance(owner, str):
+        raise TypeError(f"{name}: owner is a text, not {owner!r}")
 
 
 def _flag(option: str, value: object) -> bool:
