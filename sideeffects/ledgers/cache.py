@@ -23,8 +23,8 @@ from typing import Any, Final, TypeVar
 from sideeffects._core.calls import process
 from sideeffects._core.values import clock
 from sideeffects.errors import LedgerError
-from sideeffects.ledgers.media import PAUSE, PREFIX, TRIES, Medium, medium_of
-from sideeffects.ledgers.shared import Loss
+from sideeffects.ledgers.media import PAUSE, PREFIX, TRIES, Medium, is_forbidden, medium_of
+from sideeffects.ledgers.shared import Forbidden, Loss
 
 R = TypeVar("R")
 
@@ -269,7 +269,8 @@ class CacheLog:
         try:
             return work(medium)
         except Exception as error:
-            raise LedgerError(self.where, f"could not be {what}: {type(error).__name__}: {error}") from error
+            kind = Forbidden if is_forbidden(error) else LedgerError
+            raise kind(self.where, f"could not be {what}: {type(error).__name__}: {error}") from error
 
 
 def _place_key(stretch: int, number: int) -> str:

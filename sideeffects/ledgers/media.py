@@ -269,6 +269,15 @@ class DatabaseMedium(Medium):
         return self._connection.ops.adapt_datetimefield_value(at)
 
 
+def is_forbidden(error: BaseException) -> bool:
+    """Whether the running test is one that may not use databases: pytest-django and `SimpleTestCase` say so."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    module = "" if step is None else str(step.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] == "pytest_django" or type(error).__name__ == "DatabaseOperationForbidden"
+
+
 def _is_in_transaction(connection: Any) -> bool:
     return bool(connection.in_atomic_block or not connection.get_autocommit())
 

@@ -38,6 +38,10 @@ class Loss(NamedTuple):
     reason: str = ""
 
 
+class Forbidden(LedgerError):
+    """The ledger is in a database, which the running test may not use."""
+
+
 class Log(Protocol):
     """Lines that several processes append to and read. What is older than the timeout is gone."""
 
@@ -171,7 +175,14 @@ class Shared:
     def _append(self, lines: list[str]) -> None:
         if not self.log.may_be_late:
             self._check_turn()
-        self._turns.append(lines)
+        try:
+            self._turns.append(lines)
+        except Forbidden as error:
+            if not state.test_run.is_on():
+                raise
+            if not _is_remarked:
+                _is_remarked.append(True)
+                logger.warning("%s: calls of tests that may not use it are not written there", error)
 
     def _check_turn(self) -> None:
         if self._turns.is_taken:
@@ -222,7 +233,10 @@ class Shared:
         if self._turns.is_taken:  # they will be read when this thread is done
             return [], 0
         with self._turns.taken(), reader.lock:
-            lines, loss = self.log.read(reader.cursor)
+            try:
+                lines, loss = self.log.read(reader.cursor)
+            except Forbidden:  # they will be read when a test may
+                return [], 0
             since = max(reader.since, clock.now() - self.log.timeout)
             calls: list[Call] = []
             lost = max(0, loss.records - reader.lost)
@@ -279,6 +293,9 @@ class Shared:
         self._check_turn()
         with self._turns.taken():
             self.log.clear()
+
+
+_is_remarked: Final[list[bool]] = []
 
 
 def _line_of_call(call: Call, outcome: Outcome | None) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "adopting-in-an-existing-suite.md"
 
 #: What every Django project has, and the page therefore does not show.
@@ -28,7 +30,6 @@ execute_from_command_line(sys.argv)
     "sitecustomize.py": """
 import socket
 
-pytestmark = pytest.mark.once
 def connect(*args, **kwargs):
     raise AssertionError("a test went to the network")
 socket.getaddrinfo = connect
@@ -61,6 +62,7 @@ class Project:
         django = self.run("-W", "ignore", "manage.py", "test", "tests")
         pytest_ = self.run("-m", "pytest", "-p", "django", "-p", "sideeffects", "-q", "-rfE", *options, "tests.py")
         assert "went to the network" not in django + pytest_
+        assert "sitecustomize" not in django + pytest_, "the block of the network failed"
         assert re.search(r"^Ran [1-9]", django, re.MULTILINE), django
         assert re.search(r"[1-9]\d* (passed|failed)", pytest_), pytest_
         return {
@@ -95,6 +97,12 @@ GREEN: dict[str, list[str]] = {"manage.py test": [], "pytest": []}
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
+
+
+def test_the_network_is_blocked_in_these_tests(project: Project) -> None:
+    """Or else nothing would show that a body has run."""
+    said = project.run("-c", "import socket; socket.create_connection(('127.0.0.1', 9))")
+    assert said.rstrip().endswith("AssertionError: a test went to the network")
 
 
 def test_the_suite_is_green_after_every_step(project: Project) -> None:

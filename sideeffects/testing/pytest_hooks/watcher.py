@@ -6,6 +6,7 @@ used, or a child process has called one. Other suites do not pay for them.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -16,7 +17,7 @@ import pytest
 from sideeffects._core.records import failing_test
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
-from sideeffects.errors import UnknownSideEffect
+from sideeffects.errors import LedgerError, UnknownSideEffect
 from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing.markers import USAGE, Level, level
 from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
@@ -115,7 +116,9 @@ class Watcher:
         """A test that fails is told of the effects that it has called."""
         report = yield
         if report.failed and self._last is not None and self._last[0] is item:
-            lines = failing_test.words(self._last[1].read()[0], _spelt)
+            lines: list[str] = []
+            with contextlib.suppress(LedgerError):  # which is what has failed, perhaps
+                lines = failing_test.words(self._last[1].read()[0], _spelt)
             if lines:
                 report.sections.append((failing_test.TITLE, "\n".join(lines)))
         return report
