@@ -1301,6 +1301,21 @@ def test_a_reloaded_module_replaces_its_effects(module: Callable[[str, str], Any
     assert calls.count("shop.send") == 2
 
 
+def test_what_was_imported_by_name_before_a_reload_answers_as_the_new_module_says(
+    module: Callable[[str, str], Any],
+) -> None:
+    """However often it is loaded again, and whether it has been called before."""
+    source = "from sideeffects import side_effect\n@side_effect(name='shop.ask', returns={!r})\ndef ask(): ...\n"
+    shop = module("shop_returns", source.format(None))
+    handles = [shop.ask]
+    for answer in ("old", "newer", "the newest"):
+        assert [handle() for handle in handles] == [handles[-1]()] * len(handles)
+        Path(shop.__file__).write_text(source.format(answer))
+        importlib.reload(shop)
+        handles.append(shop.ask)
+        assert [handle() for handle in handles] == [answer] * len(handles)
+
+
 def test_a_module_imported_again_under_another_name_replaces_its_effects(
     module: Callable[[str, str], Any], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ And which effect something is: a declared function, a bound one, or what other d
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Sequence
 from types import FunctionType, GetSetDescriptorType, MethodType
 from typing import Any, Final, NamedTuple
@@ -87,6 +88,7 @@ class Declared:
         "__weakref__",
         "_binder",
         "_binder_without_first",
+        "_earlier",
         "effect",
         "fewest",
         "is_bound",
@@ -105,6 +107,8 @@ class Declared:
     ) -> None:
         self.effect = effect
         self.returns = returns
+        #: What this has replaced: earlier declarations of the same function, by modules that were loaded again.
+        self._earlier: tuple[weakref.ref[Declared], ...] = ()
         self.qualname = qualname
         self.shape = shape
         self.switch: list[bool] = [True]
@@ -124,6 +128,14 @@ class Declared:
         #: What the rules said last, and which they were. One value: threads that change it one after the other never
         #: leave an answer with the question of another.
         self.ruled = _NOTHING_RULED
+
+    def replace(self, earlier: Declared) -> None:
+        """Let what was imported by name before its module was loaded again answer as this does."""
+        self._earlier = (weakref.ref(earlier), *earlier._earlier)
+        for one in self._earlier:
+            declared = one()
+            if declared is not None:
+                declared.returns, declared.ruled = self.returns, _NOTHING_RULED
 
     def bind(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """A call's arguments by name, defaults applied, without `self` or `cls`.

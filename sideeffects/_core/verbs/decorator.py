@@ -268,11 +268,15 @@ _OF_METHOD_DECORATOR: Final = "_update_method_wrapper.<locals>.dummy"
 
 def wrap(function: Any, effect: SideEffect, returns: Any) -> EffectFunction:
     """The decorated function, entered into the registry."""
-    wrapper = EffectFunction(function, _declared(function, effect, returns))
+    declared = _declared(function, effect, returns)
+    wrapper = EffectFunction(function, declared)
+    before = registry.store.functions.get(effect.name)
     try:
         registry.store.add(effect, wrapper)
     except DuplicateSideEffect as error:
         raise DuplicateSideEffect(error.name, error.first, error.second, running_function()) from None
+    if before is not None:
+        declared.replace(before._self_declared)  # noqa: SLF001 - an effect's own
     return wrapper
 
 
