@@ -186,7 +186,8 @@ def test_what_a_test_named_travels_with_the_message(project: QueueProject) -> No
                 with force_run("outer"):
                     assert outer.send("first").get_result(block=True) == "first"
                     outer.send_with_options(args=("second",), on_success=after)
-                    pipeline([outer.message("third"), below.message()]).run()
+                    third = pipeline([outer.message("third"), below.message()]).run()
+                    assert third.get_result(block=True) is None
                 with force_run("outer", "inner"):
                     assert outer.send("both").get_result(block=True) == "both"
                 assert plain.send("plain").get_result(block=True) == "plain"

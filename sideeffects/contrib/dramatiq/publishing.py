@@ -5,6 +5,7 @@ The header of `contrib/publishing.py` travels as an option of the message.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import threading
@@ -14,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from sideeffects._core.state.state import state
-from sideeffects.contrib.carried_test_run import test_run_part
+from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.dramatiq.actors import effect_below
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits
 
@@ -90,6 +91,8 @@ def _is_sent_again(message: Any, given: object, name: str) -> bool:
 #: What the messages of recorded calls have come to, in a test run: their ids, with the result or the exception.
 _results: Final[OrderedDict[str, Any]] = OrderedDict()
 _MOST: Final = 1000
+#: Milliseconds that results are kept for, as Dramatiq keeps them.
+_TTL: Final = 600_000
 
 
 def _answer(broker: Any, actor: Any, message: Any, publication: Publication) -> None:
@@ -97,9 +100,9 @@ def _answer(broker: Any, actor: Any, message: Any, publication: Publication) -> 
     try:
         result: Any = publication.answer()
     except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the actor would
-        _keep(message, error)
+        _keep(broker, message, error)
         return
-    _keep(message, result)
+    _keep(broker, message, result)
     following = message.options.get("pipe_target")
     if following is not None:
         following = type(message)(**following)
@@ -111,7 +114,11 @@ def _answer(broker: Any, actor: Any, message: Any, publication: Publication) -> 
         broker.get_actor(callback).send(message.asdict(), result)
 
 
-def _keep(message: Any, result: Any) -> None:
+def _keep(broker: Any, message: Any, result: Any) -> None:
+    if carried_here() is not None and not isinstance(result, Exception):
+        with contextlib.suppress(RuntimeError):  # the broker has none
+            # Who has published what it follows may wait for it.
+            broker.get_results_backend().store_result(message, result, _TTL)
     if state.test_run.is_on():
         _results[message.message_id] = result
         if len(_results) > _MOST:

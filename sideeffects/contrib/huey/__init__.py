@@ -1,0 +1,3 @@
+"""Huey's tasks as effects."""
+
+__all__: list[str] = []

@@ -1,0 +1,44 @@
+"""Effects that are Huey tasks: every way into the task goes through the decision.
+
+- What a task's class runs is the effect: `call_local`, immediate mode and consumers execute it.
+- `Huey.enqueue` publishes, whatever came there (calls, `schedule`, `map`, groups, chords, pipelines, periodic tasks):
+  there the call is decided, in the process that makes it, and what is not to execute is not published.
+- `Huey.execute` runs a task, in a consumer or in immediate mode.
+- `Registry.create_message` and `create_task` are what a task goes through on its way: there the header gets in and out.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from sideeffects._core.verbs.decorator import adapt
+from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.class_hooks import wrap_methods
+from sideeffects.contrib.huey import messages, publishing
+from sideeffects.contrib.huey.tasks import declare_task, effect_below
+from sideeffects.contrib.task_effects import EffectOfTask
+
+
+def install() -> None:
+    """Hook into Huey, which has been imported."""
+    adapt("huey.api.TaskWrapper", declare_task)
+    api: Any = importlib.import_module("huey.api")
+    registry: Any = importlib.import_module("huey.registry")
+    api.TaskWrapper.effect = EffectOfTask(effect_below)
+    wrap_methods(api.Huey, {"enqueue": publishing.deciding, "add_schedule": publishing.deciding, "execute": _obeying})
+    wrap_methods(registry.Registry, {"create_message": messages.packing, "create_task": messages.unpacking})
+
+
+def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def execute(self: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
+        header = messages.header_of(task)
+        if header is None:
+            return original(self, task, *args, **kwargs)
+        with obeyed(header, task=task.id):
+            return original(self, task, *args, **kwargs)
+
+    return execute
