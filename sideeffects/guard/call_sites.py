@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 import threading
@@ -21,6 +22,9 @@ OWN: Final = 0
 PACKAGE: Final = 1
 LIBRARY: Final = 2
 HIDDEN: Final = 3
+
+#: Lines of decorators that are looked through for what they decorate.
+_DECORATORS: Final = 50
 
 _known: dict[str, int] = {}
 
@@ -180,6 +184,15 @@ def called_at(site: Site) -> tuple[str, str]:
     if function.endswith(".__init__"):
         return f"{module}.{function.removesuffix('.__init__')}", ""
     return f"{module}.{function}", f"{module}:{function}"
+
+
+def line_of_def(code: CodeType) -> int:
+    """The line of a function's `def`, below its decorators; where its source cannot be read, the first of them."""
+    first = code.co_firstlineno
+    for line in range(first, first + _DECORATORS):
+        if linecache.getline(code.co_filename, line).lstrip().startswith(("def ", "async def ")):
+            return line
+    return first
 
 
 def running_test() -> str:

@@ -30,6 +30,7 @@ class Finding:
         is_refused: whether it was refused.
         is_own_code: whether the call site is in the user's own code, rather than in an installed package.
         target: what `declare` takes for `called`; empty where there is nothing to declare.
+        defined: the line of the function's `def`; 0 where it is not known.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Finding:
     is_refused: bool = False
     is_own_code: bool = True
     target: str = ""
+    defined: int = 0
 
     @property
     def caller(self) -> str:
@@ -66,7 +68,9 @@ class Finding:
         lines = []
         if self.is_own_code and _can_be_decorated(self.function) and not _is_test(self.file, self.function):
             name = _effect_name(f"{self.module}.{self.function}")
-            lines.append(f'@side_effect(name="{name}")  above {self.function} ({self.caller})')
+            lines.append(
+                f'@side_effect(name="{name}")  above {self.function} ({self.file}:{self.defined or self.line})'
+            )
         if self.target and _is_worth_declaring(self.target):
             name = _effect_name(self.target.replace(":", "."))
             lines.append(f'declare("{self.target}", name="{name}")  for all who call it')

@@ -202,6 +202,7 @@ def _found(
             is_refused=level == levels.RAISE,
             is_own_code=site.is_own,
             target=target,
+            defined=call_sites.line_of_def(site.code),
         )
 
     block = entries[0] if entries and entries[0] is not levels.in_force.inherited else None

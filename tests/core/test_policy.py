@@ -213,3 +213,16 @@ def test_a_block_comes_before_rules_on_arguments(production: None, sms: Any) -> 
         sms.send("Ada")
         assert explain("sms.send").mode is Mode.RECORD
     assert (asked, sms.sent) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [({"to": 1, "body": 2}, "the arguments to, body"), ({}, "no arguments")]
+)
+def test_a_rule_that_asks_for_an_argument_that_there_is_not_is_told_which_there_are(
+    effect: Any, arguments: dict[str, Any], said: str
+) -> None:
+    """Most of them are misspelt."""
+    rule = Rule("sms.*", lambda _, arguments: arguments["too"], "origin")
+    decision, _ = decide(effect, arguments, [], Standing(Decision(Mode.EXECUTE, "fixed"), (rule,)))
+    assert decision.mode is Mode.RAISE
+    assert f"(KeyError: 'too'; sms.send has {said}), and doubt never executes" in decision.reason

@@ -8,6 +8,9 @@ import asyncio
 import contextlib
 import contextvars
 import ctypes.util
+import dataclasses
+import functools
+import inspect
 import os
 import pickle
 import platform
@@ -28,7 +31,7 @@ from django.test import override_settings
 from sideeffects import capture, force_run, record, side_effect
 from sideeffects._core.state.work_origin import NONE, Watching, lineage
 from sideeffects.errors import UndeclaredSideEffect
-from sideeffects.guard import hook, levels
+from sideeffects.guard import call_sites, hook, levels
 from sideeffects.guard.findings import Book, Finding, books
 from sideeffects.testing import guard, isolated_registry
 
@@ -621,13 +624,26 @@ def test_a_finding_says_where_what_and_what_to_write() -> None:
     assert 'SIDE_EFFECTS["GUARD"] = {"ALLOW_HOSTS": ["nowhere.invalid"]}' in str(refused.value)
 
 
+def test_a_finding_knows_the_line_of_the_def() -> None:
+    """Below other decorators, which is where the line is to be written."""
+
+    @functools.cache
+    @contextlib.contextmanager
+    def reach() -> Iterator[None]:
+        look_up()
+        yield
+
+    assert call_sites.line_of_def(inspect.unwrap(reach).__code__) == inspect.unwrap(reach).__code__.co_firstlineno + 2
+    assert call_sites.line_of_def(compile("lambda: 1", "nowhere", "eval")) == 1
+
+
 def test_the_line_to_write_stands_above_the_users_own_function() -> None:
     """And is named after it; a test declares nothing."""
     finding = Finding(kind="network", file="shop/sms.py", line=7, function="Gateway.send", module="shop.sms", what=NAME)
     assert finding.advice() == '@side_effect(name="shop.sms.Gateway.send")  above Gateway.send (shop/sms.py:7)'
     assert finding.key == ("network", "shop/sms.py::Gateway.send", NAME)
-    assert "a function of its own" in finding.replace(function="<module>").advice()
-    assert "a function of its own" in finding.replace(file="shop/tests/test_sms.py").advice()
+    assert "a function of its own" in dataclasses.replace(finding, function="<module>").advice()
+    assert "a function of its own" in dataclasses.replace(finding, file="shop/tests/test_sms.py").advice()
 
 
 def test_a_pool_does_not_hide_the_call_site() -> None:

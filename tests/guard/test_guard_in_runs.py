@@ -38,7 +38,7 @@ def test_a_warning_is_a_summary_with_the_line_to_write(folder: Folder) -> None:
     assert "3 times, from one call site" in output
     assert "reaching.py:6 in look_up: reached nowhere.invalid, 3 times" in output
     assert "in test_it.py::test_first" in output
-    assert '@side_effect(name="reaching.look_up")  above look_up (reaching.py:6)' in output
+    assert '@side_effect(name="reaching.look_up")  above look_up (reaching.py:4)' in output
 
 
 def test_what_is_called_while_tests_are_collected_is_found(folder: Folder) -> None:

@@ -157,6 +157,8 @@ def _ask(rule: Rule, effect: SideEffect, arguments: Mapping[str, Any]) -> Decisi
         answer = rule.verdict(effect, arguments)
         mode = answer if isinstance(answer, Mode) else Mode(answer)
     except Exception as error:  # noqa: BLE001 - whatever it was, it is a doubt
-        reason = f"{label} could not decide ({type(error).__name__}: {text_of(error)}), and doubt never executes"
+        names = f"the arguments {', '.join(arguments)}" if arguments else "no arguments"
+        there = f"; {effect.name} has {names}" if isinstance(error, KeyError) else ""
+        reason = f"{label} could not decide ({type(error).__name__}: {text_of(error)}{there}), and doubt never executes"
         return Decision(Mode.RAISE, reason, rule.origin)
     return Decision(mode, f"{label} answered {mode.name} for these arguments", rule.origin)
