@@ -65,6 +65,12 @@ def _hook_huey(_: Any) -> None:
     hooks.install()
 
 
+def _hook_rq(_: Any) -> None:
+    from sideeffects.contrib.rq import hooks  # when it is there
+
+    hooks.install()
+
+
 def _hook_sentry(sentry_sdk: Any) -> None:
     from sideeffects.contrib.sentry import reporting  # when it is there
 
@@ -81,5 +87,6 @@ for _package in ("django.tasks", "django_tasks"):
     import_hooks.after_import(_package, _hook_django_tasks)
 import_hooks.after_import("dramatiq", _hook_dramatiq)
 import_hooks.after_import("huey", _hook_huey)
+import_hooks.after_import("rq", _hook_rq)
 import_hooks.after_import("sentry_sdk", _hook_sentry)
 live_settings.install()

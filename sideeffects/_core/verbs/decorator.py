@@ -394,6 +394,8 @@ _adapters: Final[dict[str, Callable[..., Any]]] = {}
 def adapt(kind: str, adapter: Callable[..., Any]) -> None:
     """Let `adapter(thing, name, returns, options)` make effects of things of a type, given as `module.name`.
 
+    Or of functions to which the module of that name has given a function `delay`.
+
     It returns what stands in the thing's place.
     """
     _adapters[kind] = adapter
@@ -408,6 +410,10 @@ def adapter_for(thing: Any) -> Callable[..., Any] | None:
         adapter = _adapters.get(f"{base.__module__}.{base.__name__}")
         if adapter is not None:
             return adapter
+    if _adapters and type(thing) is FunctionType:
+        # RQ gives the function back, with a function of its own as an attribute.
+        given = vars(thing).get("delay")
+        return _adapters.get(str(given.__globals__.get("__name__"))) if type(given) is FunctionType else None
     return None
 
 

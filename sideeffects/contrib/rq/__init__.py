@@ -1,0 +1,3 @@
+"""RQ's jobs as effects."""
+
+__all__: list[str] = []

@@ -1,0 +1,62 @@
+"""Effects that are RQ jobs: every way into a queue goes through the decision.
+
+- RQ's jobs are functions that a worker finds by their name: it finds the effect.
+- `Queue.enqueue_job`, `schedule_job` and `enqueue_many` publish, whatever came there (`enqueue`, `enqueue_call`,
+  `enqueue_at`, `enqueue_in`, `delay` of `@job`, cron): there the call is decided, in the process that makes it, and
+  what is not to execute is not published.
+- `perform_job` of workers, and `Queue.run_sync`, run a job with its callbacks.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Final
+
+from sideeffects._core.verbs.decorator import adapt
+from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.class_hooks import wrap_methods
+from sideeffects.contrib.rq import jobs, publishing
+
+
+def install() -> None:
+    """Hook into RQ, which has been imported."""
+    adapt("rq.decorators", jobs.declare_job)
+    queue: Any = importlib.import_module("rq").Queue
+    wrap_methods(
+        queue,
+        {
+            "create_job": jobs.holding,
+            "enqueue_job": publishing.deciding,
+            "schedule_job": publishing.deciding,
+            "enqueue_many": publishing.deciding_many,
+            "run_sync": _obeying,
+        },
+    )
+    wrap_methods(importlib.import_module("rq.worker").BaseWorker, {"perform_job": _obeying})
+    _join_running_job()
+
+
+#: The block of a job that ran already when this was imported.
+_joined: Final = ExitStack()
+
+
+def _join_running_job() -> None:
+    """Obey the job that runs here: a worker of RQ imports a job's module, and so this, when it runs the first one."""
+    job = importlib.import_module("rq").get_current_job()
+    if job is not None and publishing.KEY in job.meta:
+        _joined.enter_context(obeyed(job.meta[publishing.KEY], task=job.id))
+
+
+def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def run(self: Any, job: Any, *args: Any, **options: Any) -> Any:
+        _joined.close()
+        if publishing.KEY not in job.meta:
+            return original(self, job, *args, **options)
+        with obeyed(job.meta[publishing.KEY], task=job.id):
+            return original(self, job, *args, **options)
+
+    return run

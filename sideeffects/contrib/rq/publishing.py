@@ -1,0 +1,193 @@
+"""Publishing RQ's jobs: the queue decides the call of an effect, and tells the worker of the test run.
+
+The header of `contrib/publishing.py` travels in `job.meta`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from sideeffects._core.state.runtime_effect import Reached
+from sideeffects.contrib.carried_test_run import test_run_part
+from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits
+from sideeffects.contrib.rq.jobs import effect_below, effect_in
+
+KEY: Final = "side_effects"
+
+#: Whether a queue is publishing what has been decided: what it asks the class that it is made from is the same call.
+_publishing: Final[ContextVar[bool]] = ContextVar("sideeffects_publishing_rq", default=False)
+
+
+def _published(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    token = _publishing.set(True)
+    try:
+        return original(*args, **options)
+    finally:
+        _publishing.reset(token)
+
+
+def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Queue.enqueue_job` or `schedule_job` as it decides first."""
+
+    @functools.wraps(original)
+    def publish(self: Any, job: Any, *args: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
+        if _publishing.get():
+            return original(self, job, *args, **options)
+        return _publish(functools.partial(_published, original, self, job, *args, **options), self, job)
+
+    return publish
+
+
+def _publish(publish: Callable[[], Any], queue: Any, job: Any) -> Any:
+    __tracebackhide__ = True
+    given = job.meta.get(KEY)
+    found = effect_in(job)
+    args, kwargs = tuple(job.args or ()), dict(job.kwargs or {})
+    _forget_recorded(job)
+    if found is None or not (found.is_direct or fits(found.declared, found.instance, args, kwargs)):
+        # No effect, or what stands between the job and the effect changes the arguments: decided where it runs.
+        header = dict(given) if isinstance(given, dict) and given.get("test_run") else test_run_part()
+        header.pop("call", None)
+        _mark(job, header)
+        return publish()
+    publication = _decided(queue, found, args, kwargs)
+    if not publication.executes:
+        return _answered(job, publication)
+    _mark(job, publication.header(task=job.id))
+    sent: list[Any] = []
+    publication.at_commit(lambda: sent.append(publish()))
+    return sent[0] if sent else job
+
+
+def _decided(queue: Any, found: Reached, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Publication:
+    __tracebackhide__ = True
+    serializer = getattr(queue.serializer, "__name__", type(queue.serializer).__name__)
+    check_arguments(found.declared.effect.name, args, kwargs, queue.serializer.dumps, serializer)
+    return decide(found.declared, found.instance, args, kwargs, _PACKAGES)
+
+
+_PACKAGES: Final = frozenset(("rq", "django_rq", "sideeffects"))
+
+
+def _mark(job: Any, header: dict[str, Any]) -> None:
+    meta = {key: value for key, value in job.meta.items() if key != KEY}
+    job.meta = {**meta, KEY: header} if header else meta
+
+
+def deciding_many(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Queue.enqueue_many` as it decides first: what executes goes to the queue together."""
+
+    @functools.wraps(original)
+    def enqueue_many(self: Any, job_datas: Iterable[Any], *args: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
+        if _publishing.get():
+            return original(self, job_datas, *args, **options)
+        executing: list[Any] = []
+        decided: list[Publication] = []
+        recorded: list[Any] = []
+        for data in job_datas:
+            data = data._replace(job_id=data.job_id or str(uuid.uuid4()))  # noqa: PLW2901 - the header has its id
+            found = effect_below(data.func) if callable(data.func) else effect_in(_job_of(self, data))
+            given = tuple(data.args or ()), dict(data.kwargs or {})
+            if found is None or not (found.is_direct or fits(found.declared, found.instance, *given)):
+                header = test_run_part()
+            else:
+                publication = _decided(self, found, *given)
+                if not publication.executes:
+                    recorded.append(_answered(_job_of(self, data), publication))
+                    continue
+                decided.append(publication)
+                header = publication.header(task=data.job_id)
+            executing.append(data._replace(meta={**(data.meta or {}), KEY: header}) if header else data)
+        sent: list[Any] = []
+
+        def publish() -> None:
+            if executing:
+                sent.extend(_published(original, self, executing, *args, **options))
+
+        _together(decided, publish)
+        waiting = [] if sent else [_job_of(self, data) for data in executing]  # for the commit
+        return [*sent, *waiting, *recorded]
+
+    return enqueue_many
+
+
+def _together(decided: list[Publication], publish: Callable[[], object]) -> None:
+    """Publish at the commit that the first of the calls waits for; what the queue raises is the outcome of each."""
+    for publication in decided[1:]:
+        publish = functools.partial(publication.tried, publish)
+    if decided:
+        decided[0].at_commit(publish)
+    else:
+        publish()
+
+
+def _job_of(queue: Any, data: Any) -> Any:
+    names = ("func", "args", "kwargs", "timeout", "result_ttl", "ttl", "failure_ttl", "description", "job_id", "meta")
+    return queue.create_job(**{name: getattr(data, name) for name in names})
+
+
+# -- what is held back
+
+#: The ids of jobs that were recorded: no job need wait for them, or could.
+_recorded: Final[OrderedDict[str, None]] = OrderedDict()
+_MOST: Final = 1000
+
+
+def _forget_recorded(job: Any) -> None:
+    waits_for = getattr(job, "_dependency_ids", None)
+    if waits_for:
+        job._dependency_ids = [known for known in waits_for if known not in _recorded]  # noqa: SLF001 - no other door
+
+
+def _answered(job: Any, publication: Publication) -> Any:
+    """The job of a recorded call, finished with what its stub says. No queue has it."""
+    status: Any = importlib.import_module("rq.job").JobStatus
+    _recorded[job.id] = None
+    if len(_recorded) > _MOST:
+        _recorded.popitem(last=False)
+    kind: Any = type(job)
+    job.__class__ = _recorded_class(kind)
+    try:
+        job._result = publication.answer()  # noqa: SLF001 - where it keeps what it was told
+        job._status = status.FINISHED  # noqa: SLF001 - as above
+    except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the job would
+        job._exc_info = repr(error)  # noqa: SLF001 - as above
+        job._status = status.FAILED  # noqa: SLF001 - as above
+    return job
+
+
+@functools.cache
+def _recorded_class(base: Any) -> Any:
+    """The class of such jobs, for one class of jobs."""
+
+    class RecordedJob(base):  # type: ignore[misc]
+        """A job that no queue has: it knows its result, and asks nobody."""
+
+        def get_status(self, refresh: bool = True) -> Any:
+            del refresh
+            return self._status
+
+        def return_value(self, refresh: bool = False) -> Any:
+            del refresh
+            return self._result
+
+        @property
+        def result(self) -> Any:
+            return self._result
+
+        @property
+        def exc_info(self) -> Any:
+            return self._exc_info
+
+        def refresh(self) -> None:
+            """It stays as it is."""
+
+    return RecordedJob
