@@ -19,6 +19,7 @@ from sideeffects.errors import EffectInTransaction, SideEffectBlocked
 from sideeffects.guard import hook
 from sideeffects.guard.at_test_end import MOST_SHOWN, passed, unnoticed
 from sideeffects.guard.block import enter_guard
+from sideeffects.testing import noticing
 from sideeffects.testing.markers import Level
 
 
@@ -39,6 +40,7 @@ class Watch:
     def __init__(self) -> None:
         self._start = state.ledger.end
         hook.refusals.clear()
+        noticing.forget()
 
     # -- its calls
 
@@ -220,4 +222,9 @@ def _listed(calls: Sequence[Call]) -> list[str]:
 
 def _reached(call: Call, files: Collection[str]) -> bool:
     error = call.outcome.error if call.outcome is not None else None
-    return isinstance(error, SideEffectBlocked | EffectInTransaction) and passed(error, files)
+    if not isinstance(error, SideEffectBlocked | EffectInTransaction):
+        return False
+    return passed(error, files) or noticing.is_noticed(call, error, files)
+
+
+noticing.install()

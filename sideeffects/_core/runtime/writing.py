@@ -131,6 +131,8 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
         _log(call)
     if blocked is not None:
         finish(call, Outcome(None, blocked, 0.0))
+        if is_test_run:
+            plugs.refused(blocked)
         raise blocked
 
 

@@ -84,6 +84,8 @@ class Plugs:
         self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
         #: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
         self.place: Callable[[Call, Rules, bool], SideEffectError | None] = _nowhere
+        #: Told of each refusal in a test run, before it is raised.
+        self.refused: Callable[[SideEffectError], object] = _tell_nobody
         #: Told when the settings have been read, or have changed.
         self.rules_changed: Callable[[], object] = _tell_nobody
 

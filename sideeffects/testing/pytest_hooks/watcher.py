@@ -7,6 +7,7 @@ used, or a child process has called one. Other suites do not pay for them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -19,6 +20,7 @@ from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError, UnknownSideEffect
 from sideeffects.guard.at_test_end import files_of_class
+from sideeffects.testing import noticing
 from sideeffects.testing.markers import USAGE, Level, level
 from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
 from sideeffects.testing.one_test import Watch, swallowed
@@ -255,3 +257,22 @@ def files_of(item: pytest.Item) -> set[str]:
     if code is not None:
         files.add(code.co_filename)
     return files
+
+
+def _follow(kind: Any) -> None:
+    """Note what `pytest.raises` and `RaisesGroup` have caught: what is in a group passes no frame of the test."""
+    original = kind.__exit__
+
+    @functools.wraps(original)
+    def leave(block: Any, *raised: Any) -> Any:
+        __tracebackhide__ = True
+        answer = original(block, *raised)
+        noticing.mark_asked(raised[1], sys._getframe(1).f_code.co_filename)  # noqa: SLF001 - whose block it is
+        return answer
+
+    kind.__exit__ = leave
+
+
+for _name in ("RaisesExc", "RaisesGroup"):
+    if hasattr(pytest, _name):  # since 8.4
+        _follow(getattr(pytest, _name))
