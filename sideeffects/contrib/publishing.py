@@ -30,6 +30,17 @@ from sideeffects.contrib.carried_test_run import test_run_part
 published: Final[WeakValueDictionary[str, Call]] = WeakValueDictionary()
 
 
+#: Asked before a task is published that is no effect, with its name, its queue and its id: whether it is held back, as
+#: a dry run does.
+holders: Final[list[Callable[[str, str, str], bool]]] = []
+
+
+def is_held_back(name: str, queue: str, task: str) -> bool:
+    """Whether somebody holds back a task that is no effect, and has written it down."""
+    held = [hold(name, queue, task) for hold in holders]  # each of them is asked
+    return any(held)
+
+
 class Publication(NamedTuple):
     """A call that has been decided and written down where its task was handed to a queue.
 

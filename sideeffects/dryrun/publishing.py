@@ -1,8 +1,8 @@
 """Messages to brokers and queues, which no rollback takes back.
 
-What goes through kombu (Celery, and whoever uses it) is held: it stands in the plan, and the command goes on. What
-others publish is refused, since they want an answer. Of Redis, where caches live as well, only the commands are refused
-that put something into a queue, take something out of one, or publish.
+What goes through kombu (Celery, and whoever uses it), Dramatiq, Huey and RQ is held: it stands in the plan, and the
+command goes on. What others publish is refused, since they want an answer. Of Redis, where caches live as well, only
+the commands are refused that put something into a queue, take something out of one, or publish.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from sideeffects._core.state import import_hooks
+from sideeffects.contrib.publishing import holders
 
 _ADVICE: Final = "declare the function that does it as an effect"
 #: What publishes, by module, class and methods.
@@ -106,6 +107,7 @@ class Hooks:
 
     def install(self) -> None:
         """Wait for the packages."""
+        holders.append(self._hold)
         after = import_hooks.after_import
         for module, kind, methods in _CLIENTS:
             after(module, functools.partial(self._refuse_methods, kind, methods))
@@ -121,6 +123,13 @@ class Hooks:
     def _refuse(self, reason: str) -> None:
         for holder in self._belong():
             holder.refuse(reason)
+
+    def _hold(self, name: str, queue: str, task: str) -> bool:
+        """For the queues that are adapted (`sideeffects/contrib/`), which ask before they publish what is no effect."""
+        belonging = list(self._belong())
+        for holder in belonging:
+            holder.messages.hold(name, queue, task)
+        return bool(belonging)
 
     # -- those that are refused
 

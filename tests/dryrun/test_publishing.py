@@ -139,3 +139,38 @@ def test_caches_and_locks_in_redis_work(client: Any) -> None:
         with client.lock("lock"), client.pipeline() as pipeline:
             pipeline.get("cached")
             assert pipeline.execute() == [b"1"]
+
+
+def outside(to: str) -> None:
+    raise AssertionError("it is not run")
+
+
+def test_tasks_of_the_queues_that_are_adapted_are_held(client: Any) -> None:
+    """Dramatiq, Huey and RQ: they stand in the plan, and neither Redis nor a queue in memory has them."""
+    dramatiq, huey, rq = (pytest.importorskip(name) for name in ("dramatiq", "huey", "rq"))
+    from dramatiq.brokers.stub import StubBroker
+
+    broker = StubBroker()
+    actor = dramatiq.actor(outside, broker=broker, actor_name="shop.actor")
+    queue = huey.RedisHuey("shop", connection_pool=client.connection_pool)
+    memory = huey.MemoryHuey("memory")
+    jobs = rq.Queue("jobs", connection=client)
+    with dry_run() as plan:
+        actor.send("ann")
+        (actor.message("ben") | actor.message("kim")).run()
+        for instance in (queue, memory):
+            task = instance.task(name=f"{instance.name}_task")(outside)
+            task("ann").get()
+            task.schedule(("ann",), delay=60)
+        jobs.enqueue(outside, "ann")
+        jobs.enqueue_many([jobs.prepare_data(outside, args=("ann",))])
+    module = outside.__module__
+    assert set(plan.messages) == {
+        Message(f"{module}.memory_task", "memory", 2),
+        Message(f"{module}.outside", "jobs", 2),
+        Message(f"{module}.shop_task", "shop", 2),
+        Message("shop.actor", "default", 2),
+    }
+    assert broker.queues["default"].qsize() == 0
+    assert memory.pending() == memory.scheduled() == []
+    assert client.keys("*") == []

@@ -17,7 +17,7 @@ from typing import Any, Final
 from sideeffects._core.state.state import state
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.dramatiq.actors import effect_below
-from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits
+from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
 
 OPTION: Final = "side_effects"
 NOTHING: Final = object()
@@ -54,6 +54,8 @@ def _enqueue(publish: Callable[[Any, dict[str, Any]], Any], broker: Any, message
     given = message.options.get(OPTION)
     if found is None or not (found.is_direct or fits(found.declared, found.instance, message.args, message.kwargs)):
         # No effect, or what stands between the actor and the effect changes the arguments: decided where it runs.
+        if is_held_back(message.actor_name, message.queue_name, message.message_id):
+            return message
         header = dict(given) if isinstance(given, Mapping) and given.get("test_run") else test_run_part()
         header.pop("call", None)
         return publish(message.copy(options={OPTION: header}) if header else message, options)

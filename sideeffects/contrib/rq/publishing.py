@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sideeffects._core.state.runtime_effect import Reached
 from sideeffects.contrib.carried_test_run import test_run_part
-from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits
+from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
 from sideeffects.contrib.rq.jobs import effect_below, effect_in
 
 KEY: Final = "side_effects"
@@ -53,6 +53,8 @@ def _publish(publish: Callable[[], Any], queue: Any, job: Any) -> Any:
     _forget_recorded(job)
     if found is None or not (found.is_direct or fits(found.declared, found.instance, args, kwargs)):
         # No effect, or what stands between the job and the effect changes the arguments: decided where it runs.
+        if is_held_back(str(job.func_name), queue.name, job.id):
+            return _held(job)
         header = dict(given) if isinstance(given, dict) and given.get("test_run") else test_run_part()
         header.pop("call", None)
         _mark(job, header)
@@ -97,6 +99,10 @@ def deciding_many(original: Callable[..., Any]) -> Callable[..., Any]:
             found = effect_below(data.func) if callable(data.func) else effect_in(_job_of(self, data))
             given = tuple(data.args or ()), dict(data.kwargs or {})
             if found is None or not (found.is_direct or fits(found.declared, found.instance, *given)):
+                job = _job_of(self, data)
+                if is_held_back(str(job.func_name), self.name, job.id):
+                    recorded.append(_held(job))
+                    continue
                 header = test_run_part()
             else:
                 publication = _decided(self, found, *given)
@@ -150,17 +156,23 @@ def _forget_recorded(job: Any) -> None:
 def _answered(job: Any, publication: Publication) -> Any:
     """The job of a recorded call, finished with what its stub says. No queue has it."""
     status: Any = importlib.import_module("rq.job").JobStatus
-    _recorded[job.id] = None
-    if len(_recorded) > _MOST:
-        _recorded.popitem(last=False)
-    kind: Any = type(job)
-    job.__class__ = _recorded_class(kind)
+    _held(job)
     try:
         job._result = publication.answer()  # noqa: SLF001 - where it keeps what it was told
         job._status = status.FINISHED  # noqa: SLF001 - as above
     except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the job would
         job._exc_info = repr(error)  # noqa: SLF001 - as above
         job._status = status.FAILED  # noqa: SLF001 - as above
+    return job
+
+
+def _held(job: Any) -> Any:
+    """A job that no queue has: it waits for good."""
+    _recorded[job.id] = None
+    if len(_recorded) > _MOST:
+        _recorded.popitem(last=False)
+    kind: Any = type(job)
+    job.__class__ = _recorded_class(kind)
     return job
 
 
