@@ -26,6 +26,7 @@ __unittest = True
 _START: Final = "_side_effects_start"
 #: What the workers of a parallel run have counted.
 _workers: Final = Tally()
+_stubs_of_workers: Final[set[tuple[str, str]]] = set()
 _running: list[int] = []
 
 
@@ -62,10 +63,9 @@ def _say(stream: Any) -> None:
         state.sync()
     tally = state.ledger.tally()
     tally.add(_workers.as_data())
-    line = tally.words(registry)
-    if line:
+    for line in filter(None, [*tally.unused({*state.stubs, *_stubs_of_workers}), tally.words(registry)]):
         stream.write(f"{line}\n")
-        stream.flush()
+    stream.flush()
 
 
 def _after(original: Callable[..., Any], then: Callable[[Any], None]) -> Callable[..., Any]:
@@ -125,11 +125,15 @@ def _count(result: Any) -> None:
     kind = getattr(sys.modules.get("django.test.runner"), "RemoteTestResult", None)
     if start is None or kind is None or not isinstance(result, kind):
         return
-    if state.ledger.end != start and state.children.reports is None:
-        told: Any = result
-        told.events.append(("addSideEffects", told.test_index, state.ledger.tally(start).as_data()))
+    told: Any = result
+    counted = state.ledger.end != start and state.children.reports is None
+    if counted or state.stubs:
+        tally = state.ledger.tally(start) if counted else Tally()
+        data = {**tally.as_data(), "stubs": sorted(state.stubs)}
+        told.events.append(("addSideEffects", told.test_index, data))
 
 
 def _add_from_worker(result: Any, test: Any, data: Mapping[str, Any]) -> None:
     del result, test
     _workers.add(data)
+    _stubs_of_workers.update(map(tuple, data["stubs"]))

@@ -171,7 +171,8 @@ def test_a_ledger_counts_what_it_has_dropped() -> None:
     ledger = Ledger(bound=3)
     for _ in range(100):
         ledger.append(calls[0])
-    assert ledger.tally().as_data() == {"modes": {"record": 100}, "names": ["count.send"]}
+    counted = ledger.tally().as_data()
+    assert (counted["modes"], counted["names"]) == ({"record": 100}, ["count.send"])
     ledger.clear()
     assert ledger.tally().words(["count.send", "other"]) == "side effects: 100 recorded, 0 executed, 1 never called"
     assert ledger.tally(100).words([]) == ""
@@ -263,6 +264,47 @@ def test_findings_that_fail_the_run_have_the_last_word(run: Callable[..., list[s
     lines = run("-m", "pytest", *options, "test_f.py")
     assert "1 passed" in lines[-2]
     assert lines[-1].startswith("side effects: this run failed, since one call site that accepted.json does not accept")
+
+
+STUBBED = """
+    import unittest
+    import app
+    from sideeffects import stub
+    from sideeffects.testing import SideEffectsMixin
+
+    class Stubbed(SideEffectsMixin, unittest.TestCase):
+        stub = {"log.write": None, "never.*": 1}
+
+        def test_one(self):
+            app.log("used in one of the tests is used")
+            with stub("sms.send", returns="unused"):
+                pass
+            with stub("sms.send", returns="used"):
+                self.assertEqual(app.send("+1"), "used")
+
+        def test_other(self): ...
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("-m", "unittest", "test_s"),
+        ("manage.py", "test", "--parallel", "2", "test_s", "test_none"),
+        ("-m", "pytest", "-p", "sideeffects", "-p", "no:cacheprovider", "-q", "test_s.py"),
+        ("-m", "pytest", "-p", "sideeffects", "-p", "no:cacheprovider", "-p", "xdist", "-n", "2", "test_s.py"),
+    ],
+    ids=["unittest", "parallel", "pytest", "xdist"],
+)
+def test_a_stub_that_no_call_has_used_is_named(run: Callable[..., list[str]], command: tuple[str, ...]) -> None:
+    """Each place once, and not what has answered in another test, or another worker."""
+    other = "import unittest\nclass T(unittest.TestCase):\n    def test_it(self): ...\n"
+    lines = [line for line in run(*command, test_s=STUBBED, test_none=other) if "no call has been" in line]
+    assert len(lines) == 2, lines
+    assert 'no call has been stubbed by stub("never.*"), which stands at test_s.Stubbed' in lines[0]
+    assert 'no call has been stubbed by stub("sms.send"), which stands at ' in lines[1]
+    assert lines[1].endswith("test_s.py:11")
 
 
 @pytest.mark.processes

@@ -10,6 +10,8 @@ from sideeffects._core.calls.call import Call, Row
 from sideeffects._core.calls.decision import Mode
 
 _DONE: Final = {Mode.RECORD: "recorded", Mode.EXECUTE: "executed", Mode.RAISE: "refused"}
+#: Stubs that are named.
+_MOST: Final = 20
 
 
 class Tally:
@@ -18,25 +20,40 @@ class Tally:
     def __init__(self) -> None:
         self._modes: Counter[str] = Counter()
         self.names: set[str] = set()
+        #: What was said of recorded calls, and where that stands: a stub that has answered one is among these.
+        self._said: set[tuple[str, str]] = set()
 
     def count(self, calls: Iterable[Call | Row | None]) -> None:
         """Count these; of what is `None` nothing is known."""
         for call in calls:
             if isinstance(call, Call):
-                self._modes[call.mode.value] += 1
-                self.names.add(call.name)
+                name, decision = call.name, call.decision
             elif call is not None:
-                self._modes[call[1].mode.value] += 1
-                self.names.add(call[0].name)
+                name, decision = call[0].name, call[1]
+            else:
+                continue
+            self._modes[decision.mode.value] += 1
+            self.names.add(name)
+            if decision.mode is Mode.RECORD:
+                self._said.add((decision.reason, decision.origin))
 
     def add(self, data: Mapping[str, Any]) -> None:
         """Count what another tally has counted, in this process or another."""
         self._modes.update(data["modes"])
         self.names.update(data["names"])
+        self._said.update(map(tuple, data["said"]))
 
     def as_data(self) -> dict[str, Any]:
         """The tally as JSON can carry it."""
-        return {"modes": dict(self._modes), "names": sorted(self.names)}
+        return {"modes": dict(self._modes), "names": sorted(self.names), "said": sorted(self._said)}
+
+    def unused(self, stubs: Iterable[tuple[str, str]]) -> list[str]:
+        """Of the stubs that were in force, those that have answered no call, in words."""
+        unused = sorted(set(stubs) - self._said)
+        lines = [f"side effects: no call has been {said}, which stands at {origin}" for said, origin in unused[:_MOST]]
+        if len(unused) > _MOST:
+            lines.append(f"side effects: … and {len(unused) - _MOST} more stubs that no call has used")
+        return lines
 
     def words(self, declared: Iterable[str]) -> str:
         """The line; empty where no effect is declared, and none was called.

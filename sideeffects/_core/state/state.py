@@ -77,6 +77,7 @@ class State:
         "overrides",
         "rules_source",
         "shared",
+        "stubs",
         "switches",
         "test_run",
         "when_latched",
@@ -86,6 +87,8 @@ class State:
         self.lock = threading.RLock()
         self.ledger = Ledger()
         self.switches = FastSwitches(self.lock)
+        #: The stubs that a test run has put into force: what is said of a call that one answers, and where it stands.
+        self.stubs: set[tuple[str, str]] = set()
         #: Called once, when this process turns out to be in a test run.
         self.when_latched: list[Callable[[], object]] = []
         self.rules_source: Callable[[], Rules] = Rules

@@ -120,11 +120,7 @@ class Override:
         for rule in self._rules:
             check_known(rule.pattern)
         threads.install()
-        rules = tuple(
-            OverrideRule(rule.pattern, Decision(rule.decision.mode, rule.decision.reason, origin), rule.stub)
-            for rule in self._rules
-        )
-        entry = OverrideEntry(rules, origin)
+        entry = OverrideEntry(_placed(self._rules, origin), origin)
         restore = state.overrides.enter(entry)
         opened = _Opened(entry, restore, block)
         self._open.append(opened)
@@ -298,8 +294,14 @@ def enter_rules(rules: Sequence[OverrideRule], origin: str) -> Restorer:
     __tracebackhide__ = True
     for rule in rules:
         check_known(rule.pattern)
-    placed = tuple(
+    return state.overrides.enter(OverrideEntry(_placed(rules, origin), origin, outermost=True))
+
+
+def _placed(rules: Sequence[OverrideRule], origin: str) -> tuple[OverrideRule, ...]:
+    """The lines with where they stand."""
+    if state.test_run.is_latched:
+        state.stubs.update((rule.decision.reason, origin) for rule in rules if rule.stub is not None)
+    return tuple(
         OverrideRule(rule.pattern, Decision(rule.decision.mode, rule.decision.reason, origin), rule.stub)
         for rule in rules
     )
-    return state.overrides.enter(OverrideEntry(placed, origin, outermost=True))

@@ -28,6 +28,8 @@ class Summary:
         self._start = state.ledger.end
         self._workers = Tally()
         self._declared: set[str] = set()
+        self._stubs_before = set(state.stubs)
+        self._stubs: set[tuple[str, str]] = set()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -36,20 +38,22 @@ class Summary:
         if told is not None:
             self._workers.add(told)
             self._declared.update(told["declared"])
+            self._stubs.update(map(tuple, told["stubs"]))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
         """Print the line after all else, or tell who prints it."""
         tally = state.ledger.tally(self._start)
+        stubs = state.stubs - self._stubs_before
         worker: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
         if worker is not None:
-            worker[_KEY] = {**tally.as_data(), "declared": sorted(registry)}
+            worker[_KEY] = {**tally.as_data(), "declared": sorted(registry), "stubs": sorted(stubs)}
         result = yield
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if worker is None and reporter is not None:
             tally.add(self._workers.as_data())
-            line = tally.words({*registry, *self._declared})
-            for text in filter(None, (line if reporter.verbosity > _QUIETEST else "", self._why_failed())):
+            lines = [*tally.unused({*stubs, *self._stubs}), tally.words({*registry, *self._declared})]
+            for text in filter(None, [*(lines if reporter.verbosity > _QUIETEST else ()), self._why_failed()]):
                 reporter.write_line(text)
         return result
 
