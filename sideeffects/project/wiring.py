@@ -12,6 +12,7 @@ from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records import reading
 from sideeffects._core.state import extension_points, import_hooks
 from sideeffects._core.state.extension_points import Engine
+from sideeffects._core.verbs import targets
 from sideeffects.database.on_commit import DjangoTransactions
 from sideeffects.errors import SideEffectError
 from sideeffects.project import live_settings
@@ -77,6 +78,12 @@ def _hook_sentry(sentry_sdk: Any) -> None:
     reporting.install(sentry_sdk)
 
 
+def _declare_mail(*declaration: Any) -> None:
+    from sideeffects.contrib.mail import backends  # when somebody declares it
+
+    backends.declare_mail(*declaration)
+
+
 extension_points.plugs.deferral = DjangoTransactions()
 extension_points.plugs.engine = _engine
 extension_points.plugs.report_error = _report_error
@@ -89,4 +96,6 @@ import_hooks.after_import("dramatiq", _hook_dramatiq)
 import_hooks.after_import("huey", _hook_huey)
 import_hooks.after_import("rq", _hook_rq)
 import_hooks.after_import("sentry_sdk", _hook_sentry)
+for _target in ("django.core.mail", "django.core.mail:EmailMessage.send", "django.core.mail.message:EmailMessage.send"):
+    targets.whole[_target] = _declare_mail
 live_settings.install()

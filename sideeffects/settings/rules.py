@@ -14,6 +14,7 @@ from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules, Rule, Rul
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._core.values.redaction import normalise
 from sideeffects._core.verbs.decorator import OPTIONS
+from sideeffects._core.verbs.targets import is_target
 from sideeffects.settings.probes import check_probes
 
 
@@ -280,8 +281,7 @@ def _check_declare(value: Any) -> list[str]:
         return [str(error)]
     found = []
     for target, options in listed:
-        module, _, path = target.partition(":")
-        if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        if not is_target(target):
             found.append(f"{target!r} is no target: {_HOW_TO_TARGET}")
         try:
             check_name(options.get("name", "unnamed"))

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.core.mail import EmailMessage
 
 from sideeffects import (
     DuplicateSideEffect,
@@ -47,7 +46,6 @@ def own_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_declare, "_waiting", dict(_declare._waiting))
     monkeypatch.setattr(_finder, "hooks", {name: list(hooks) for name, hooks in _finder.hooks.items()})
     for owner, name in (
-        (EmailMessage, "send"),
         (smtplib.SMTP, "send_message"),
         (urllib.request, "urlopen"),
         (pathlib.Path, "write_text"),
@@ -109,25 +107,6 @@ GATEWAY = '''
 
 
 # -- the three that the docs show
-
-
-def test_django_mail_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`EmailMessage.send` is imported already: it is declared at once, and the helpers that use it are decided."""
-    from django.core import mail
-
-    declare("django.core.mail:EmailMessage.send", name="mail.send")
-    monkeypatch.setattr(mail, "outbox", [], raising=False)
-    message = EmailMessage("Subject", "Body", "from@example.com", ["to@example.com"])
-    with capture() as calls:
-        assert message.send() is None
-        mail.send_mail("Subject", "Body", "from@example.com", ["to@example.com"])
-    assert calls.count("mail.send") == 2
-    assert calls[0].instance is message
-    assert calls[0].arguments["fail_silently"] is False
-    assert mail.outbox == []
-    with force_run("mail.send"):
-        assert message.send() == 1
-    assert [sent.subject for sent in mail.outbox] == ["Subject"]
 
 
 def test_smtplib_is_declared() -> None:

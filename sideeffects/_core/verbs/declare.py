@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state import import_hooks
-from sideeffects._core.verbs import decorator
+from sideeffects._core.verbs import decorator, targets
 from sideeffects.errors import DeclarationError
 
 _MISSING: Final = object()
@@ -37,8 +37,8 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
             imported the undeclared function under its own name.
         DuplicateSideEffect: another function has the name.
     """
-    module, separator, path = target.partition(":")
-    if not separator or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+    module, _, path = target.partition(":")
+    if not targets.is_target(target):
         raise ValueError(f"{target!r} is no target: write 'package.module:function' or 'package.module:Class.method'")
     if name is not None:
         registry.check_name(name)
@@ -81,6 +81,10 @@ def find(target: str) -> None:
 
 
 def _apply(module: ModuleType, *, target: str, path: str, name: str | None, options: dict[str, Any]) -> None:
+    if target in targets.whole:
+        targets.whole[target](module, name, options.get("returns"), _without_returns(options))
+        _waiting.pop(target, None)
+        return
     owner, attribute, raw = _find(module, path)
     if decorator.adapter_for(raw) is not None:
         # A task: whoever holds it already holds what goes through the decision from now on.

@@ -1,0 +1,106 @@
+"""Hooking all classes of backends, those that are defined later too."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+from sideeffects._core.calls import registry
+from sideeffects._core.state.runtime_effect import Declared, effect_of
+from sideeffects._core.verbs.decorator import wrap
+from sideeffects._core.verbs.description import describe_function
+from sideeffects.contrib.mail import message, sending
+from sideeffects.errors import DeclarationError
+
+_MARK: Final = "_side_effects_mail"
+#: The effect, once it is declared.
+_effects: Final[list[Any]] = []
+
+
+def declare_mail(_: ModuleType, name: str | None, returns: Any, options: dict[str, Any]) -> None:
+    """Declare all mail of Django, at the one place through which it goes.
+
+    Raises:
+        DeclarationError: it is declared already, under another name.
+    """
+    name = name or "django.core.mail.EmailMessage.send"
+    if _effects:
+        effect = _effects[0]
+        if effect.effect.name != name:
+            raise DeclarationError(f"all mail of Django is a side effect already, named {effect.effect.name!r}")
+        registry.store.add(effect.effect, effect)  # the registry may be another one (`isolated_registry`)
+        return
+    function = FunctionType(message.send.__code__, message.send.__globals__, "send", message.send.__defaults__)
+    function.__doc__, function.__annotations__ = message.send.__doc__, {}
+    function.__module__, function.__qualname__ = "django.core.mail", "EmailMessage.send"
+    _effects.append(wrap(function, describe_function(function, name, **options), returns))
+    from django.core.mail.backends.base import BaseEmailBackend
+
+    _follow_subclasses(BaseEmailBackend)
+    _follow_makers(sys.modules["django.core.mail"])
+
+
+def _follow_subclasses(base: type[Any]) -> None:
+    pending = [base]
+    while pending:
+        kind = pending.pop()
+        hook(kind)
+        pending += kind.__subclasses__()
+
+    def follow(kind: type[Any], /, **keywords: Any) -> None:
+        super(base, kind).__init_subclass__(**keywords)
+        hook(kind)
+
+    base.__init_subclass__ = classmethod(follow)  # type: ignore[assignment]
+
+
+def _follow_makers(mail: ModuleType) -> None:
+    """Hook the classes of backends that do not extend Django's own, when one is made by Django."""
+    mail.get_connection = _hooking(mail.get_connection)  # type: ignore[attr-defined]
+    mailers = getattr(mail, "mailers", None)  # from Django 6.1 on
+    if mailers is not None:
+        kind = type(mailers)
+        kind.create_connection = _hooking(kind.create_connection)
+
+
+def _hooking(make: Any) -> Any:
+    @functools.wraps(make)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        backend = make(*args, **kwargs)
+        for kind in reversed(type(backend).__mro__):
+            hook(kind)
+        return backend
+
+    return made
+
+
+def hook(kind: type[Any]) -> None:
+    """Have what a class of backends sends decided first."""
+    original = vars(kind).get("send_messages")
+    if not inspect.isfunction(original) or hasattr(original, _MARK):
+        return
+
+    @functools.wraps(original)
+    def send_messages(backend: Any, email_messages: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        messages = list(email_messages or ())
+        if not _effects or not sending.is_new(messages):
+            return original(backend, messages, *args, **kwargs)
+
+        def own(backend: Any, messages: Any) -> Any:
+            __tracebackhide__ = True
+            return original(backend, messages, *args, **kwargs)
+
+        return sending.send(_declared(), own, backend, messages)
+
+    setattr(send_messages, _MARK, True)
+    kind.send_messages = send_messages
+
+
+def _declared() -> Declared:
+    found = effect_of(_effects[0])
+    assert found is not None  # noqa: S101 - it was made by `wrap`
+    return found.declared

@@ -1,0 +1,60 @@
+"""What a mail is as a call: its arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def arguments_of(message: Any, backend: Any) -> dict[str, Any]:
+    """A message by the names that policies, tests and plans read.
+
+    Args:
+        message: an `EmailMessage`, or what stands in for one.
+        backend: what would send it.
+    """
+    kind = type(backend)
+    return {
+        "to": list(getattr(message, "to", ())),
+        "cc": list(getattr(message, "cc", ())),
+        "bcc": list(getattr(message, "bcc", ())),
+        "subject": getattr(message, "subject", ""),
+        "body": getattr(message, "body", ""),
+        "from_email": getattr(message, "from_email", ""),
+        "reply_to": list(getattr(message, "reply_to", ())),
+        "headers": dict(getattr(message, "extra_headers", ())),
+        "attachments": [_described(attachment) for attachment in getattr(message, "attachments", ())],
+        "alternatives": [tuple(alternative) for alternative in getattr(message, "alternatives", ())],
+        "backend": f"{kind.__module__}.{kind.__qualname__}",
+    }
+
+
+def send(
+    self: Any,
+    to: Any = (),
+    cc: Any = (),
+    bcc: Any = (),
+    subject: str = "",
+    body: str = "",
+    from_email: str = "",
+    reply_to: Any = (),
+    headers: Any = None,
+    attachments: Any = (),
+    alternatives: Any = (),
+    backend: str = "",
+) -> int:
+    """Send a mail by any of Django's backends."""
+    raise NotImplementedError("this gives the effect its signature; backends send")
+
+
+def key_of(message: Any) -> tuple[Any, ...]:
+    """What two messages have in common when one is the other, copied on its way from backend to backend."""
+    return tuple(getattr(message, name, None) for name in ("to", "cc", "bcc", "subject", "body", "from_email"))
+
+
+def _described(attachment: Any) -> dict[str, Any]:
+    """Name, type and size, without the content. The size is in bytes, or in characters for a text."""
+    if hasattr(attachment, "get_payload"):  # a MIME part, as the email package makes it
+        payload = attachment.get_payload()
+        return {"name": attachment.get_filename(), "type": attachment.get_content_type(), "size": len(payload or "")}
+    name, content, kind = attachment
+    return {"name": name, "type": kind, "size": len(content) if hasattr(content, "__len__") else None}

@@ -1,0 +1,130 @@
+"""Deciding the messages that a backend is given, and sending those that execute."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.outcome import Outcome
+from sideeffects._core.runtime.acting import answer, execute, wait_for_commit
+from sideeffects._core.runtime.finishing import finish
+from sideeffects._core.runtime.perform import UNSEEN, Begun, begin
+from sideeffects._core.state.runtime_effect import Declared
+from sideeffects._core.state.state import state
+from sideeffects._core.values.callers import caller_outside
+from sideeffects.contrib.mail.message import arguments_of, key_of
+
+#: The messages that are being sent: a backend may hand them on to another, which makes no second call of them.
+_on_their_way: Final[ContextVar[tuple[Any, ...]]] = ContextVar("sideeffects_mail", default=())
+#: Who calls is looked for above these.
+_BETWEEN: Final = ("sideeffects.contrib.mail.", "django.core.mail", "django.utils.log", "logging")
+
+Original = Callable[..., Any]
+
+
+def send(declared: Declared, original: Original, backend: Any, messages: Sequence[Any]) -> Any:
+    """Send messages, each as decided; all decisions are taken before the first one is sent.
+
+    Args:
+        declared: the effect.
+        original: the backend's own `send_messages`.
+        backend: the backend.
+        messages: what it was given.
+
+    Returns:
+        how many were sent or recorded.
+
+    Raises:
+        SideEffectBlocked: one of them was refused; then none was sent.
+    """
+    __tracebackhide__ = True
+    waits = declared.effect.on_commit is not False
+    begun = _decided(declared, backend, messages)
+    if not waits and all(one is UNSEEN for _, one in begun):
+        return _deliver(original, backend, messages)
+    sent = 0
+    with _kept_open(backend, [one for _, one in begun if one.mode is Mode.EXECUTE and not waits]):
+        for place, (message, (call, mode, stub)) in enumerate(begun):
+            deliver = functools.partial(_deliver, original, backend, [message])
+            try:
+                if waits and not _is_on_its_way(message):
+                    wait_for_commit(declared, call, mode, stub, deliver, (), {})
+                    sent += 1
+                elif mode is Mode.EXECUTE:
+                    sent += (deliver() if call is None else execute(call, deliver, (), {})) or 0
+                else:
+                    count = None if call is None else answer(declared, call, stub, (), arguments_of(message, backend))
+                    sent += count if isinstance(count, int) else 1
+            except BaseException as error:
+                _give_up(begun[place + 1 :], error)
+                raise
+            if mode is not Mode.EXECUTE and state.test_run.is_on():
+                _put_into_outbox(original, backend, message)
+    return sent
+
+
+def _decided(declared: Declared, backend: Any, messages: Sequence[Any]) -> list[tuple[Any, Begun]]:
+    __tracebackhide__ = True
+    site = caller_outside(lambda module: module.startswith(_BETWEEN))
+    begun: list[tuple[Any, Begun]] = []
+    try:
+        for message in messages:
+            is_known = _is_on_its_way(message)
+            one = UNSEEN if is_known else begin(declared, message, (), arguments_of(message, backend), site)
+            begun.append((message, one))
+    except BaseException as error:
+        _give_up(begun, error)
+        raise
+    return begun
+
+
+def _give_up(begun: Sequence[tuple[Any, Begun]], error: BaseException) -> None:
+    """What was decided and is not sent after all, because another message was refused or failed."""
+    for _, (call, _, _) in begun:
+        if call is not None:
+            finish(call, Outcome(None, error, 0.0))
+
+
+def is_new(messages: Sequence[Any]) -> bool:
+    """Whether any of the messages has not been decided on its way here."""
+    return not all(_is_on_its_way(message) for message in messages)
+
+
+def _is_on_its_way(message: Any) -> bool:
+    others = _on_their_way.get()
+    return bool(others) and any(other is message or key_of(other) == key_of(message) for other in others)
+
+
+def _deliver(original: Original, backend: Any, messages: Sequence[Any]) -> Any:
+    __tracebackhide__ = True
+    token = _on_their_way.set((*_on_their_way.get(), *messages))
+    try:
+        return original(backend, messages)
+    finally:
+        _on_their_way.reset(token)
+
+
+@contextmanager
+def _kept_open(backend: Any, executing: Sequence[Begun]) -> Generator[None]:
+    """One connection for all messages, though each is sent, and noted, by itself."""
+    is_ours = len(executing) > 1 and hasattr(backend, "open") and backend.open()
+    try:
+        yield
+    finally:
+        if is_ours:
+            backend.close()
+
+
+def _put_into_outbox(original: Original, backend: Any, message: Any) -> None:
+    """Let a test find a recorded message in `mail.outbox`: Django's backend in memory reaches nobody."""
+    from django.core.mail.backends.locmem import EmailBackend
+
+    if isinstance(backend, EmailBackend):
+        original(backend, [message])
+    else:
+        inspect.unwrap(EmailBackend.send_messages)(EmailBackend(), [message])
