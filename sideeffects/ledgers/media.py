@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
 
 R = TypeVar("R")
@@ -74,6 +75,7 @@ class Medium:
     def __init__(self, cache: Any, *, is_local: bool = False, raises: bool = True) -> None:
         self.cache = cache
         self._raises = raises
+        self._is_local = is_local
         #: Seconds between two looks whether a stream can still be found. In local memory a look also keeps it there.
         self.look_every = 0.0 if is_local else 5.0
         #: Whether what was written may be taken back by the caller's rollback.
@@ -113,7 +115,7 @@ class Medium:
 
     def claim(self, key: str, value: str, seconds: int) -> bool:
         """Put a value where none is; of several callers one wins."""
-        return bool(self.cache.add(key, value, seconds))
+        return bool(self.cache.add(key, value, self._timeout(seconds)))
 
     def put(self, items: dict[str, str], seconds: int) -> None:
         """Put values, those of the last key last.
@@ -126,11 +128,15 @@ class Medium:
         # Memcached stores keys one by one, in an order of its own, and says of each whether it did.
         is_memcached = isinstance(self.cache, BaseMemcachedCache)
         for step in [{key: value} for key, value in items.items()] if is_memcached else [items]:
-            if self.cache.set_many(step, seconds):
+            if self.cache.set_many(step, self._timeout(seconds)):
                 raise OSError(
                     "the server did not take the record (Memcached takes values of at most a megabyte, and none while "
                     "it is down)"
                 )
+
+    def _timeout(self, seconds: int) -> int | None:
+        """Local memory expires by the clock of this process, which a test may have frozen."""
+        return None if self._is_local and state.test_run.is_on() else seconds
 
     def remove(self, keys: list[str]) -> None:
         """Remove these keys."""

@@ -312,6 +312,20 @@ def test_calls_of_other_processes_stand_in_the_order_of_time(kind: str, use: Any
 
 
 @both
+def test_a_frozen_clock_loses_and_expires_nothing(kind: str, use: Any) -> None:
+    """Neither one that stands in the past nor one in the future."""
+    freeze_time: Any = pytest.importorskip("freezegun").freeze_time
+    use(kind)
+    send = side_effect(name="sms.send")(lambda to: None)
+    for day in ("2020-01-01", "2040-01-01", "2050-01-01"):
+        with freeze_time(day):
+            send(day)
+            assert shared_calls()[-1].arguments["to"] == day
+    send("today")
+    assert [call.arguments["to"][:4] for call in shared_calls()] == ["2020", "2040", "2050", "toda"]
+
+
+@both
 def test_lines_that_cannot_be_read_count_as_dropped(kind: str, use: Any) -> None:
     """In a test run they end an assertion; so they do for the readers of dj-saferunner."""
     use(kind)
