@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.worker import run_parcel
+from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
-
-logger: Final = logging.getLogger("sideeffects")
 
 #: The name of the task, for routes in Celery's configuration.
 TASK: Final = "sideeffects.run"
@@ -97,7 +95,9 @@ def register() -> None:
 
 def _run(self: Any, data: Mapping[str, Any]) -> Any:
     """Run an effect that was enqueued elsewhere."""
-    return _packable(self.app, data["name"], run_parcel(data))
+    from kombu.serialization import dumps
+
+    return packable(data["name"], run_parcel(data), lambda result: dumps(result, self.app.conf.result_serializer))
 
 
 def _app() -> Any:
@@ -108,15 +108,3 @@ def _app() -> Any:
             "the project starts, for example in the __init__.py next to the settings"
         )
     return app
-
-
-def _packable(app: Any, name: str, result: Any) -> Any:
-    """The result, if the backend can store it. The effect has run: a task that fails now would say that it did not."""
-    from kombu.serialization import dumps
-
-    try:
-        dumps(result, app.conf.result_serializer)
-    except Exception as error:  # noqa: BLE001 - serializers raise whatever they like
-        logger.warning("side effect %s returned a %s, which cannot travel: %s", name, type(result).__name__, error)
-        return None
-    return result

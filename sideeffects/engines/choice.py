@@ -15,6 +15,9 @@ MODULES: Final = {
     "threads": "sideeffects.engines.threads",
     "celery": "sideeffects.engines.celery",
     "django_tasks": "sideeffects.engines.django_tasks",
+    "dramatiq": "sideeffects.engines.dramatiq",
+    "huey": "sideeffects.engines.huey",
+    "rq": "sideeffects.engines.rq",
 }
 
 _made: Final[dict[str, Engine]] = {}

@@ -7,7 +7,6 @@ made when somebody asks for it, since that is a matter of `settings.TASKS`, whic
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 import time
 from collections.abc import Callable
@@ -18,9 +17,8 @@ from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.worker import run_parcel
 from sideeffects._core.values import clock
+from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
-
-logger: Final = logging.getLogger("sideeffects")
 
 #: The packages that have tasks.
 PACKAGES: Final = ("django.tasks", "django_tasks")
@@ -194,9 +192,5 @@ def _package_of(alias: str) -> Any:
 
 
 def _packable(name: str, result: Any) -> Any:
-    """The result, if backends can store it. The effect has run: a task that fails now would say that it did not."""
-    try:
-        return base_of(__getattr__("run_effect")).normalize_json(result)
-    except (TypeError, ValueError) as error:
-        logger.warning("side effect %s returned a %s, which cannot travel: %s", name, type(result).__name__, error)
-        return None
+    pack = base_of(__getattr__("run_effect")).normalize_json
+    return pack(packable(name, result, pack))

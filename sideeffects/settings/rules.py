@@ -271,7 +271,14 @@ def _check_engine(value: Any) -> list[str]:
 
 
 #: The engines that come with the library, each with the packages of which it needs one.
-_ENGINES: Final = {"threads": (), "celery": ("celery",), "django_tasks": ("django.tasks", "django_tasks")}
+_ENGINES: Final = {
+    "threads": (),
+    "celery": ("celery",),
+    "django_tasks": ("django.tasks", "django_tasks"),
+    "dramatiq": ("dramatiq",),
+    "huey": ("huey",),
+    "rq": ("rq",),
+}
 
 
 def _check_declare(value: Any) -> list[str]:

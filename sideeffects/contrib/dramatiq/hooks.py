@@ -13,12 +13,14 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from sideeffects._core.state.state import state
 from sideeffects._core.verbs.decorator import adapt
 from sideeffects.contrib.arriving import obeyed
 from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.dramatiq import publishing
 from sideeffects.contrib.dramatiq.actors import declare_actor, effect_below, refuse_generic
 from sideeffects.contrib.task_effects import EffectOfTask
+from sideeffects.engines import dramatiq as engine
 
 
 def install() -> None:
@@ -31,6 +33,17 @@ def install() -> None:
     wrap_methods(module.Broker, {"enqueue": publishing.deciding})
     wrap_methods(module.Message, {"get_result": publishing.answering})
     wrap_methods(worker._WorkerThread, {"process_message": _obeying})  # noqa: SLF001 - its name in older releases
+    wrap_methods(module.Worker, {"start": _knowing_ours})
+
+
+def _knowing_ours(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def start(self: Any) -> Any:
+        if state.rules_source().engine == "dramatiq":
+            engine.actor_of(self.broker)
+        return original(self)
+
+    return start
 
 
 def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.huey import messages, publishing
 from sideeffects.contrib.huey.tasks import declare_task, effect_below
 from sideeffects.contrib.task_effects import EffectOfTask
+from sideeffects.engines import huey as engine
 
 
 def install() -> None:
@@ -29,7 +30,19 @@ def install() -> None:
     registry: Any = importlib.import_module("huey.registry")
     api.TaskWrapper.effect = EffectOfTask(effect_below)
     wrap_methods(api.Huey, {"enqueue": publishing.deciding, "add_schedule": publishing.deciding, "execute": _obeying})
-    wrap_methods(registry.Registry, {"create_message": messages.packing, "create_task": messages.unpacking})
+    hooks: dict[str, Callable[[Any], Any]] = {"string_to_task": _knowing_ours}
+    hooks.update(create_message=messages.packing, create_task=messages.unpacking)
+    wrap_methods(registry.Registry, hooks)
+
+
+def _knowing_ours(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def string_to_task(self: Any, task_str: str) -> Any:
+        if task_str == engine.TASK:
+            engine.register(self)
+        return original(self, task_str)
+
+    return string_to_task
 
 
 def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
