@@ -171,7 +171,8 @@ class HeldConnection:
         if self._link is None:  # it is being connected
             self._originals["_set_autocommit"](autocommit)
         elif not autocommit:
-            self._link.want_transaction()
+            with self.connection.wrap_database_errors:
+                self._link.want_transaction()
         else:
             with self.connection.wrap_database_errors:
                 self._link.commit()

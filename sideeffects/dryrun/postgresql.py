@@ -24,6 +24,7 @@ from sideeffects.database.holding import Replaced
 from sideeffects.dryrun.drivers import BASE, MARK, Given, Link, Look
 from sideeffects.dryrun.escapes import HELD
 from sideeffects.dryrun.postgresql_session import AdvisoryLocks, reset_of
+from sideeffects.dryrun.psycopg_blocks import Blocks
 from sideeffects.dryrun.refusals import DryRunRefused
 
 _COUNTS: Final = """
@@ -52,11 +53,12 @@ class PostgresLink(Link):
         self._is_writable = True
         self._counts_itself = True
         self._checks_constraints = True
-        self._defer = ""
+        self._defer: list[str] = []
         self._counted: dict[str, tuple[int, ...]] = {}
         self._locks: AdvisoryLocks | None = None
         self._kept: dict[str, Any] = {}
         self._replaced: Replaced | None = None
+        self._blocks = Blocks(self)
 
     # -- the transaction around everything
 
@@ -90,8 +92,8 @@ class PostgresLink(Link):
             setattr(raw, HELD, getattr(raw, HELD) - 1)
             raise
         factories = {name: self.classes[unwatched(getattr(raw, name), Link)] for name in _FACTORIES}
-        refusals = {name: self._refusal(f"{name}() of the driver's connection") for name in _REFUSED}
-        self._replaced = Replaced(raw, factories | refusals)
+        refusals = {name: self._refusal(what) for name, what in _REFUSED.items() if hasattr(raw, name)}
+        self._replaced = Replaced(raw, {**factories, **refusals, **self._blocks.methods()})
         self._replaced.put()
 
     def _begin_outermost(self) -> None:
@@ -122,9 +124,9 @@ class PostgresLink(Link):
     def _begin_constraints(self) -> None:
         self._own.execute(_IMMEDIATE)
         immediate = ", ".join(name for (name,) in self._own.fetchall())
-        self._defer = "; SET CONSTRAINTS ALL DEFERRED" + (
-            f"; SET CONSTRAINTS {immediate} IMMEDIATE" if immediate else ""
-        )
+        self._defer = ["SET CONSTRAINTS ALL DEFERRED"]
+        if immediate:
+            self._defer.append(f"SET CONSTRAINTS {immediate} IMMEDIATE")
         if self.given.is_nested:
             # What the surrounding transaction still owes is its own business.
             self.run(f"SAVEPOINT {MARK}")
@@ -132,7 +134,7 @@ class PostgresLink(Link):
                 self.run("SET CONSTRAINTS ALL IMMEDIATE")
             except self._errors():
                 self.run(f"ROLLBACK TO SAVEPOINT {MARK}")
-                self._checks_constraints, self._defer = False, ""
+                self._checks_constraints, self._defer = False, []
             self.run(f"RELEASE SAVEPOINT {MARK}")
         else:
             self.run("SET CONSTRAINTS ALL IMMEDIATE")
@@ -208,8 +210,8 @@ class PostgresLink(Link):
     def _refusal(self, what: str) -> Callable[..., None]:
         def refuse(*_: object, **__: object) -> None:
             self.given.refusals.refuse(
-                f"{what} would end the transaction that the dry run of the database {self._alias!r} is in: use "
-                f"transaction.atomic()"
+                f"{what} of the driver's connection is refused inside the transaction that the dry run of the database "
+                f"{self._alias!r} is in: use transaction.atomic()"
             )
 
         return refuse
@@ -218,16 +220,38 @@ class PostgresLink(Link):
 
     def begin_own(self) -> None:
         """Begin it, with constraints as at the beginning of a transaction."""
-        forget = f"RELEASE SAVEPOINT {MARK}; " if self._has_mark else ""
+        forget = [f"RELEASE SAVEPOINT {MARK}"] if self._has_mark else []
         self._has_mark = self._is_marked = False
-        self.run(f"{forget}SAVEPOINT {BASE}{self._defer}")
+        statements = [*forget, f"SAVEPOINT {BASE}", *self._defer]
+        for one in statements if self.raw.pgconn.pipeline_status else ["; ".join(statements)]:
+            self.run(one)
         self.has_base = True
+
+    def want_transaction(self) -> None:
+        """As psycopg has it.
+
+        Raises:
+            ProgrammingError: a block of the driver's own is open.
+        """
+        if self._blocks.transactions:
+            raise self.given.connection.Database.ProgrammingError(
+                "can't change 'autocommit' now: a transaction() block of psycopg is open"
+            )
+        super().want_transaction()
 
     def commit(self) -> None:
         """Check what a commit checks."""
         if self.has_base and self._checks_constraints:
             self.run("SET CONSTRAINTS ALL IMMEDIATE")
         super().commit()
+        if self._blocks.pipelines:  # what follows in it is behind that commit
+            self.begin_own()
+
+    def rollback(self) -> None:
+        """Go back; what follows in a pipeline is behind that."""
+        super().rollback()
+        if self._blocks.pipelines:
+            self.begin_own()
 
     # -- statements
 
@@ -326,4 +350,12 @@ _RENEW: Final = f"RELEASE SAVEPOINT {MARK}; SAVEPOINT {MARK}".encode()
 #: On a line of its own: the statement may end with a comment.
 _TAIL: Final = f"\n;RELEASE SAVEPOINT {MARK}; SAVEPOINT {MARK}"
 _FACTORIES: Final = ("cursor_factory", "server_cursor_factory")
-_REFUSED: Final = ("commit", "rollback")
+#: Methods of psycopg's connection that no command may call, with what they are. Properties come to the setters.
+_REFUSED: Final = {
+    **{name: f"{name}()" for name in ("commit", "rollback", "close", "tpc_begin", "tpc_recover")},
+    **{
+        f"{prefix}{name}": f"setting {name}"
+        for name in ("autocommit", "isolation_level", "read_only", "deferrable")
+        for prefix in ("set_", "_set_")
+    },
+}
