@@ -48,7 +48,7 @@ class HeldDatabase:
         self.is_ours = True
         self.is_read_only = False
         self.is_over = False
-        self._terms = Terms(None, read_only=False, deadline=None)
+        self.terms = Terms(None, read_only=False, deadline=None)
         #: The driver's connection that waits for the probe's first use, and the one that is in use.
         self._waiting: Any = None
         self._driver: Driver | None = None
@@ -109,7 +109,7 @@ class HeldDatabase:
         """Hold the connection in a transaction from here on."""
         connection = self.connection
         self.hold()
-        self._terms = terms
+        self.terms = terms
         self.is_read_only = terms.read_only
         self._driver = None
         if self._known is not None and self._known.is_ending:
@@ -127,9 +127,16 @@ class HeldDatabase:
 
     def stop(self) -> None:
         """Roll back."""
-        connection = self.connection
         self.is_ours = True
         driver, self._driver = self._driver, None
+        try:
+            self._roll_back(driver)
+        finally:
+            if driver is not None:
+                driver.give_way()
+
+    def _roll_back(self, driver: Driver | None) -> None:
+        connection = self.connection
         if self._is_borrowed:  # else the next probe sets it anew
             set_fresh(connection)
         if connection.closed_in_transaction:
@@ -239,7 +246,7 @@ class HeldDatabase:
         driver = self._known
         if driver is None or driver.raw is not connection.connection:
             driver = driver_of(connection, self)
-        driver.begin(connection, self._terms)
+        driver.begin(connection, self.terms)
         connection.autocommit = False
         if driver is not self._known:
             driver.hold()
@@ -265,7 +272,7 @@ class HeldDatabase:
     def _check(self) -> None:
         if self.is_over:
             self.refuse_late()
-        allowed = self._terms.allowed
+        allowed = self.terms.allowed
         if allowed is not None and self._alias not in allowed:
             raise DatabaseRefused(
                 f"this probe uses the database {self._alias!r}, and its class says databases = {sorted(allowed)}. "
@@ -355,7 +362,7 @@ class HeldSavepoint(HeldDatabase):
         """Make the savepoint."""
         connection = self.connection
         self.hold()
-        self._terms = terms
+        self.terms = terms
         self.is_read_only = terms.read_only
         self._state = TransactionState(connection)
         connection.run_on_commit = []

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from sideeffects.database.cursors import WatchedClasses
@@ -25,14 +26,22 @@ class Terms:
         allowed: the aliases, `None` for all.
         read_only: whether it may not write.
         deadline: when it is over, on the clock of `time.monotonic`; `None` for never.
+        waiting: makes a block in which its time does not run, since it waits for another probe.
     """
 
-    __slots__ = ("allowed", "deadline", "read_only")
+    __slots__ = ("allowed", "deadline", "read_only", "waiting")
 
-    def __init__(self, allowed: frozenset[str] | None, read_only: bool, deadline: float | None) -> None:
+    def __init__(
+        self,
+        allowed: frozenset[str] | None,
+        read_only: bool,
+        deadline: float | None,
+        waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.allowed = allowed
         self.read_only = read_only
         self.deadline = deadline
+        self.waiting = waiting
 
 
 class Watch(Protocol):
@@ -43,12 +52,14 @@ class Watch(Protocol):
         is_over: whether the probe is past its timeout.
         is_read_only: whether writing is refused.
         keeps_session: whether the session is the protection's alone, and ends with it.
+        terms: what the probe may do.
     """
 
     is_ours: bool
     is_over: bool
     is_read_only: bool
     keeps_session: bool
+    terms: Terms
 
     def note(self, what: str) -> None:
         """An attempt to commit was made."""
@@ -103,6 +114,9 @@ class Driver:
         """Roll it back."""
         self.raw.rollback()
         set_autocommit(connection, autocommit=True)
+
+    def give_way(self) -> None:
+        """The probe is over: let go of what other probes wait for."""
 
     def settle(self, seconds: float) -> None:
         """Wait until the database has rolled back, so that what the probe has locked is free."""

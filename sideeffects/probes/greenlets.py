@@ -53,10 +53,19 @@ def run_beside(main: Callable[[], Coroutine[Any, Any, object]]) -> object:
         finally:
             del AsyncToSync.loop_thread_executors[loop]
 
+    def run() -> tuple[object, BaseException | None]:
+        try:
+            return asyncio.run(with_queries()), None
+        except BaseException as error:  # noqa: BLE001 - gevent prints what is raised there
+            return None, error
+
     pool: Any = import_module("gevent.threadpool").ThreadPoolExecutor(1)
     try:
-        running = pool.submit(contextvars.copy_context().run, asyncio.run, with_queries())
+        running = pool.submit(contextvars.copy_context().run, run)
         queries.run_until_future(running)
-        return cast(object, running.result())
+        result, error = running.result()
     finally:
         pool.shutdown(wait=False)
+    if error is not None:
+        raise error
+    return cast(object, result)

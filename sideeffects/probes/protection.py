@@ -87,6 +87,8 @@ class Guard:
 
     def __init__(self, *, is_borrowed: bool = False) -> None:
         self._is_borrowed = is_borrowed
+        #: Makes a block in which the time of the probe that runs does not.
+        self.waiting: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
         self._databases: tuple[HeldDatabase, ...] = ()
         self._covered: frozenset[int] = frozenset()
         self._started: list[HeldDatabase] = []

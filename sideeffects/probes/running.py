@@ -7,13 +7,15 @@ anything that it might execute. It is a daemon, and so keeps no process from end
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import datetime
+import math
 import sys
 import threading
 import time
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -127,7 +129,8 @@ class ProbeRunner:
             return replace(unit.known, outcome=Outcome.ERRORED, message=traits.problem)
         collector = Collector()
         try:
-            guard.start(Terms(traits.databases, traits.read_only or self.read_only, deadline), traits.force)
+            is_read_only = traits.read_only or self.read_only
+            guard.start(Terms(traits.databases, is_read_only, deadline, guard.waiting), traits.force)
             try:
                 _call(unit, collector)
                 # What an exception of the probe's says of itself is its own code.
@@ -281,6 +284,7 @@ class Worker(threading.Thread):
     def __init__(self, runner: ProbeRunner, context: contextvars.Context) -> None:
         super().__init__(name="probe", daemon=True)
         self.guard = Guard()
+        self.guard.waiting = self._waiting_for_another
         self.context = context
         self.unit: Unit | None = None
         self.deadline = 0.0
@@ -300,6 +304,15 @@ class Worker(threading.Thread):
         self._began = time.monotonic()
         self.deadline = self._began + limit
         self.unit = unit
+
+    @contextlib.contextmanager
+    def _waiting_for_another(self) -> Generator[None]:
+        """Inside, the time of the probe does not run: another one's is no time of its own."""
+        left, self.deadline = self.deadline - time.monotonic(), math.inf
+        try:
+            yield
+        finally:
+            self.deadline = time.monotonic() + left
 
     def is_waiting(self) -> bool:
         """Whether since the last look it did nothing but wait, with one and the same unit."""

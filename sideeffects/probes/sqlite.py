@@ -6,9 +6,12 @@ import contextlib
 import sqlite3
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
+from sideeffects.database.sql import text_of, writes
 from sideeffects.probes.drivers import Driver, Looking, Terms, Watch
+from sideeffects.probes.turns import turns
 
 #: What SQLite asks its authorizer about, where nothing is written.
 _READS: Final = frozenset(
@@ -67,6 +70,7 @@ class OwnSQLite(Looking):
         self._lock = threading.Lock()
         self._settling: threading.Thread | None = None
         self._is_released = False
+        self._writes = False
 
     def hold(self) -> None:
         """Look at each statement."""
@@ -81,16 +85,37 @@ class OwnSQLite(Looking):
             settling.join()
         self.raw.driver = None
 
-    def begin(self, connection: Any, terms: Terms) -> None:  # noqa: ARG002 - SQLite knows no such terms
+    def begin(self, connection: Any, terms: Terms) -> None:
         """As Django begins it, without its cursors."""
+        if getattr(connection, "transaction_mode", None):  # IMMEDIATE and EXCLUSIVE are for writing
+            turns.take(self, terms.waiting())
         _begin_sqlite(connection)
+
+    def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, None]:
+        """Look at it, and wait for those who write."""
+        looked = super().before(method, query, cursor, options)
+        if not self._writes and not self.watch.is_ours and writes(text_of(query, self.raw)):
+            turns.take(self, self.watch.terms.waiting())
+            self._writes = True
+        return looked
 
     def end(self, connection: Any) -> None:  # noqa: ARG002 - as others do
         """Roll it back."""
         sqlite3.Connection.rollback(self.raw)
 
+    def give_way(self) -> None:
+        """Others may write."""
+        self._writes = False
+        turns.give_back(self)
+
     def cut(self) -> None:
         """Roll back, and let nothing more be written. It is not closed: its thread may be inside it."""
+        try:
+            self._stop_writing()
+        finally:
+            self.give_way()
+
+    def _stop_writing(self) -> None:
         with self._lock:
             if self._is_released:
                 return
