@@ -22,6 +22,7 @@ from sideeffects.probes.mysql import MySQL
 from sideeffects.probes.postgresql import Psycopg
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
 from sideeffects.probes.sqlite import BorrowedSQLite, OwnSQLite, factory_for
+from sideeffects.probes.turns import turns
 
 #: How long the last rollback of a thread is waited for, and the most for any.
 _LAST_SECONDS: Final = 2.0
@@ -132,8 +133,7 @@ class HeldDatabase:
         try:
             self._roll_back(driver)
         finally:
-            if driver is not None:
-                driver.give_way()
+            turns.give_back(self)
 
     def _roll_back(self, driver: Driver | None) -> None:
         connection = self.connection
@@ -190,6 +190,7 @@ class HeldDatabase:
         if driver is not None:
             with contextlib.suppress(Exception):
                 driver.cut()
+        turns.give_back(self)
 
     # -- first use
 

@@ -115,9 +115,6 @@ class Driver:
         self.raw.rollback()
         set_autocommit(connection, autocommit=True)
 
-    def give_way(self) -> None:
-        """The probe is over: let go of what other probes wait for."""
-
     def settle(self, seconds: float) -> None:
         """Wait until the database has rolled back, so that what the probe has locked is free."""
 

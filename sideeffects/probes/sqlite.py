@@ -87,15 +87,16 @@ class OwnSQLite(Looking):
 
     def begin(self, connection: Any, terms: Terms) -> None:
         """As Django begins it, without its cursors."""
+        self._writes = False
         if getattr(connection, "transaction_mode", None):  # IMMEDIATE and EXCLUSIVE are for writing
-            turns.take(self, terms.waiting())
+            turns.take(self.watch, terms.waiting())
         _begin_sqlite(connection)
 
     def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, None]:
         """Look at it, and wait for those who write."""
         looked = super().before(method, query, cursor, options)
         if not self._writes and not self.watch.is_ours and writes(text_of(query, self.raw)):
-            turns.take(self, self.watch.terms.waiting())
+            turns.take(self.watch, self.watch.terms.waiting())
             self._writes = True
         return looked
 
@@ -103,19 +104,8 @@ class OwnSQLite(Looking):
         """Roll it back."""
         sqlite3.Connection.rollback(self.raw)
 
-    def give_way(self) -> None:
-        """Others may write."""
-        self._writes = False
-        turns.give_back(self)
-
     def cut(self) -> None:
         """Roll back, and let nothing more be written. It is not closed: its thread may be inside it."""
-        try:
-            self._stop_writing()
-        finally:
-            self.give_way()
-
-    def _stop_writing(self) -> None:
         with self._lock:
             if self._is_released:
                 return

@@ -19,7 +19,7 @@ class Turns:
         """Wait until no other thread writes.
 
         Args:
-            holder: which of the thread's connections is about to write.
+            holder: which of the databases that the thread holds is about to be written.
             waiting: is entered while there is somebody to wait for.
         """
         thread = threading.get_ident()
@@ -31,7 +31,7 @@ class Turns:
             self._holders.add(holder)
 
     def give_back(self, holder: object) -> None:
-        """A connection writes no more; somebody else's thread may say so. Nothing happens where it did not write."""
+        """A database is written no more, as any thread may say. Nothing happens where it was not written."""
         with self._is_free:
             if holder in self._holders:
                 self._holders.remove(holder)
