@@ -24,6 +24,7 @@ if _TYPE_CHECKING:
         DuplicateSideEffect,
         SideEffectBlocked,
         SideEffectError,
+        StubMismatch,
         UnknownSideEffect,
     )
     from sideeffects.runs.run_list import run_side_effects
@@ -38,6 +39,7 @@ __all__ = [
     "SideEffect",
     "SideEffectBlocked",
     "SideEffectError",
+    "StubMismatch",
     "UnknownSideEffect",
     "capture",
     "declare",
@@ -63,7 +65,14 @@ _DOORS = {
     "_core.records.reading": ("Calls",),
     "_core.calls.registry": ("registry",),
     "dryrun": ("dry_run",),
-    "errors": ("AsyncNotAllowed", "DuplicateSideEffect", "SideEffectBlocked", "SideEffectError", "UnknownSideEffect"),
+    "errors": (
+        "AsyncNotAllowed",
+        "DuplicateSideEffect",
+        "SideEffectBlocked",
+        "SideEffectError",
+        "StubMismatch",
+        "UnknownSideEffect",
+    ),
     "runs.run_list": ("run_side_effects",),
 }
 _MODULES = {name: module for module, names in _DOORS.items() for name in names}

@@ -105,6 +105,29 @@ class EffectInTransaction(SideEffectError):
         )
 
 
+class StubMismatch(SideEffectError):
+    """A stub, or `returns`, gives what the effect could not have given (`SIDE_EFFECTS["CHECK_STUBS"]`).
+
+    Args:
+        name: the effect's name.
+        problem: what is of which other type, and where in the answer that is.
+        declared: where the effect is declared.
+    """
+
+    def __init__(self, name: str, problem: str, declared: str = "") -> None:
+        super().__init__(name, problem, declared)
+        self.name = name
+        self.problem = problem
+        self.declared = declared
+
+    def __str__(self) -> str:
+        where = f" ({self.declared})" if self.declared else ""
+        return (
+            f"what stands in for side effect {self.name!r} does not fit its return annotation{where}: {self.problem}. "
+            f"Mend the stub, the `returns` or the annotation"
+        )
+
+
 class UnknownSideEffect(SideEffectError, KeyError):
     """A name or glob that no declared effect has.
 

@@ -15,6 +15,7 @@ from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._core.values.redaction import normalise
 from sideeffects._core.verbs.decorator import OPTIONS
 from sideeffects._core.verbs.targets import is_target
+from sideeffects.settings import check_stubs
 from sideeffects.settings.probes import check_probes
 
 
@@ -48,6 +49,7 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         use_sentry=bool(given.get("USE_SENTRY") or saferunner),
         guard=_guard(given.get("GUARD")),
         transactions=given.get("TRANSACTIONS") or "",
+        check_answer=check_stubs.checker(given.get("CHECK_STUBS", False)),
         settled=True,
     )
 
@@ -360,5 +362,6 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "PROBES": ("E011", check_probes),
     "GUARD": ("E012", _check_guard),
     "TRANSACTIONS": ("E013", _check_transactions),
+    "CHECK_STUBS": ("E015", check_stubs.problems),
 }
 KEYS: Final = tuple(_CHECKS)

@@ -15,7 +15,7 @@ from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.verbs.overrides import enter_rules
 from sideeffects.database import on_commit
-from sideeffects.errors import EffectInTransaction, SideEffectBlocked
+from sideeffects.errors import EffectInTransaction, SideEffectBlocked, StubMismatch
 from sideeffects.guard import hook
 from sideeffects.guard.at_test_end import MOST_SHOWN, passed, unnoticed
 from sideeffects.guard.block import enter_guard
@@ -151,27 +151,43 @@ def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> st
     for call in refused:
         call.mark_read()
     blocked = [call for call in unseen if call.mode is Mode.RAISE]
-    in_transactions = [call for call in unseen if call.mode is not Mode.RAISE]
-    return "\n\n".join(filter(None, (_told_of_blocked(blocked), _told_of_hazards(in_transactions))))
+    errors = [call.outcome.error for call in unseen if call.outcome is not None and call.mode is not Mode.RAISE]
+    in_transactions = [error for error in errors if isinstance(error, EffectInTransaction)]
+    mismatched = [error for error in errors if isinstance(error, StubMismatch)]
+    told = (_told_of_blocked(blocked), _told_of_hazards(in_transactions), _told_of_mismatches(mismatched))
+    return "\n\n".join(filter(None, told))
 
 
 def _is_refused(call: Call) -> bool:
     """Whether it was refused by its mode, or for the transaction around it (`TRANSACTIONS`)."""
     error = call.outcome.error if call.outcome is not None else None
-    return call.mode is Mode.RAISE or (isinstance(error, EffectInTransaction) and error.name == call.name)
+    return call.mode is Mode.RAISE or (
+        isinstance(error, EffectInTransaction | StubMismatch) and error.name == call.name
+    )
 
 
-def _told_of_hazards(unseen: Sequence[Call]) -> str:
+def _told_of_hazards(unseen: Sequence[EffectInTransaction]) -> str:
     if not unseen:
         return ""
     what = "a side effect was" if len(unseen) == 1 else f"{len(unseen)} side effects were"
-    errors = [call.outcome.error for call in unseen if call.outcome is not None]
     return "\n".join(
         [
             f"{what} refused inside an open transaction, and the test did not notice: the exception was swallowed.",
-            *(f"  {number}. {error}" for number, error in enumerate(errors[:MOST_SHOWN], 1)),
+            *(f"  {number}. {error}" for number, error in enumerate(unseen[:MOST_SHOWN], 1)),
             f'If the test expects this, let it read the call: side_effects.assert_called("{unseen[0].name}"),',
             "or let EffectInTransaction reach it: pytest.raises, assertRaises.",
+        ]
+    )
+
+
+def _told_of_mismatches(unseen: Sequence[StubMismatch]) -> str:
+    if not unseen:
+        return ""
+    what = "an answer was" if len(unseen) == 1 else f"{len(unseen)} answers were"
+    return "\n".join(
+        [
+            f"{what} of another type than annotated, and the test did not notice: the exception was swallowed.",
+            *(f"  {number}. {error}" for number, error in enumerate(unseen[:MOST_SHOWN], 1)),
         ]
     )
 
@@ -222,7 +238,7 @@ def _listed(calls: Sequence[Call]) -> list[str]:
 
 def _reached(call: Call, files: Collection[str]) -> bool:
     error = call.outcome.error if call.outcome is not None else None
-    if not isinstance(error, SideEffectBlocked | EffectInTransaction):
+    if not isinstance(error, SideEffectBlocked | EffectInTransaction | StubMismatch):
         return False
     return passed(error, files) or noticing.is_noticed(call, error, files)
 

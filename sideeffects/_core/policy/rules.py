@@ -65,6 +65,8 @@ class Rules:
     guard: GuardRules = NO_GUARD_RULES
     #: What is done about effects inside open transactions; empty when the settings do not say.
     transactions: str = ""
+    #: Holds what a stub gives in a test run against the effect's annotation; `None` where that is not asked for.
+    check_answer: Callable[[SideEffect, Any], None] | None = None
     #: Whether these can only change with a notice (so that the fast switch may rely on them).
     settled: bool = False
 

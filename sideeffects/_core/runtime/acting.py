@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -54,9 +55,25 @@ def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs
         raise stub.raises if isinstance(stub.raises, type) else stub.raises.with_traceback(None)
     value = declared.returns if stub is None else stub.returns
     if callable(value):
-        return value(*args, **kwargs)
-    # Not `copy.deepcopy`, which fails on what cannot be copied.
-    return copying.snapshot(value, "", {}, []) if issubclass(type(value), _CONTAINERS) else value
+        value = value(*args, **kwargs)
+    elif issubclass(type(value), _CONTAINERS):
+        value = copying.snapshot(value, "", {}, [])  # not `copy.deepcopy`, which fails on what cannot be copied
+    hold_to_annotation(declared, stub, value)
+    return value
+
+
+def hold_to_annotation(declared: Declared, stub: Stub | None, value: Any) -> None:
+    """Refuse, if the settings ask for it, an answer that the function could not have given; coroutines once awaited.
+
+    Raises:
+        StubMismatch: it is of another type.
+    """
+    ruled = declared.ruled
+    check = ruled.rules.check_answer
+    if check is None or not ruled.is_test_run or (stub is None and declared.returns is None):
+        return
+    if not inspect.isawaitable(value):
+        check(declared.effect, value)
 
 
 _CONTAINERS: Final = (dict, list, set, tuple, bytearray, collections.deque)

@@ -17,7 +17,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.override_entry import Stub
-from sideeffects._core.runtime.acting import alias_of, answer, stubbed
+from sideeffects._core.runtime.acting import alias_of, answer, hold_to_annotation, stubbed
 from sideeffects._core.runtime.finishing import finish, returned, starting
 from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state.extension_points import plugs
@@ -86,6 +86,7 @@ async def answer_async(
         value = stubbed(declared, stub, args, kwargs)
         if inspect.isawaitable(value):
             value = await value
+            hold_to_annotation(declared, stub, value)
     except BaseException as error:
         finish(call, Outcome(None, error, 0.0))
         raise
