@@ -13,6 +13,7 @@ from django.conf import settings
 from sideeffects._core.state.children import JOURNAL_VARIABLE
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects._core.state.state import state
+from sideeffects.guard.children import VARIABLE as GUARD_VARIABLE
 from sideeffects.testing import guard, isolated_registry
 from tests.support.postgres_server import postgres_server
 
@@ -53,7 +54,7 @@ def pytest_sessionfinish() -> None:
 
 
 #: What tells a process, and the children that it starts, that this is a test run.
-VARIABLES = ("PYTEST_VERSION", TEST_RUN_VARIABLE, JOURNAL_VARIABLE)
+VARIABLES = ("PYTEST_VERSION", TEST_RUN_VARIABLE, JOURNAL_VARIABLE, GUARD_VARIABLE)
 
 
 @pytest.fixture(scope="session")
