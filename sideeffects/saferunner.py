@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
-from sideeffects._core.records.reading import line_of
+from sideeffects._core.records.messages import line_of
 from sideeffects._core.state.state import state
 from sideeffects._core.values import describe, kinds
 from sideeffects._core.values.callers import caller

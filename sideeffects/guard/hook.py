@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import fnmatch
+import functools
 import logging
 import os
 import sys
@@ -185,26 +186,7 @@ def _found(
         what = book.name_for((file, site.code.co_firstlineno), what, is_address=is_address)
         if level == levels.WARN and what != reach.what:
             return None  # it has been noted with the host's name
-    called, target = call_sites.called_at(site)
-
-    def finding() -> Finding:
-        return Finding(
-            kind=reach.kind,
-            file=call_sites.shown_path(file),
-            line=site.line,
-            function=site.code.co_qualname,
-            module=site.module,
-            what=what,
-            called=called or event,
-            event=event,
-            detail=" ".join(reach.detail.split())[:_DETAIL] or (f"port {reach.port}" if reach.port else ""),
-            test=call_sites.running_test(),
-            is_refused=level == levels.RAISE,
-            is_own_code=site.is_own,
-            target=target,
-            defined=call_sites.line_of_def(site.code),
-        )
-
+    finding = functools.partial(_finding, event, reach, level, site, what)
     block = entries[0] if entries and entries[0] is not levels.in_force.inherited else None
     ignore = (*levels.rules().ignore, *(pattern for entry in entries for pattern in entry.ignore))
     if block is not None and (level == levels.RAISE or not state.test_run.is_on()):
@@ -238,6 +220,26 @@ def _found(
 
 #: Characters of a command that are shown.
 _DETAIL: Final = 100
+
+
+def _finding(event: str, reach: Reach, level: str, site: call_sites.Site, what: str) -> Finding:
+    called, target = call_sites.called_at(site)
+    return Finding(
+        kind=reach.kind,
+        file=call_sites.shown_path(site.code.co_filename),
+        line=site.line,
+        function=site.code.co_qualname,
+        module=site.module,
+        what=what,
+        called=called or event,
+        event=event,
+        detail=" ".join(reach.detail.split())[:_DETAIL] or (f"port {reach.port}" if reach.port else ""),
+        test=call_sites.running_test(),
+        is_refused=level == levels.RAISE,
+        is_own_code=site.is_own,
+        target=target,
+        defined=call_sites.line_of_def(site.code),
+    )
 
 
 def is_ignored(finding: Finding, patterns: tuple[str, ...]) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING
-from sideeffects._core.records.reading import Calls, line_of
+from sideeffects._core.records.messages import line_of
+from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.verbs.overrides import enter_rules

@@ -10,7 +10,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import NO_RESULT
 from sideeffects._core.calls.registry import function_of, registry
-from sideeffects._core.records.reading import line_of
+from sideeffects._core.records.messages import line_of
 from sideeffects._core.values import describe
 
 TITLE: Final = "side effects of this test"

@@ -8,7 +8,8 @@ from typing import Any, Final, overload
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.values import describe, kinds, redaction
+from sideeffects._core.records.comparing import agrees
+from sideeffects._core.records.messages import line_of, lines_of_nearest, shown_expectation
 from sideeffects.errors import UnknownSideEffect
 
 Source = Callable[[], tuple[Sequence[Call], int]]
@@ -148,17 +149,17 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         expected = self._expected(effect, arguments, more_arguments)
         self._complete()
         named = self._matching(effect)
-        found = [call for call in named if _agrees(call, expected, where)]
+        found = [call for call in named if agrees(call, expected, where)]
         _read(found)
         if (len(found) >= 1) if times is None else (len(found) == times):
             return
-        wanted = _shown_expectation(pattern_of(effect), expected, where, named)
+        wanted = shown_expectation(pattern_of(effect), expected, where, named)
         if times is None:
             lines = [f"expected call: {wanted}"]
         else:
             lines = [f"expected {times} call{'' if times == 1 else 's'}, got {len(found)}: {wanted}"]
         if not found and named and (expected or where):
-            lines += _nearest(named, expected)
+            lines += lines_of_nearest(named, expected)
         self._fail(*lines)
 
     def assert_not_called(
@@ -178,9 +179,9 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         expected = self._expected(effect, arguments, more_arguments)
         self._complete()
         named = self._matching(effect)
-        found = [call for call in named if _agrees(call, expected, where)]
+        found = [call for call in named if agrees(call, expected, where)]
         if found:
-            wanted = _shown_expectation(pattern_of(effect), expected, where, named)
+            wanted = shown_expectation(pattern_of(effect), expected, where, named)
             self._fail(f"expected no call of {wanted}, got {len(found)}")
 
     def assert_only(self, *effects: object) -> None:
@@ -324,80 +325,3 @@ def _read(calls: Sequence[Call]) -> list[Call]:
     for call in calls:
         call.mark_read()
     return list(calls)
-
-
-def _agrees(call: Call, expected: Mapping[str, Any], where: Callable[[Call], object] | None) -> bool:
-    return all(_same(call, name, value) for name, value in expected.items()) and (where is None or bool(where(call)))
-
-
-def _same(call: Call, name: str, value: Any) -> bool:
-    """Compare with the true value; with what travelled, for calls of other processes.
-
-    Raises:
-        AssertionError: that value did not travel, since it is sensitive, so that nobody can tell.
-    """
-    __tracebackhide__ = True
-    if not call.has_argument(name):
-        return False
-    actual = call.true_argument(name)
-    if not call.is_foreign:
-        return actual is value or bool(actual == value)
-    if call.hides(name):
-        raise AssertionError(
-            f"{name} of {call.name} is sensitive and was redacted in the other process that called it, so nobody can "
-            f"tell what it was: leave it out of this assertion"
-        )
-    return bool(actual == describe.jsonable(redaction.redact(value, call.sensitive_names)))
-
-
-def _shown(value: Any, names: frozenset[str]) -> str:
-    return describe.describe(redaction.redact(value, names))
-
-
-def _shown_expectation(
-    pattern: str, expected: Mapping[str, Any], where: Callable[[Call], object] | None, named: Sequence[Call]
-) -> str:
-    """What was expected, without what is secret in any of the calls that it is compared with."""
-    effects = [*registry.registry.match(pattern), *(call.effect for call in named)]
-    hidden = {name for effect in effects for name in effect.sensitive}
-    names = frozenset(name for call in named for name in call.sensitive_names)
-    parts = [
-        f"{name}={kinds.REDACTED}"
-        if name in hidden or redaction.is_sensitive(name, names) or any(call.hides(name) for call in named)
-        else f"{name}={_shown(value, names)}"
-        for name, value in expected.items()
-    ]
-    condition = f" where {getattr(where, '__name__', where)!s}" if where is not None else ""
-    return f"{pattern}({', '.join(parts)}){condition}"
-
-
-def _nearest(named: Sequence[Call], expected: Mapping[str, Any]) -> list[str]:
-    """The call that agrees in the most arguments, those that differ marked."""
-    __tracebackhide__ = True
-    nearest = max(named, key=lambda call: sum(_same(call, name, value) for name, value in expected.items()))
-    lines = [f"nearest call: {line_of(nearest)}"]
-    for name, value in expected.items():
-        if _same(nearest, name, value):
-            continue
-        hides = nearest.hides(name)
-        wanted = kinds.REDACTED if hides else _shown(value, nearest.sensitive_names)
-        lines.append(f"    {name}: expected {wanted}")
-        if nearest.has_argument(name):
-            actual = "another value" if hides else _shown(nearest.true_argument(name), nearest.sensitive_names)
-            lines.append(f"    {' ' * len(name)}       got {actual}   <--")
-        else:
-            lines.append(f"    {' ' * len(name)}       got no such argument   <--")
-    return lines
-
-
-def line_of(call: Call) -> str:
-    """A call as messages list it."""
-    # `items[2].user` is a path into `items`.
-    referred = {path.partition(".")[0].partition("[")[0] for path in call.by_reference}
-    shown = ", ".join(
-        f"{name}={describe.describe(value, 200)}" + (" (by reference)" if name in referred else "")
-        for name, value in call.arguments.items()
-    )
-    error = call.outcome.error if call.outcome is not None else None
-    what = call.mode.name if error is None else f"{call.mode.name}, {type(error).__name__}"
-    return f"{call.name}({shown})  [{what}]  {call.caller}"
