@@ -6,14 +6,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "engines.md").read_text(encoding="utf-8")
-ENGINES = ["threads", "celery", "django_tasks"]
+#: The engines of each table, with how their footnotes begin.
+TABLES = [
+    {"threads": "t-", "celery": "c-", "django_tasks": "d-"},
+    {"dramatiq": "q-", "huey": "q-", "rq": "q-"},
+]
 
 
-def rows() -> list[list[str]]:
-    """The table, cell by cell, without its head."""
-    lines = [line for line in PAGE.splitlines() if line.startswith("|")]
-    assert re.findall(r'`"(\w+)"`', lines[0]) == ENGINES
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+def rows() -> list[tuple[dict[str, str], list[str]]]:
+    """The tables, row by row, without their heads: the table's engines, and the cells."""
+    tables = [table.splitlines() for table in re.findall(r"(?:^\|.*\n)+", PAGE, flags=re.MULTILINE)]
+    assert [re.findall(r'`"(\w+)"`', table[0]) for table in tables] == [list(engines) for engines in TABLES]
+    return [
+        (engines, [cell.strip() for cell in line.strip("|").split("|")])
+        for engines, table in zip(TABLES, tables, strict=True)
+        for line in table[2:]
+    ]
 
 
 def footnotes() -> dict[str, list[tuple[str, str]]]:
@@ -33,12 +41,12 @@ def functions_of(file: str) -> set[str]:
 def test_each_cell_of_the_table_has_a_footnote_of_its_engine() -> None:
     """What an engine guarantees is said for all of them, and no footnote is left over."""
     cited = set()
-    for guarantee, *cells in rows():
-        assert len(cells) == len(ENGINES), guarantee
-        for engine, cell in zip(ENGINES, cells, strict=True):
+    for engines, (guarantee, *cells) in rows():
+        assert len(cells) == len(engines), guarantee
+        for engine, cell in zip(engines, cells, strict=True):
             notes = re.findall(r"\[\^(\S+?)\]", cell)
             assert notes, f"{guarantee}, {engine}: names no test"
-            assert {note[:2] for note in notes} == {f"{engine[0]}-"}, f"{guarantee}, {engine}: {notes}"
+            assert {note[:2] for note in notes} == {engines[engine]}, f"{guarantee}, {engine}: {notes}"
             cited.update(notes)
     assert cited == set(footnotes())
 

@@ -16,7 +16,7 @@ from tests.support.redis_server import redis_server
 pytestmark = pytest.mark.processes
 
 SETTINGS = """
-    SIDE_EFFECTS = {{"ENGINE": {engine!r}}}
+    SIDE_EFFECTS = {{"ENGINE": {engine!r}, "LEDGER": {{"BACKEND": "file", "PATH": {ledger!r}}}}}
     DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}}
 """
 EFFECTS = """
@@ -96,13 +96,13 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Q
     if request.param == "rq":
         worker = [*worker, "--url", redis_url, "--path", str(tmp_path)]
     project = QueueProject(tmp_path, redis_url, EFFECTS.format(queue=QUEUES[request.param]), worker, ready)
-    project.write("settings.py", SETTINGS.format(engine=NAMES[request.param]))
+    project.write("settings.py", SETTINGS.format(engine=NAMES[request.param], ledger=str(tmp_path / "ledger")))
     project.environment["DJANGO_SETTINGS_MODULE"] = "settings"
     return project
 
 
 def test_a_worker_runs_what_was_enqueued(project: QueueProject) -> None:
-    """With results and errors at the handle, and never more than once; a rollback takes it back."""
+    """With results and errors at the handle, once, as one call in the ledger; a rollback takes it back."""
     with project.worker() as log:
         project.in_production("""
             import django
@@ -137,7 +137,28 @@ def test_a_worker_runs_what_was_enqueued(project: QueueProject) -> None:
             else:
                 raise AssertionError
             """)
-    assert project.executed == Counter(["outer committed", "inner committed", "failing", "odd"]), log.read_text()
+        assert project.executed == Counter(["outer committed", "inner committed", "failing", "odd"]), log.read_text()
+        told = project.in_production("""
+            import django
+            django.setup()
+            from sideeffects.ledgers import shared_calls
+            calls = [(call.name, call.is_async, call.outcome is not None) for call in shared_calls()]
+            print(sorted(calls))
+            """)
+    assert told == f"{sorted([('failing', True, True), ('inner', False, True), ('odd', True, True), *OUTERS])}\n"
+
+
+#: One committed, one recorded. Neither one that was rolled back nor one that could not travel has an outcome.
+OUTERS = [("outer", True, True)] * 2 + [("outer", True, False)] * 2
+
+
+def test_the_process_that_enqueued_it_may_end(project: QueueProject) -> None:
+    """The call is in the queue, and the next worker runs it."""
+    project.in_production("import django; django.setup(); from shop_tasks import inner; inner.enqueue('ann')")
+    assert not project.executed
+    with project.worker() as log:
+        project.wait_for(1)
+    assert project.executed == Counter(["inner ann"]), log.read_text()
 
 
 def test_what_a_test_named_is_executed_and_no_more(project: QueueProject) -> None:
@@ -153,7 +174,8 @@ def test_what_a_test_named_is_executed_and_no_more(project: QueueProject) -> Non
                 assert outer.enqueue("recorded").result() is None
                 with force_run("outer"):
                     assert outer.enqueue("forced").result(timeout=60) == {"came": "forced"}
-            assert [(call.name, call.mode.name) for call in calls] == [("outer", "RECORD"), ("outer", "EXECUTE")]
+            decided = [(call.name, call.mode.name) for call in calls]
+            assert decided == [("outer", "RECORD"), ("outer", "EXECUTE"), ("inner", "RECORD")], decided
             """)
     assert project.executed == Counter(["outer forced"]), log.read_text()
 
