@@ -6,7 +6,7 @@ that no test names; in production everything does, unless a policy says otherwis
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
-from sideeffects._core.state import import_hooks, state, test_run
+from sideeffects._core.state import extension_points, import_hooks, test_run
 
 if _TYPE_CHECKING:
     from sideeffects._core.calls.call import Call
@@ -119,7 +119,7 @@ def _watch() -> None:
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first
 # effect can be declared, as soon as there is a Django whose settings may declare one, and before a task can be
 # published by its name to a worker that knows the effect.
-state.state.when_latched.append(_watch)
+extension_points.test_run_began.add(_watch)
 test_run.install()
 for _module in ("sideeffects._core.verbs.decorator", "django.conf", "celery"):
     import_hooks.after_import(_module, _wire)

@@ -19,7 +19,7 @@ from sideeffects._core.runtime.acting import alias_of
 from sideeffects._core.runtime.background import answered
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.perform import begin
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.extension_points import deferral
 from sideeffects._core.state.open_transactions import hands_over_at_once, innermost
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
@@ -87,7 +87,7 @@ class Publication(NamedTuple):
 
     def at_commit(self, publish: Callable[[], object]) -> None:
         """Publish when the surrounding transaction commits, at once when there is none, never when it rolls back."""
-        plugs.deferral.run(alias_of(self.declared), self.call, lambda: self.tried(publish))
+        deferral.last.run(alias_of(self.declared), self.call, lambda: self.tried(publish))
 
     def tried(self, publish: Callable[[], object]) -> object:
         """Publish; what the queue raises is the call's outcome, and goes on."""

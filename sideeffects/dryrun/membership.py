@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.rules import Rules
+from sideeffects._core.state.extension_points import rules_source
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
 from sideeffects.dryrun.publishing import Messages
@@ -89,7 +90,7 @@ def whole_process(*, until_its_end: bool) -> Generator[None]:
 
     with state.lock:
         state.switches.disturb()
-        state.rules_source = held_back
+        put_back = rules_source.add(held_back)
     is_whole.append(source)
     try:
         yield
@@ -99,5 +100,5 @@ def whole_process(*, until_its_end: bool) -> Generator[None]:
         else:
             is_whole.pop()
             with state.lock:
-                state.rules_source = source
+                put_back()
                 state.switches.disturb()

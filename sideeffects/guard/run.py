@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.policy.rules import Rules
+from sideeffects._core.state.extension_points import rules_changed
 from sideeffects.guard import baseline as baselines, call_sites, children, hook, levels
 from sideeffects.guard.findings import Book, Finding, Noted, books
 
@@ -26,7 +27,7 @@ class Run:
             levels.in_force.when_changed,
             levels.in_force.baseline,
             dict(vars(hook.listeners)),
-            plugs.rules_changed,
+            look_at_level in rules_changed,
             call_sites.root.folder,
             os.environ.get(children.VARIABLE),
         )
@@ -48,11 +49,12 @@ class Run:
 
     def end(self) -> None:
         """Give back what held before: runs may be nested."""
-        begun, inherited, changed, baseline, listeners, rules_changed, folder, variable = self._before
+        begun, inherited, changed, baseline, listeners, was_listening, folder, variable = self._before
         levels.in_force.is_begun, levels.in_force.inherited = begun, inherited
         levels.in_force.when_changed, levels.in_force.baseline = changed, baseline
         vars(hook.listeners).update(listeners)
-        plugs.rules_changed = rules_changed
+        if not was_listening:
+            rules_changed.remove(look_at_level)
         call_sites.root.folder = folder
         if self._book in books.open:
             books.open.remove(self._book)
@@ -95,11 +97,11 @@ class Run:
 
 def listen_when_on() -> None:
     """Install the hook as soon as the settings switch the guard on: now, when they are read, or when they change."""
-    plugs.rules_changed = look_at_level
+    rules_changed.add(look_at_level)
     look_at_level()
 
 
-def look_at_level() -> None:
+def look_at_level(_: Rules | None = None) -> None:
     """Install the hook if the guard is on. Children are told, too, what the settings say."""
     if hook.is_installed():
         return  # which tells them before each of them is started

@@ -14,12 +14,11 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sideeffects._core.state import environment, import_hooks
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state import import_hooks
+from sideeffects._core.state.extension_points import rules_changed
 from sideeffects.guard import at_test_end, baseline as baselines, call_sites, hook, levels, report
 from sideeffects.guard.run import Run, listen_when_on, look_at_level
 
-_settings_module: Final = environment.reader("DJANGO_SETTINGS_MODULE")
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
 _begun: list[_Session] = []
 
@@ -34,7 +33,7 @@ def begin(are_settings_read: Callable[[], bool]) -> None:
     session = _Session()
     _begun.append(session)
     if _are_settings_awaited(are_settings_read):
-        plugs.rules_changed = look_at_level  # a hook cannot be taken away again
+        rules_changed.add(look_at_level)  # a hook cannot be taken away again
     else:
         listen_when_on()
     hook.listeners.refused = at_test_end.ask_running_test
@@ -48,7 +47,7 @@ def _are_settings_awaited(are_settings_read: Callable[[], bool]) -> bool:
     settings = getattr(sys.modules.get("django.conf"), "settings", None)
     if settings is not None and settings.configured:
         return not are_settings_read()
-    return bool(_settings_module()) and find_spec("django") is not None
+    return bool(os.environ.get("DJANGO_SETTINGS_MODULE")) and find_spec("django") is not None
 
 
 class _Session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,15 +16,13 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from sideeffects._core.policy.rules import Rules
-from sideeffects._core.state import environment, import_hooks
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state import import_hooks
+from sideeffects._core.state.extension_points import rules_changed, rules_source
 from sideeffects._core.state.state import state
-from sideeffects._core.state.switches import Restorer
 from sideeffects._core.values.copying import snapshot
 from sideeffects.errors import SideEffectError
 
 _MISSING: Final = object()
-_settings_module: Final = environment.reader("DJANGO_SETTINGS_MODULE")
 
 #: Without Django there are no settings. These may change when Django comes, which is noticed (`install`).
 _NO_SETTINGS: Final = Rules(settled=True)
@@ -67,8 +66,8 @@ class _Cache:
         self.known = _NOTHING_KNOWN
         self.declared: set[str] = set()
         self.follows = False
-        #: Ends what `USE_SENTRY` has begun.
-        self.stop_sentry: Restorer | None = None
+        #: The generation in which there was no Django to have settings, nor a variable that names them.
+        self.none_in = -1
 
 
 _cache: Final = _Cache()
@@ -76,7 +75,7 @@ _cache: Final = _Cache()
 
 def install() -> None:
     """Let decisions read the settings, and notice when Django comes."""
-    state.rules_source = current_rules
+    rules_source.add(current_rules)
     import_hooks.after_import("django.conf", _forget)
     import_hooks.after_import("django.apps.registry", _hook_apps)
     read_at_start()
@@ -130,8 +129,14 @@ def current_rules() -> Rules:
         and (known.given is known.copied or known.given == known.copied)
     ):
         return known.rules
-    if "django.conf" not in sys.modules and (not _settings_module() or find_spec("django") is None):
-        return _NO_SETTINGS
+    if "django.conf" not in sys.modules:
+        # Django's arrival, and a variable that is set, are noticed: both begin a new generation.
+        generation = state.switches.generation
+        if _cache.none_in == generation:
+            return _NO_SETTINGS
+        if not os.environ.get("DJANGO_SETTINGS_MODULE") or find_spec("django") is None:
+            _cache.none_in = generation
+            return _NO_SETTINGS
     # Also where it is there: another thread may be in the middle of importing it, and this waits for that.
     return _load(importlib.import_module("django.conf").settings)
 
@@ -143,7 +148,7 @@ def _held(own: Mapping[str, object]) -> tuple[object, object]:
 
 def _load(settings: Any) -> Rules:
     if not settings.configured:
-        name = _settings_module()
+        name = os.environ.get("DJANGO_SETTINGS_MODULE")
         if not name:
             return _UNCONFIGURED
         if _is_being_imported(name):
@@ -171,16 +176,8 @@ def _load(settings: Any) -> Rules:
     with state.lock:
         _follow_changes()
         _cache.known = _Known(_dict_of(settings), wrapped, values, *held, given, copied, rules)
-        _watch_with_sentry(rules.use_sentry)
-        state.ledger.bound = rules.max_calls
-        state.shared = rules.shared
-        state.switches.disturb()
-        if rules.watches_transactions:
-            from sideeffects.database import atomic  # where nobody watches, it is not imported
-
-            atomic.install()
-        state.test_run.is_on(rules)  # now, so that children which are started before the first call know it too
-    plugs.rules_changed()
+        for tell in rules_changed:
+            tell(rules)
     return rules
 
 
@@ -197,10 +194,7 @@ def _follow_changes() -> None:
         _cache.follows = True
         from django.core.signals import setting_changed
 
-        from sideeffects.project import end_of_request
-
         setting_changed.connect(_changed, dispatch_uid="sideeffects")
-        end_of_request.install()
 
 
 def _forget(_: object = None) -> None:
@@ -208,24 +202,11 @@ def _forget(_: object = None) -> None:
     state.switches.disturb()
 
 
-def _changed(setting: str = "", **_: Any) -> None:
+def _changed(**_: Any) -> None:
     _cache.known = _NOTHING_KNOWN
-    state.shared = None  # until they are read again: what it names may be gone
     with state.lock:
-        _watch_with_sentry(False)
-    state.switches.disturb()
-    if setting == "SIDE_EFFECTS":
-        plugs.rules_changed()
-
-
-def _watch_with_sentry(is_wanted: bool) -> None:
-    if not is_wanted and _cache.stop_sentry is not None:
-        _cache.stop_sentry()
-        _cache.stop_sentry = None
-    elif is_wanted and _cache.stop_sentry is None:
-        from sideeffects.contrib.sentry import reporting  # which most projects do not use
-
-        _cache.stop_sentry = reporting.watch()
+        for tell in rules_changed:
+            tell(None)
 
 
 def sentry() -> Any:

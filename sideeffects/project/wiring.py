@@ -5,11 +5,11 @@ Importing raises, in a test run, what is wrong with the settings.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.rules import Rules
-from sideeffects._core.records import reading
 from sideeffects._core.state import extension_points, import_hooks
 from sideeffects._core.state.extension_points import Engine
 from sideeffects._core.verbs import targets
@@ -40,6 +40,27 @@ def _place(call: Call, rules: Rules, is_test_run: bool) -> SideEffectError | Non
     from sideeffects.guard import in_transactions  # when a transaction is open
 
     return in_transactions.place(call, rules, is_test_run)
+
+
+def _watch_transactions(rules: Rules | None) -> None:
+    if rules is not None and rules.watches_transactions:
+        from sideeffects.database import atomic  # where nobody watches, it is not imported
+
+        atomic.install()
+
+
+def _watch_with_sentry(rules: Rules | None) -> None:
+    if (rules is not None and rules.use_sentry) or "sideeffects.contrib.sentry.reporting" in sys.modules:
+        from sideeffects.contrib.sentry import reporting  # which most projects do not use
+
+        reporting.follow(rules)
+
+
+def _clean_up_after_requests(rules: Rules | None) -> None:
+    if rules is not None:
+        from sideeffects.project import end_of_request  # when there are settings, and so Django
+
+        end_of_request.install()
 
 
 def _hook_celery(_: Any) -> None:
@@ -84,11 +105,14 @@ def _declare_mail(*declaration: Any) -> None:
     backends.declare_mail(*declaration)
 
 
-extension_points.plugs.deferral = DjangoTransactions()
-extension_points.plugs.engine = _engine
-extension_points.plugs.report_error = _report_error
-extension_points.plugs.place = _place
-reading.set_discovery(_discover)
+extension_points.deferral.add(DjangoTransactions())
+extension_points.engine.add(_engine)
+extension_points.errors.add(_report_error)
+extension_points.places.add(_place)
+extension_points.discovery.add(_discover)
+extension_points.rules_changed.add(_watch_transactions)
+extension_points.rules_changed.add(_watch_with_sentry)
+extension_points.rules_changed.add(_clean_up_after_requests)
 import_hooks.after_import("celery", _hook_celery)
 for _package in ("django.tasks", "django_tasks"):
     import_hooks.after_import(_package, _hook_django_tasks)

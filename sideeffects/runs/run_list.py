@@ -21,7 +21,7 @@ from sideeffects._core.runtime.acting import alias_of
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.perform import begin
 from sideeffects._core.runtime.writing import logger
-from sideeffects._core.state.extension_points import late_errors, plugs
+from sideeffects._core.state.extension_points import deferral, engine, late_errors
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
 from sideeffects._core.values.callers import Site, caller
@@ -143,7 +143,7 @@ def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Sit
 
 def _run(run_id: str, entries: list[_Entry], swallow: bool, site: Site) -> RunResult:
     __tracebackhide__ = True
-    savepoint = plugs.deferral.savepoints() if swallow else None
+    savepoint = deferral.last.savepoints() if swallow else None
     results: list[Any] = []
     recorded: list[str] = []
     errors: list[Exception] = []
@@ -257,7 +257,7 @@ def _check_may_wait(run_id: str, index: int, task: RunTask) -> None:
     refused.add_note(f"It is tasks[{index}] of run list {run_id!r}, with is_async=True. Nothing of the list was run.")
     if not task.needs_threads:
         raise refused
-    if not isinstance(plugs.engine(), ThreadEngine):
+    if not isinstance(engine.last(), ThreadEngine):
         refused.add_note("An undeclared function has no name under which the workers of this engine could find it.")
         raise refused
 
@@ -277,7 +277,7 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
         return _delay(task, task.delay, call, given, run_id)
     if declared.effect.on_commit is not False:
         work = background.work_of(declared, task.function, call, (), given)
-        plugs.deferral.run(alias_of(declared), call, work)
+        deferral.last.run(alias_of(declared), call, work)
         return None
     return background.work_of(declared, task.function, call, (), given)()
 
@@ -316,7 +316,7 @@ def _answer(
     if is_async:
         background.hand_over(task.declared, task.function, call, mode, stub, (), given, run_id)
     elif stub is not None and stub.at_commit:
-        plugs.deferral.run(
+        deferral.last.run(
             alias_of(task.declared), None, lambda: background.answered(task.declared, call, stub, (), given)
         )
     else:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.state import import_hooks
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.extension_points import refusals
 from sideeffects._core.values.callers import PACKAGE_FOLDER
 from sideeffects.errors import SideEffectError
 from sideeffects.guard.at_test_end import passed
@@ -42,7 +42,7 @@ _asked: Final[dict[BaseException, set[str]]] = {}
 
 def install() -> None:
     """Note where refusals go from now on."""
-    plugs.refused = _note
+    refusals.add(_note)
     import_hooks.after_import("concurrent.futures._base", _follow_futures)
     import_hooks.after_import("asyncio.taskgroups", _follow_groups)
 

@@ -14,7 +14,7 @@ import pytest
 from django.db import transaction
 
 from sideeffects import Mode, SideEffectBlocked, SideEffectError, capture, explain, forbid, force_run, side_effect, stub
-from sideeffects._core.state.extension_points import Plugs
+from sideeffects._core.state import extension_points
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -347,16 +347,17 @@ def test_the_caller_is_found_without_wrapts_c_extension() -> None:
 
 async def test_without_the_upper_floors_nothing_waits_and_nothing_runs_in_the_background() -> None:
     """What they plug in is replaced by what can be said without them."""
-    plugs, ran = Plugs(), []
+    [deferral, *_], [engine, *_] = extension_points.deferral, extension_points.engine
+    ran = []
 
     async def later() -> None:
         ran.append("later")
 
-    plugs.deferral.run(None, None, lambda: ran.append("at once"))
-    await plugs.deferral.run_async(None, None, later)
+    deferral.run(None, None, lambda: ran.append("at once"))
+    await deferral.run_async(None, None, later)
     assert ran == ["at once", "later"]
     with pytest.raises(RuntimeError, match="no background engine is installed"):
-        plugs.engine()
+        engine()
 
 
 @pytest.mark.parametrize("variables", [{}, {"SIDE_EFFECTS_TEST_RUN": "1"}], ids=["production", "test run"])

@@ -12,8 +12,9 @@ import pytest
 from django.test import override_settings
 
 from sideeffects import Call, Calls, Mode, UnknownSideEffect, capture, forbid, side_effect, stub
+from sideeffects._core.calls import registry
 from sideeffects._core.records.ledger import Ledger
-from sideeffects._core.records.reading import discover_nothing, pattern_of, set_discovery
+from sideeffects._core.records.reading import pattern_of
 from sideeffects.testing import isolated_registry
 
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -166,7 +167,7 @@ def test_effects_in_modules_not_yet_imported_are_looked_for(calls: Calls) -> Non
         side_effect(name="found.later")(lambda: None)
         return ["shop/broken.py could not be imported"]
 
-    restore = set_discovery(discover)
+    restore = registry.discovery.add(discover)
     try:
         calls.assert_not_called("found.later")
         assert asked == [True]
@@ -181,12 +182,15 @@ def test_effects_in_modules_not_yet_imported_are_looked_for(calls: Calls) -> Non
 
 def test_without_discovery_an_unknown_name_is_unknown(calls: Calls) -> None:
     """There is nothing else to look for until Django is there."""
-    restore = set_discovery(discover_nothing)
+    found = list(registry.discovery)
+    for discover in found:
+        registry.discovery.remove(discover)
     try:
         with pytest.raises(UnknownSideEffect, match=r"no side effect is named 'unknown\.name'"):
             calls.assert_not_called("unknown.name")
     finally:
-        restore()
+        for discover in found:
+            registry.discovery.add(discover)
 
 
 @pytest.mark.parametrize("name", ["tto", "self", "Body"])

@@ -38,6 +38,7 @@ from sideeffects import (
 )
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.policy.rules import Rules
+from sideeffects._core.state.extension_points import rules_source
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.overrides import enter_rules, rule_table
 from sideeffects.testing import isolated_registry
@@ -669,6 +670,7 @@ import sys
 from sideeffects import side_effect
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.policy.rules import Rules
+from sideeffects._core.state.extension_points import rules_source
 from sideeffects._core.state.state import state
 
 @side_effect(name="sms.send", returns="recorded")
@@ -910,9 +912,9 @@ def test_foremost_overrides_speak_before_those_inside_them(production: None, sen
 def test_a_setting_that_comes_without_notice_latches(production: None, send: Any, monkeypatch: Any) -> None:
     """`TEST_RUN` is asked at each call, also where nothing tells that the rules are others now."""
     with monkeypatch.context() as patched:
-        patched.setattr(state, "rules_source", Rules)
+        patched.setattr(rules_source, "last", Rules)
         assert [send(), send()] == ["executed"] * 2
-        patched.setattr(state, "rules_source", lambda: Rules(test_run=True))
+        patched.setattr(rules_source, "last", lambda: Rules(test_run=True))
         assert send() == "recorded"
     assert state.test_run.why == 'SIDE_EFFECTS["TEST_RUN"] is true'
 
@@ -1002,7 +1004,7 @@ def test_law_2_rules_that_cannot_be_read_execute_nothing(production: None, send:
     def fail() -> Any:
         raise LookupError("no rules")
 
-    monkeypatch.setattr(state, "rules_source", fail)
+    monkeypatch.setattr(rules_source, "last", fail)
     state.switches.disturb()
     with pytest.raises(LookupError, match="no rules"):
         send()

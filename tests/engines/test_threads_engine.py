@@ -18,7 +18,7 @@ import pytest
 from sideeffects import Call, Mode, SideEffectBlocked, capture, forbid, force_run, observe, record, side_effect, stub
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.parcel import Parcel
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.state import state
 from sideeffects.engines import threads
 
@@ -65,10 +65,11 @@ def test_a_call_that_fails_in_the_background_is_logged_and_kept(
     assert attempts == ["send"]
 
 
-def test_who_reports_errors_hears_of_those_in_the_background(production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_reports_errors_hears_of_those_in_the_background(production: None, request: pytest.FixtureRequest) -> None:
     """Nobody may ever ask the handle. Written down or not, the call is told, and without its secrets."""
     told: list[tuple[str, Call]] = []
-    monkeypatch.setattr(plugs, "report_error", lambda error, call: told.append((str(error), call)))
+    stop = extension_points.errors.add(lambda error, call: told.append((str(error), call)))
+    request.addfinalizer(stop)
 
     @side_effect(name="send", async_ok=True)
     def send(to: str, *, token: str) -> None:

@@ -19,8 +19,7 @@ from django.test import TestCase, override_settings
 from django_tasks.backends.dummy import DummyBackend
 
 from sideeffects import Calls, dry_run, forbid, force_run, side_effect
-from sideeffects._core.policy.rules import Rules
-from sideeffects._core.state.extension_points import Plugs
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects.guard import in_transactions
 from sideeffects.guard.findings import Book, Finding, books
@@ -510,9 +509,16 @@ def test_a_run_ends_with_a_summary_and_shares_the_guards_baseline(tmp_path: Path
 def test_without_wiring_nothing_is_placed(database: Database, side_effects: Calls) -> None:
     """The core knows no database: what looks at transactions is plugged in."""
     send = declared()
-    with database.atomic():
-        send()
-    assert Plugs().place(side_effects[0], Rules(), True) is None
+    found = list(extension_points.places)
+    for place in found:
+        extension_points.places.remove(place)
+    try:
+        with database.atomic():
+            send()
+    finally:
+        for place in found:
+            extension_points.places.add(place)
+    assert side_effects[0].transaction is None
 
 
 @pytest.mark.processes

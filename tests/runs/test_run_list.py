@@ -36,7 +36,7 @@ from sideeffects import (
     side_effect,
     stub,
 )
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.state import state
 from sideeffects.errors import MalformedTask
 from sideeffects.testing import isolated_registry
@@ -440,7 +440,7 @@ def test_an_undeclared_function_cannot_travel_to_the_workers_of_another_engine(
     production: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They find effects by name. A declared one is handed over, with the run list that it belongs to."""
-    monkeypatch.setattr(plugs, "engine", Elsewhere)
+    monkeypatch.setattr(extension_points.engine, "last", Elsewhere)
     effect = side_effect(name="sms.send", async_ok=True)(send)
     with pytest.raises(AsyncNotAllowed) as raised:
         run_side_effects("r", [(effect, {"to": "ann"}), (send, {"to": "ann"}, True)])
@@ -615,11 +615,11 @@ def test_the_log_and_who_reports_see_no_secrets(production: None, caplog: pytest
     def charge(token: str, cents: int) -> None:
         raise ValueError(f"the bank refused {token}")
 
-    plugs.report_error, before = lambda error, call: reported.append((error, call)), plugs.report_error
+    stop = extension_points.errors.add(lambda error, call: reported.append((error, call)))
     try:
         run_side_effects("pay", [(charge, {"token": "tok_visa", "cents": 5})], swallow=True)
     finally:
-        plugs.report_error = before
+        stop()
     [(error, call)] = reported
     assert (call.name, call.run_id, call.is_async) == ("card.charge", "pay", False)
     assert dict(call.arguments) == {"token": "[redacted]", "cents": 5}
@@ -637,13 +637,13 @@ def test_who_reports_changes_nothing(production: None, caplog: pytest.LogCapture
         raise OSError("no network")
 
     effect = side_effect(name="sms.send")(send)
-    plugs.report_error, before = report, plugs.report_error
+    stop = extension_points.errors.add(report)
     try:
         with forbid("sms.send"):
             tasks: list[Any] = [(effect, {"to": "ann"}), (send, {"who": "ann"}), (send, {"to": "ben"})]
             result = run_side_effects("r", tasks, swallow=True)
     finally:
-        plugs.report_error = before
+        stop()
     assert result.results == ["sent to ben"]
     assert reported == [("SideEffectBlocked", Mode.RAISE), ("TypeError", Mode.EXECUTE)]
     assert caplog.text.count("could not report an error of") == 2

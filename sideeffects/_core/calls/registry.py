@@ -7,11 +7,12 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.values.points import Point
 from sideeffects.errors import DuplicateSideEffect, UnknownSideEffect
 
 EVERYTHING = "__all__"
@@ -45,6 +46,10 @@ def glob_matcher(pattern: str) -> Callable[[str], object]:
 def matches(pattern: str, name: str) -> bool:
     """Whether the name, glob or `__all__` in `pattern` means the effect `name`."""
     return pattern == name or (is_glob(pattern) and glob_matcher(pattern)(name) is not None)
+
+
+#: Finds effects in modules that are not yet imported; see `state/extension_points.py`.
+discovery: Final[Point[Callable[[], Sequence[str]]]] = Point()
 
 
 class Store:

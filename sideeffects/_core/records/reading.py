@@ -282,29 +282,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         raise AssertionError("\n".join([*lines, *everything]))
 
 
-Discovery = Callable[[], Sequence[str]]
-
-
-def discover_nothing() -> Sequence[str]:
-    """What finding further effects means until Django is there."""
-    return ()
-
-
-#: Imports the project's modules that declare effects; replaced once by `_state` users that know how.
-_discover: list[Discovery] = [discover_nothing]
-
-
-def set_discovery(discover: Discovery) -> Callable[[], None]:
-    """Set how effects in modules not yet imported are found. Returns its restorer."""
-    before = _discover[0]
-    _discover[0] = discover
-
-    def restore() -> None:
-        _discover[0] = before
-
-    return restore
-
-
 def check_known(pattern: str) -> None:
     """Refuse a name or glob that means no declared effect, after looking for those not yet imported.
 
@@ -313,7 +290,7 @@ def check_known(pattern: str) -> None:
     """
     if pattern == registry.EVERYTHING or registry.registry.match(pattern):
         return
-    notes = _discover[0]()
+    notes = [note for discover in registry.discovery for note in discover()]
     if not registry.registry.match(pattern):
         unknown = UnknownSideEffect(pattern, registry.registry.close_to(pattern))
         for note in notes:

@@ -12,7 +12,7 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.finishing import finish, returned, starting
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.extension_points import deferral
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
 from sideeffects._core.values import clock, copying
@@ -93,7 +93,7 @@ def wait_for_commit(
     if mode is not Mode.EXECUTE:
         answer_on_commit(declared, call, stub, args, kwargs)
         return
-    plugs.deferral.run(
+    deferral.last.run(
         alias_of(declared),
         call,
         lambda: wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs),
@@ -109,7 +109,7 @@ def answer_on_commit(
         answer(declared, call, stub, args, kwargs)
     else:
         # Without the call: nobody need be told that it still waits, since it would not execute.
-        plugs.deferral.run(alias_of(declared), None, lambda: answer(declared, call, stub, args, kwargs))
+        deferral.last.run(alias_of(declared), None, lambda: answer(declared, call, stub, args, kwargs))
 
 
 def alias_of(declared: Declared) -> str | None:

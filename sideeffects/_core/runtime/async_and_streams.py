@@ -20,7 +20,7 @@ from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.acting import alias_of, answer, hold_to_annotation, stubbed
 from sideeffects._core.runtime.finishing import finish, returned, starting
 from sideeffects._core.runtime.perform import begin
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.extension_points import deferral
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
 from sideeffects._core.values import clock, copying
@@ -39,14 +39,14 @@ async def _coroutine(
     call, mode, stub = begin(declared, instance, args, kwargs, site)
     if mode is not Mode.EXECUTE:
         if stub is not None and stub.at_commit:
-            await plugs.deferral.run_async(
+            await deferral.last.run_async(
                 alias_of(declared), None, lambda: answer_async(declared, call, stub, args, kwargs)
             )
             return None
         value = await answer_async(declared, call, stub, args, kwargs)
         return None if declared.effect.on_commit is not False else value
     if declared.effect.on_commit is not False:
-        await plugs.deferral.run_async(alias_of(declared), call, lambda: execute_async(call, wrapped, args, kwargs))
+        await deferral.last.run_async(alias_of(declared), call, lambda: execute_async(call, wrapped, args, kwargs))
         return None
     return await execute_async(call, wrapped, args, kwargs)
 

@@ -25,7 +25,7 @@ from sideeffects._core.runtime.acting import alias_of, answer, execute
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
 from sideeffects._core.runtime.observing import comes_from_signal
 from sideeffects._core.runtime.perform import begin
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import Site, caller
@@ -94,7 +94,7 @@ def hand_over(
         number, effect.name, args, kwargs, state.test_run.is_on(), run_id, _found_by_nobody(effect.name, wrapped)
     )
     work = _reporting(declared, wrapped, call, args, kwargs, run_id)
-    engine = plugs.engine()
+    engine = extension_points.engine.last()
     engine.check(parcel)
 
     def submit() -> None:
@@ -102,7 +102,7 @@ def hand_over(
         engine.submit(parcel, handle, work)
 
     handle.is_held = True
-    plugs.deferral.run(alias_of(declared), call, submit)
+    extension_points.deferral.last.run(alias_of(declared), call, submit)
     return handle
 
 
@@ -181,13 +181,14 @@ reported: Final = logging.getLogger("sideeffects.reported")
 
 def report(error: BaseException, call: Call) -> None:
     """Tell who reports errors. It changes nothing."""
-    try:
-        plugs.report_error(error, call)
-    except BaseException as failure:
-        if comes_from_signal(failure):
-            raise
-        with contextlib.suppress(Exception):
-            reported.error("could not report an error of %s (%s)", call.name, type(failure).__name__)
+    for tell in extension_points.errors:
+        try:
+            tell(error, call)
+        except BaseException as failure:
+            if comes_from_signal(failure):
+                raise
+            with contextlib.suppress(Exception):
+                reported.error("could not report an error of %s (%s)", call.name, type(failure).__name__)
 
 
 def answered(

@@ -7,6 +7,7 @@ from typing import Any
 
 from sideeffects._core.calls.decision import Decision
 from sideeffects._core.policy.policy import decide
+from sideeffects._core.state.extension_points import rules_source
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared, Verdict
 from sideeffects._core.state.scope import Scope, scope
@@ -17,7 +18,7 @@ from sideeffects._core.state.work_origin import lineage
 def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], own: Scope) -> Verdict:
     """What the rules say, unless an override that the call sees (`own` and, in a test run, all others) speaks first."""
     __tracebackhide__ = True
-    rules = state.rules_source()
+    rules = rules_source.last()
     test_run = state.test_run
     is_test_run = test_run.is_latched or test_run.is_on(rules)
     ruled = declared.ruled

@@ -12,7 +12,7 @@ from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.observing import swallowed
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared, Verdict
 from sideeffects._core.state.scope import Scope
@@ -121,7 +121,8 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
     rules, is_test_run = verdict.ruled.rules, verdict.ruled.is_test_run
     blocked: SideEffectError | None = None
     if is_new and open_transactions.get():
-        blocked = plugs.place(call, rules, is_test_run)
+        for place in extension_points.places:
+            blocked = place(call, rules, is_test_run) or blocked
     if verdict.mode is _RAISE:
         blocked = SideEffectBlocked(call.name, call.reason, call.caller, verdict.decision.origin)
     shared = rules.shared
@@ -132,7 +133,8 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
     if blocked is not None:
         finish(call, Outcome(None, blocked, 0.0))
         if is_test_run:
-            plugs.refused(blocked)
+            for tell in extension_points.refusals:
+                tell(blocked)
         raise blocked
 
 

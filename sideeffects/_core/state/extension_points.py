@@ -1,4 +1,7 @@
-"""What higher floors plug into the lower ones: how to wait for a commit, and which engine runs the background."""
+"""All points at which higher folders put in what `_core` calls without importing it.
+
+Each is a list. Where exactly one can be in force, it is what was put in last.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.rules import Rules
+from sideeffects._core.values.points import Point
 from sideeffects.errors import SideEffectError
 
 if TYPE_CHECKING:
@@ -72,39 +77,39 @@ class Engine(Protocol):
         """
 
 
-class Plugs:
-    """What higher floors put in: how to wait for a commit, which engine runs the background, who hears of errors."""
-
-    def __init__(self) -> None:
-        self.deferral: Deferral = NoTransactions()
-        self.engine: Callable[[], Engine] = _no_engine
-        #: Told of each error that a run list has swallowed, or that was raised in a background of this process, with
-        #: the call that raised it (its values redacted, with `name`, `run_id`, `is_async`, `arguments` and `scrubbed`).
-        #: What it raises is logged, and changes nothing.
-        self.report_error: Callable[[BaseException, Call], object] = _tell_nobody
-        #: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
-        self.place: Callable[[Call, Rules, bool], SideEffectError | None] = _nowhere
-        #: Told of each refusal in a test run, before it is raised.
-        self.refused: Callable[[SideEffectError], object] = _tell_nobody
-        #: Told when the settings have been read, or have changed.
-        self.rules_changed: Callable[[], object] = _tell_nobody
-
-
-#: Told of an error of what waits for a commit, in place of whoever commits: set while a run list that swallows errors
-#: hands over a task.
-late_errors: Final[ContextVar[Callable[[Exception], object] | None]] = ContextVar("sideeffects_late", default=None)
-
-
 def _no_engine() -> Engine:
     raise RuntimeError("no background engine is installed; `import sideeffects` installs one")
 
 
-def _tell_nobody(*_: object) -> None:
-    """Where nothing is plugged in that reports errors."""
+#: What says which rules hold. One is in force.
+rules_source: Final[Point[Callable[[], Rules]]] = Point(Rules)
 
+#: Told of the rules that have just been read; of `None` when a setting has changed, so that they will be read again.
+rules_changed: Final[Point[Callable[[Rules | None], object]]] = Point()
 
-def _nowhere(call: Call, rules: Rules, is_test_run: bool) -> None:
-    del call, rules, is_test_run
+#: Told once, when this process turns out to be in a test run.
+test_run_began: Final[Point[Callable[[], object]]] = Point()
 
+#: Finds effects in modules that are not yet imported, and returns what could not be looked into.
+discovery: Final = registry.discovery
 
-plugs: Final = Plugs()
+#: How an executing call waits for the commit. One is in force.
+deferral: Final[Point[Deferral]] = Point(NoTransactions())
+
+#: Gives the engine that runs the background. One is in force.
+engine: Final[Point[Callable[[], Engine]]] = Point(_no_engine)
+
+#: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
+places: Final[Point[Callable[[Call, Rules, bool], SideEffectError | None]]] = Point()
+
+#: Told of each refusal in a test run, before it is raised.
+refusals: Final[Point[Callable[[SideEffectError], object]]] = Point()
+
+#: Told of each error that a run list has swallowed, or that was raised in a background of this process, with the call
+#: that raised it (its values redacted, with `name`, `run_id`, `is_async`, `arguments` and `scrubbed`). What it raises
+#: is logged, and changes nothing.
+errors: Final[Point[Callable[[BaseException, Call], object]]] = Point()
+
+#: Told of an error of what waits for a commit, in place of whoever commits: set while a run list that swallows errors
+#: hands over a task.
+late_errors: Final[ContextVar[Callable[[Exception], object] | None]] = ContextVar("sideeffects_late", default=None)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.children import Children
+from sideeffects._core.state.extension_points import test_run_began
 from sideeffects._core.state.switches import FastSwitches
 
 TEST_RUN_VARIABLE: Final = "SIDE_EFFECTS_TEST_RUN"
@@ -24,7 +25,6 @@ class Latch:
         lock: the lock of the process's state.
         switches: kept on for good by a test run.
         children: told where to write their calls.
-        when_latched: called once, when this process turns out to be in a test run.
     """
 
     __slots__ = (
@@ -32,24 +32,16 @@ class Latch:
         "_children",
         "_looked_at",
         "_switches",
-        "_when_latched",
         "is_latched",
         "lock",
         "signs",
         "why",
     )
 
-    def __init__(
-        self,
-        lock: threading.RLock,
-        switches: FastSwitches,
-        children: Children,
-        when_latched: Sequence[Callable[[], object]],
-    ) -> None:
+    def __init__(self, lock: threading.RLock, switches: FastSwitches, children: Children) -> None:
         self.lock = lock
         self._switches = switches
         self._children = children
-        self._when_latched = when_latched
         #: Whether this is known to be a test run; see `is_on`.
         self.is_latched = False
         self.why = ""
@@ -90,5 +82,6 @@ class Latch:
                 self._switches.keep_on(self)
             os.environ[TEST_RUN_VARIABLE] = "1"
             self._children.open_journal()
-        for tell in self._when_latched if is_new else ():
-            tell()
+        if is_new:
+            for tell in test_run_began:
+                tell()

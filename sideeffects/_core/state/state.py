@@ -19,6 +19,7 @@ from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records.ledger import Ledger, SharedLedger
 from sideeffects._core.state.children import Children
+from sideeffects._core.state.extension_points import rules_changed, rules_source
 from sideeffects._core.state.latch import Latch
 from sideeffects._core.state.open_overrides import OpenOverrides
 from sideeffects._core.state.scope import EMPTY, scope, scope_of
@@ -75,12 +76,10 @@ class State:
         "observers",
         "option",
         "overrides",
-        "rules_source",
         "shared",
         "stubs",
         "switches",
         "test_run",
-        "when_latched",
     )
 
     def __init__(self) -> None:
@@ -89,9 +88,6 @@ class State:
         self.switches = FastSwitches(self.lock)
         #: The stubs that a test run has put into force: what is said of a call that one answers, and where it stands.
         self.stubs: set[tuple[str, str]] = set()
-        #: Called once, when this process turns out to be in a test run.
-        self.when_latched: list[Callable[[], object]] = []
-        self.rules_source: Callable[[], Rules] = Rules
         #: Where calls are written for other processes as well, as the rules last read say.
         self.shared: SharedLedger | None = None
         #: What lets the calls of a test run fail, while a fault sweep runs.
@@ -101,7 +97,7 @@ class State:
     def _begin(self) -> None:
         self.overrides = OpenOverrides(self.lock, self.switches)
         self.children = Children(self.lock, self.ledger, self.sync)
-        self.test_run = Latch(self.lock, self.switches, self.children, self.when_latched)
+        self.test_run = Latch(self.lock, self.switches, self.children)
         self.observers: tuple[Observing, ...] = ()
         #: What `--side-effects` says.
         self.option: Mode | None = None
@@ -112,6 +108,20 @@ class State:
         for part in (self.switches, self.overrides, self.children, self.test_run):
             part.lock = self.lock
         self.children.after_fork()
+
+    @property
+    def rules_source(self) -> Callable[[], Rules]:
+        """What says which rules hold."""
+        return rules_source.last
+
+    def follow(self, rules: Rules | None) -> None:
+        """Do what new rules say of records and of the test run; with `None`, forget what may hold no longer."""
+        with self.lock:
+            self.switches.disturb()
+            self.shared = None if rules is None else rules.shared
+            if rules is not None:
+                self.ledger.bound = rules.max_calls
+                self.test_run.is_on(rules)  # now, so that children started before the first call know it too
 
     # -- who hears of calls
 
@@ -205,6 +215,7 @@ class State:
 
 
 state: Final = State()
+rules_changed.add(state.follow)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork

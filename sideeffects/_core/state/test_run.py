@@ -18,13 +18,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from sideeffects._core.state import environment, import_hooks, test_commands
+from sideeffects._core.state import import_hooks, test_commands
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects._core.state.state import state
 
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
-_test_run_variable: Final = environment.reader(TEST_RUN_VARIABLE)
-_pytest_version: Final = environment.reader("PYTEST_VERSION")
 
 #: Variables on which a decision may depend: writing one is noticed at once.
 _VARIABLES: Final = frozenset((TEST_RUN_VARIABLE, "PYTEST_VERSION", "DJANGO_SETTINGS_MODULE"))
@@ -61,13 +59,13 @@ _BY_DOCTEST: Final = "doctest runs"
 def install() -> None:
     """Look, and hook into what begins a test run later on."""
     state.test_run.signs = signs
+    _after(type(os.environ), "__setitem__", _variable_was_set)
     if state.test_run.is_on():
         return
     why = _running()
     if why:
         state.test_run.latch(why)
         return
-    _after(type(os.environ), "__setitem__", _variable_was_set)
     import_hooks.after_import("django.test.utils", _hook_django)
     import_hooks.after_import("django.apps.registry", _hook_apps)
     import_hooks.after_import("django.core.management", _hook_management)
@@ -84,9 +82,9 @@ def install() -> None:
 
 def signs() -> str:
     """The first sign of a test run, in words; empty when there is none."""
-    if (_test_run_variable() or "").lower() not in _FALSE:
+    if os.environ.get(TEST_RUN_VARIABLE, "").lower() not in _FALSE:
         return f"{TEST_RUN_VARIABLE} is set in the environment"
-    if _pytest_version() is not None:
+    if "PYTEST_VERSION" in os.environ:
         return "pytest runs (PYTEST_VERSION is set in the environment)"
     if _is_django_environment_up():
         return "Django's test environment is set up"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.runtime.acting import alias_of
-from sideeffects._core.state.extension_points import plugs
+from sideeffects._core.state.extension_points import deferral
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.django_tasks.messages import KEYWORD, publishing, strip
 from sideeffects.contrib.django_tasks.tasks import effect_below
@@ -33,7 +33,7 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
         handover = _decide(self, task, tuple(args), dict(kwargs))
         if handover.result is None:
             if handover.waits:
-                plugs.deferral.run(handover.alias, handover.call, lambda: handover.send(original))
+                deferral.last.run(handover.alias, handover.call, lambda: handover.send(original))
             else:
                 handover.send(original)
         return handover.answer()
@@ -53,7 +53,7 @@ def deciding_async(original: Callable[..., Any]) -> Callable[..., Any]:
         if handover.result is None:
             send = functools.partial(handover.send_async, original)
             if handover.waits:
-                await plugs.deferral.run_async(handover.alias, handover.call, send)
+                await deferral.last.run_async(handover.alias, handover.call, send)
             else:
                 await send()
         return handover.answer()

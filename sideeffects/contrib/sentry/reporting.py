@@ -19,6 +19,7 @@ from typing import Any, Final
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
+from sideeffects._core.policy.rules import Rules
 from sideeffects._core.runtime.async_and_streams import SHAPES
 from sideeffects._core.runtime.background import reported
 from sideeffects._core.state.state import state
@@ -127,10 +128,19 @@ _said: Final[set[str]] = set()
 # -- watching
 
 
-def watch() -> Restorer:
-    """Let executed effects leave breadcrumbs and spans. Returns what ends it."""
-    offer()
-    return state.add_observer(_finished, at_start=_started)
+def follow(rules: Rules | None) -> None:
+    """Let executed effects leave breadcrumbs and spans while the rules say so."""
+    is_wanted = rules is not None and rules.use_sentry
+    with state.lock:
+        if is_wanted and not _stops:
+            offer()
+            _stops.append(state.add_observer(_finished, at_start=_started))
+        elif not is_wanted and _stops:
+            _stops.pop()()
+
+
+#: What ends the watching that has begun.
+_stops: Final[list[Restorer]] = []
 
 
 class _Span:
