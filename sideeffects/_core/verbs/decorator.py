@@ -39,13 +39,13 @@ _BoundFunctionWrapper: Any = wrapt.BoundFunctionWrapper
 _FunctionWrapper: Any = wrapt.FunctionWrapper
 
 
-class _ProxyType(type(_FunctionWrapper)):  # type: ignore[misc]
+class _ProxyType(type(_FunctionWrapper)):  # type: ignore[misc]  # pyright: ignore[reportUntypedBaseClass]
     """Lets the proxies be made as `MethodType(function, object)` is: `weakref.WeakMethod` asks that of a method's type.
 
     Here and not by an `__init__`, which would run whenever a method is bound; see `_MAKE_BOUND`.
     """
 
-    def __call__(cls, function: Any, *rest: Any) -> Any:
+    def __call__(cls, function: Any, *rest: Any) -> Any:  # pyright: ignore[reportSelfClsParameterName]
         if len(rest) == 1 and not isinstance(rest[0], Declared):
             return function.__get__(rest[0], type(rest[0]))
         return super().__call__(function, *rest)

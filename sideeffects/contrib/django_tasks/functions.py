@@ -12,8 +12,10 @@ from typing import Any
 
 import wrapt
 
+_FunctionWrapper: Any = wrapt.FunctionWrapper  # its type says nothing of what it wraps
 
-class PassingOn(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
+
+class PassingOn(_FunctionWrapper):  # type: ignore[misc]
     """A wrapper of ours that hands the arguments on as they are: what it is around is directly below it."""
 
     def __repr__(self) -> str:

@@ -54,12 +54,12 @@ def _follow_subclasses(base: type[Any]) -> None:
         super(base, kind).__init_subclass__(**keywords)
         hook(kind)
 
-    base.__init_subclass__ = classmethod(follow)  # type: ignore[assignment]
+    setattr(base, "__init_subclass__", classmethod(follow))  # noqa: B010 - no checker knows it as a class method
 
 
-def _follow_makers(mail: ModuleType) -> None:
+def _follow_makers(mail: Any) -> None:
     """Hook the classes of backends that do not extend Django's own, when one is made by Django."""
-    mail.get_connection = _hooking(mail.get_connection)  # type: ignore[attr-defined]
+    mail.get_connection = _hooking(mail.get_connection)
     mailers = getattr(mail, "mailers", None)  # from Django 6.1 on
     if mailers is not None:
         kind = type(mailers)

@@ -15,7 +15,7 @@ from typing import Final
 from sideeffects.probes.reports.text import NOT_WHOLE
 from sideeffects.probes.results import Effect, Outcome, ProbeResult, Results
 
-_HERE: Final = files(__package__)
+_HERE: Final = files("sideeffects.probes.reports")
 _STYLE: Final = _HERE.joinpath("page.css").read_text("utf-8")
 _SCRIPT: Final = _HERE.joinpath("page.js").read_text("utf-8")
 
