@@ -9,10 +9,16 @@ import threading
 from collections.abc import Generator
 
 
-def printable(text: str, stream: object) -> str:
-    """The text for this stream; what it cannot hold, such as an umlaut on an ASCII terminal, is spelled out."""
+def printable(text: str, stream: object, *, keeps_width: bool = False) -> str:
+    """The text for this stream; what it cannot hold, such as an umlaut on an ASCII terminal, is spelled out.
+
+    Args:
+        text: the text.
+        stream: where it is to be written.
+        keeps_width: whether it is a question mark instead, as tables want it.
+    """
     encoding: str = getattr(stream, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text.encode(encoding, "replace" if keeps_width else "backslashreplace").decode(encoding)
 
 
 @contextlib.contextmanager

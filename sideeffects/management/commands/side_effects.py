@@ -189,7 +189,7 @@ class Command(BaseCommand):
 
     def _write(self, text: str) -> None:
         if text:
-            self.stdout.write(printable(text, self.stdout))
+            self.stdout.write(printable(text, self.stdout, keeps_width=True))
 
     def _can_write(self, text: str) -> bool:
         try:
