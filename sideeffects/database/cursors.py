@@ -116,6 +116,7 @@ _METHODS: Final[dict[str, Callable[[str, Callable[..., Any], Watcher], Callable[
     "execute": _executing,
     "executemany": _executing,
     "executescript": _executing,
+    "copy_expert": _executing,
     "stream": _streaming,
     "copy": _copying,
 }

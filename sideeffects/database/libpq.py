@@ -17,3 +17,8 @@ FINE: Final = frozenset((COMMAND_OK, 2))
 def is_psycopg(raw: Any) -> bool:
     """Whether a driver's connection is one of psycopg 3."""
     return hasattr(raw, "pgconn")
+
+
+def is_psycopg2_module(module: Any) -> bool:
+    """Whether a driver is psycopg2, which has no `pgconn`."""
+    return str(getattr(module, "__name__", "")) == "psycopg2"

@@ -20,6 +20,7 @@ from sideeffects.database.sql import ends_transaction, text_of, writes
 from sideeffects.probes.drivers import Driver, Terms, Watch, set_autocommit
 from sideeffects.probes.mysql import MySQL
 from sideeffects.probes.postgresql import Psycopg
+from sideeffects.probes.psycopg2 import Psycopg2, connection_class
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, WriteRefused
 from sideeffects.probes.sqlite import BorrowedSQLite, OwnSQLite, factory_for
 from sideeffects.probes.turns import turns
@@ -229,13 +230,21 @@ class HeldDatabase:
 
     @contextlib.contextmanager
     def _made_for_probes(self) -> Generator[None]:
-        """A connection of SQLite made inside is one that can be rolled back from another thread."""
+        """A connection made inside is of a class that can be held, where the driver's own cannot."""
         connection = self.connection
-        if connection.vendor != "sqlite" or self._is_borrowed or connection.is_in_memory_db():
+        if self._is_borrowed or connection.vendor not in ("sqlite", "postgresql"):
             yield
             return
         parameters = connection.get_connection_params()
-        parameters["factory"] = factory_for(parameters.get("factory", sqlite3.Connection))
+        if connection.vendor == "sqlite" and not connection.is_in_memory_db():
+            # It can be rolled back from another thread.
+            parameters["factory"] = factory_for(parameters.get("factory", sqlite3.Connection))
+        elif libpq.is_psycopg2_module(connection.Database):
+            given = parameters.get("connection_factory") or connection.Database.extensions.connection
+            parameters["connection_factory"] = connection_class(given)
+        else:
+            yield
+            return
         vars(connection)["get_connection_params"] = lambda: parameters
         try:
             yield
@@ -408,4 +417,6 @@ def driver_of(connection: Any, watch: Watch) -> Driver:
         return (OwnSQLite if hasattr(type(raw), "driver") else BorrowedSQLite)(raw, watch)
     if connection.vendor == "mysql":
         return MySQL(raw, watch)
+    if connection.vendor == "postgresql" and libpq.is_psycopg2_module(connection.Database):
+        return Psycopg2(raw, watch)
     return Psycopg(raw, watch) if libpq.is_psycopg(raw) else Driver(raw, watch)
