@@ -15,6 +15,9 @@ from sideeffects._core.values import clock
 from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
 
+#: The function under which jobs stand in Redis.
+TASK: Final = f"{__name__}.run_effect"
+
 #: Seconds between two looks at a result that is not there yet: they double, from the first to the last.
 _FIRST_LOOK: Final = 0.02
 _LAST_LOOK: Final = 0.5
@@ -52,7 +55,7 @@ class RQEngine:
                 handle.future.set_exception(error)
             return
         module = registry.registry[parcel.name].dotted_path.partition(":")[0]
-        job = queue.enqueue(f"{__name__}.run_effect", parcel.to_data(), module)
+        job = queue.enqueue(TASK, parcel.to_data(), module)
         handle.follow(RQFuture(job, parcel.name))
 
     def _queue(self) -> Any:

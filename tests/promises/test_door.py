@@ -39,6 +39,9 @@ PUBLIC = {
     "sideeffects.dryrun": ["dry_run", "Plan", "DryRunRefused"],
     "sideeffects.engines.celery": ["CeleryEngine"],
     "sideeffects.engines.django_tasks": ["DjangoTasksEngine"],
+    "sideeffects.engines.dramatiq": ["DramatiqEngine"],
+    "sideeffects.engines.huey": ["HueyEngine"],
+    "sideeffects.engines.rq": ["RQEngine"],
     "sideeffects.engines.threads": ["ThreadEngine"],
     "sideeffects.errors": ["SideEffectError", "SideEffectBlocked", "UnknownSideEffect", "LedgerError"],
     "sideeffects.ledgers": ["shared_calls"],
@@ -65,11 +68,13 @@ def test_public_paths_stay(module: str) -> None:
 
 
 def test_what_is_stored_names_homes_that_never_move() -> None:
-    """Rows of Django's tasks and Celery's messages outlive a release."""
-    from sideeffects.engines import celery, django_tasks
+    """Rows of Django's tasks and the messages of queues outlive a release."""
+    from sideeffects.engines import celery, django_tasks, dramatiq, huey, rq
 
     assert f"{django_tasks.__name__}.run_effect" == "sideeffects.engines.django_tasks.run_effect"
-    assert celery.TASK == "sideeffects.run"
+    assert celery.TASK == dramatiq.ACTOR == "sideeffects.run"
+    assert f"{huey.task_class().__module__}.{huey.task_class().__name__}" == huey.TASK
+    assert (huey.TASK, rq.TASK) == ("sideeffects.engines.huey.run_effect", "sideeffects.engines.rq.run_effect")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -146,9 +146,12 @@ DJANGO_TESTS = """
         def test_request(self):
             assert urlopen(self.live_server_url + "/send/server/").read() == b"sent"
 """
-CELERY_TESTS = """
+QUEUE_TESTS = """
+    import dramatiq
+    import huey
     from celery import Celery
     from django.test import SimpleTestCase
+    from dramatiq.brokers.stub import StubBroker
     from effects import attempt
 
     app = Celery("shop", set_as_current=False)
@@ -160,9 +163,32 @@ CELERY_TESTS = """
         attempt("an eager task")
 
 
-    class CeleryTest(SimpleTestCase):
+    broker = StubBroker()
+
+
+    @dramatiq.actor(broker=broker)
+    def text():
+        attempt("an actor beside its broker")
+
+
+    @huey.MemoryHuey("shop", immediate=True).task()
+    def page():
+        attempt("an immediate task")
+
+
+    class QueueTest(SimpleTestCase):
         def test_eager(self):
             remind.delay().get()
+
+        def test_worker(self):
+            worker = dramatiq.Worker(broker, worker_timeout=20)
+            worker.start()
+            text.send()
+            broker.join("default")
+            worker.stop()
+
+        def test_immediate(self):
+            page()
 """
 
 
@@ -199,7 +225,7 @@ DJANGO = {
     *shapes("client"),
     *shapes("server"),
 }
-CELERY = {"an eager task"}
+QUEUES = {"an eager task", "an actor beside its broker", "an immediate task"}
 
 LIGHT = ("shop.test_shop", "test_places.PlacesTest")
 NO_AUTOLOAD = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -221,7 +247,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A Django project with tests; `sideeffects` is not among its INSTALLED_APPS."""
     project = with_tests(django_project(tmp_path_factory.mktemp("shop")))
     project.write("shop/test_shop.py", DJANGO_TESTS)
-    project.write("shop/test_celery.py", CELERY_TESTS)
+    project.write("shop/test_queues.py", QUEUE_TESTS)
     return project
 
 
@@ -243,7 +269,7 @@ def assert_nothing_executed(project: Project, expected: set[str]) -> None:
         pytest.param(
             ("manage.py", "test"),
             {},
-            SETTING_UP | DJANGO | PLAIN | ENDINGS | LAST | CHILDREN | CELERY,
+            SETTING_UP | DJANGO | PLAIN | ENDINGS | LAST | CHILDREN | QUEUES,
             id="manage.py test",
         ),
         pytest.param(
@@ -274,7 +300,7 @@ def assert_nothing_executed(project: Project, expected: set[str]) -> None:
         pytest.param(
             ("-m", "pytest"),
             SETTINGS,
-            SETTING_UP | DJANGO | PLAIN | ENDINGS | PYTEST | CHILDREN | CELERY,
+            SETTING_UP | DJANGO | PLAIN | ENDINGS | PYTEST | CHILDREN | QUEUES,
             id="pytest-django",
         ),
     ],

@@ -14,7 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import celery
+import dramatiq
+import huey
 import pytest
+from dramatiq.brokers.stub import StubBroker
 
 from sideeffects import Mode, capture, side_effect
 from sideeffects.testing import isolated_registry
@@ -106,6 +109,23 @@ def in_celery() -> None:
     task("ann")
 
 
+def in_dramatiq() -> None:
+    broker = StubBroker()
+    actor = dramatiq.actor(function, broker=broker, actor_name="law-three", max_retries=0)
+    worker = dramatiq.Worker(broker, worker_timeout=20)
+    worker.start()
+    actor.send("ann")
+    broker.join("default")
+    worker.stop()
+    actor("ann")
+
+
+def in_huey() -> None:
+    task = huey.MemoryHuey("law-three", immediate=True).task()(function)
+    task("ann")
+    task.call_local("ann")
+
+
 def at_exit_of_a_stack() -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(function, "ann")
@@ -170,6 +190,8 @@ WAYS: dict[str, Callable[[], object]] = {
     "pool": in_pool,
     "event loop": in_loop,
     "eager Celery": in_celery,
+    "Dramatiq beside its broker": in_dramatiq,
+    "immediate Huey": in_huey,
     "exit stack": at_exit_of_a_stack,
     "finalizer": by_finalizer,
 }
