@@ -117,6 +117,17 @@ def test_a_module_imports_only_its_own_room_and_lower_floors(module: str) -> Non
     assert not {name for name in own_imports(module) if room_of(name) != room and floor_of(name) >= floor}
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_no_function_is_longer_than_a_screen(module: str) -> None:
+    """Sixty lines, with its docstring."""
+    functions = [
+        node
+        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert not [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= 60]
+
+
 def test_no_two_modules_import_each_other() -> None:
     """There is an order in which they can be read: no circle, however long, not even one hidden inside a function."""
     graph = {module: own_imports(module) for module in MODULES if module != "sideeffects"}
