@@ -53,6 +53,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         help="Write what this run finds into the baseline's file, rather than failing on it.",
     )
     group.addoption(
+        "--side-effects-coverage",
+        action="store_true",
+        help="List the declared side effects that no test has called.",
+    )
+    group.addoption(
         "--fault-cell",
         action="append",
         default=[],

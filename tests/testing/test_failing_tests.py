@@ -185,14 +185,15 @@ def test_a_ledger_counts_what_it_has_dropped() -> None:
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["", "xdist"])
 def test_under_pytest(run: Callable[..., list[str]], workers: tuple[str, ...]) -> None:
     """A section of the report for each test that fails; the line after all else. Workers tell the same."""
-    lines = run("-m", "pytest", "-p", "sideeffects", "-p", "no:cacheprovider", "-p", "no:terminalprogress", *workers)
+    options = ("-p", "sideeffects", "-p", "no:cacheprovider", "-p", "no:terminalprogress", "--side-effects-coverage")
+    lines = run("-m", "pytest", *options, *workers)
     text = "\n".join(lines)
     assert text.count("side effects of this test ---") == 3
     assert text.count("sms.send gave None: it was recorded, not executed, and no `returns` says what to give.") == 3
     assert "sms.send(to='+3'" not in text
     wanted = '@pytest.mark.side_effects(force_run=["log.write", "sms.send"])'
     assert f"What was recorded did not happen. To let it happen: {wanted}" in lines
-    assert lines[-1] == LAST_LINE
+    assert lines[-3:] == ["side effects that no test has called:", "  never.called", LAST_LINE]
 
 
 @pytest.mark.processes

@@ -52,7 +52,11 @@ class Summary:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if worker is None and reporter is not None:
             tally.add(self._workers.as_data())
-            lines = [*tally.unused({*stubs, *self._stubs}), tally.words({*registry, *self._declared})]
+            declared = {*registry, *self._declared}
+            lines = [*tally.unused({*stubs, *self._stubs}), tally.words(declared)]
+            if self._config.getoption("--side-effects-coverage"):
+                never = [f"  {name}" for name in sorted(declared - tally.names)]
+                lines = [*(["side effects that no test has called:", *never] if never else ()), *lines]
             for text in filter(None, [*(lines if reporter.verbosity > _QUIETEST else ()), self._why_failed()]):
                 reporter.write_line(text)
         return result
