@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sideeffects._core.calls.call import Call, Row
-from sideeffects._core.calls.decision import Mode
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.effect import SideEffect
 
 _DONE: Final = {Mode.RECORD: "recorded", Mode.EXECUTE: "executed", Mode.RAISE: "refused"}
 #: Stubs that are named.
@@ -24,16 +25,29 @@ class Tally:
         self._said: set[tuple[str, str]] = set()
 
     def count(self, calls: Iterable[Call | Row | None]) -> None:
-        """Count these; of what is `None` nothing is known."""
+        """Count these; of what is `None` nothing is known.
+
+        A full ledger is counted as it drops its oldest. Mostly one effect is called many times in turn: those rows are
+        told by looking at two objects.
+        """
+        effect: SideEffect | None = None
+        decision: Decision | None = None
+        times = 0
         for call in calls:
-            if isinstance(call, Call):
-                name, decision = call.name, call.decision
+            if isinstance(call, tuple):
+                if call[0] is effect and call[1] is decision:
+                    times += 1
+                    continue
+                self._count(effect, decision, times)
+                effect, decision, times = call[0], call[1], 1
             elif call is not None:
-                name, decision = call[0].name, call[1]
-            else:
-                continue
-            self._modes[decision.mode.value] += 1
-            self.names.add(name)
+                self._count(call.effect, call.decision, 1)
+        self._count(effect, decision, times)
+
+    def _count(self, effect: SideEffect | None, decision: Decision | None, times: int) -> None:
+        if effect is not None and decision is not None:
+            self._modes[decision.mode.value] += times
+            self.names.add(effect.name)
             if decision.mode is Mode.RECORD:
                 self._said.add((decision.reason, decision.origin))
 
