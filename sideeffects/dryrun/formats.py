@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from sideeffects._core.state.open_transactions import ROLLED_BACK
 from sideeffects._core.values.describe import describe, jsonable
 from sideeffects.dryrun.publishing import Message
 from sideeffects.dryrun.row_counts import KINDS, Writes
+from sideeffects.dryrun.schema import MOST_ROWS
 
 
 class Planned(Protocol):
@@ -167,10 +169,14 @@ def _titled(plan: Planned) -> Iterator[tuple[str, Sequence[str]]]:
 def what_of(row: Writes) -> str:
     """What was written, in words."""
     parts = [f"{getattr(row, kind)} {kind}" for kind in KINDS if getattr(row, kind)]
+    if row.change:
+        parts.insert(0, row.change)
     if row.truncated:
         parts.append("emptied by TRUNCATE" + (f" {row.truncated} times" if row.truncated > 1 else ""))
     if row.unattributed:
         parts.append(f"{row.unattributed} unattributed")
+    if row.rows is not None:
+        parts.append(f"it had {_number(row.rows, 'row')}{' or more' if row.rows == MOST_ROWS else ''}")
     return ", ".join(parts)
 
 
@@ -256,10 +262,7 @@ def as_data(plan: Planned) -> dict[str, Any]:
         "counts": dict(plan.counts),
         "not_kept": plan.dropped,
         "messages": [message._asdict() for message in plan.messages],
-        "writes": [
-            {name: getattr(row, name) for name in ("database", "table", *KINDS, "truncated", "unattributed")}
-            for row in plan.writes
-        ],
+        "writes": [dataclasses.asdict(row) for row in plan.writes],
         "remarks": list(plan.remarks),
         "refusals": list(plan.refusals),
     }

@@ -15,7 +15,8 @@ Where it can, the statement takes the renewal along: a round trip to the server 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sideeffects.database import libpq
@@ -26,6 +27,7 @@ from sideeffects.dryrun.escapes import HELD
 from sideeffects.dryrun.postgresql_session import AdvisoryLocks, reset_of
 from sideeffects.dryrun.psycopg_blocks import Blocks
 from sideeffects.dryrun.refusals import DryRunRefused
+from sideeffects.dryrun.schema import POSTGRESQL, Schema, emptied_by
 
 _COUNTS: Final = """
     SELECT CASE WHEN schemaname = current_schema() THEN relname ELSE schemaname || '.' || relname END,
@@ -59,6 +61,7 @@ class PostgresLink(Link):
         self._kept: dict[str, Any] = {}
         self._replaced: Replaced | None = None
         self._blocks = Blocks(self)
+        self._schema = Schema(self._ask, POSTGRESQL, given.tally, given.remarks)
 
     # -- the transaction around everything
 
@@ -147,6 +150,11 @@ class PostgresLink(Link):
         """Execute a statement of our own."""
         self._own.execute(sql)
 
+    def _ask(self, sql: str) -> list[tuple[Any, ...]]:
+        self._own.execute(sql)
+        rows: list[tuple[Any, ...]] = self._own.fetchall()
+        return rows
+
     def count(self) -> None:
         """What the server has counted since the beginning, of all that was attempted."""
         status = self.raw.pgconn.transaction_status
@@ -160,6 +168,7 @@ class PostgresLink(Link):
             before = self._counted.get(table, (0, 0, 0))
             for kind, now, then in zip(("inserted", "updated", "deleted"), counts, before, strict=True):
                 self.given.tally.add(table, kind, now - then)
+        self._schema.compare()
 
     def _is_still_ours(self) -> bool:
         """Whether the transaction is the one that we began: our table is in it, and in no other."""
@@ -190,11 +199,20 @@ class PostgresLink(Link):
         raw = self.raw
         if self.given.is_nested:
             self.run(f"ROLLBACK TO SAVEPOINT {self.hold}")
+            self._count_lost()
             self.run(f"RELEASE SAVEPOINT {self.hold}")
         else:
             raw.rollback()
+            self._count_lost()
+            raw.rollback()
         for name, value in self._kept.items():
             setattr(raw, name, value)
+
+    def _count_lost(self) -> None:
+        with contextlib.suppress(self._errors()):
+            self._schema.count_lost()
+        if self.given.is_nested and self.raw.pgconn.transaction_status == libpq.INERROR:
+            self.run(f"ROLLBACK TO SAVEPOINT {self.hold}")
 
     def _unlock(self) -> None:
         """Give back the advisory locks that were taken, which are no part of a transaction."""
@@ -276,8 +294,17 @@ class PostgresLink(Link):
         if not self.has_base:
             self._mark()
             self._is_marked = seen.only_reads  # the savepoint is still good after it
+        emptied = self._look_at_tables(seen) if not seen.is_single and not seen.only_reads else []
         tail = self._tail_of(seen, query, cursor) if method == "execute" and not options else ""
-        return (query + tail if tail else query), _Sent(seen, tail)
+        return (query + tail if tail else query), _Sent(seen, tail, emptied)
+
+    def _look_at_tables(self, seen: Look) -> list[tuple[Any, ...]]:
+        """What it empties; and the catalog is read, if it may change that."""
+        if self.raw.pgconn.transaction_status == libpq.INERROR or _OWN_SAVEPOINT.match(seen.text):
+            return []
+        self._schema.look(seen.text, may_call=seen.target is None)
+        is_truncate = seen.target is not None and seen.target[0] == "truncated"
+        return self._ask(emptied_by(seen.text)) if is_truncate else []
 
     def _tail_of(self, seen: Look, query: Any, cursor: Any) -> str:
         """What a statement takes along, so that there is a savepoint behind it; empty where it cannot.
@@ -313,8 +340,10 @@ class PostgresLink(Link):
         elif hasattr(cursor, "scrollable"):  # a cursor of the server's, which would be gone if one went back over it
             self._is_marked = False
         target = seen.look.target
-        if target is not None and (target[0] == "truncated" or not self._counts_itself):
-            self.given.tally.add(target[1], target[0], 1 if target[0] == "truncated" else cursor.rowcount)
+        if seen.emptied:
+            self._schema.empty(seen.emptied)
+        elif target is not None and not self._counts_itself:
+            self.given.tally.add(target[1], target[0], cursor.rowcount)
 
     def _mark(self) -> None:
         """A savepoint before a statement outside a transaction, unless there is one."""
@@ -332,10 +361,16 @@ class _Sent(NamedTuple):
     Attributes:
         look: what was seen of it.
         tail: what it took along.
+        emptied: the tables that it empties.
     """
 
     look: Look
     tail: str
+    emptied: Sequence[tuple[Any, ...]]
+
+
+#: What Django sends for savepoints, and often.
+_OWN_SAVEPOINT: Final = re.compile(r"\s*(?:savepoint|release|rollback|set|show|fetch|close|declare)\b", re.IGNORECASE)
 
 
 def _forget(cursor: Any, tail: str) -> None:

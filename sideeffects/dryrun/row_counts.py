@@ -22,6 +22,9 @@ class Writes:
         truncated: how often the whole table was emptied by TRUNCATE; its rows are not among `deleted`.
         unattributed: for rows whose table is not known, how many there are: triggers and cascades wrote them, or
             statements that do not say in their first words which table they write to.
+        change: what was done to the table as a whole: `created`, `altered`, `dropped`, `renamed to ...`; else empty.
+        rows: of a table that was dropped or emptied, the rows that it had before the run; of one that was created,
+            those that it had at the end. Counted up to a million; `None` for other tables.
     """
 
     database: str
@@ -31,6 +34,8 @@ class Writes:
     deleted: int = 0
     truncated: int = 0
     unattributed: int = 0
+    change: str = ""
+    rows: int | None = None
 
 
 class Tally:
@@ -43,6 +48,8 @@ class Tally:
     def __init__(self, database: str) -> None:
         self.database = database
         self._tables: dict[str, dict[str, int]] = {}
+        self._changes: dict[str, str] = {}
+        self._rows: dict[str, int] = {}
         self._unattributed = 0
 
     def add(self, table: str, kind: str, count: int) -> None:
@@ -51,6 +58,16 @@ class Tally:
             row = self._tables.setdefault(table, {})
             row[kind] = row.get(kind, 0) + count
 
+    def change(self, table: str, what: str, rows: int | None = None) -> None:
+        """Note what was done to a table as a whole."""
+        self._changes[table] = what
+        if rows is not None:
+            self._rows[table] = rows
+
+    def set_rows(self, table: str, rows: int) -> None:
+        """Note how many rows a table had that was dropped or emptied."""
+        self._rows[table] = rows
+
     def set_total(self, total: int) -> None:
         """Note how many rows were written to all tables together."""
         known = sum(row.get(kind, 0) for row in self._tables.values() for kind in KINDS)
@@ -58,7 +75,13 @@ class Tally:
 
     def writes(self) -> Iterable[Writes]:
         """What was written, by table; what is not attributed comes last."""
-        for table in sorted(self._tables):
-            yield Writes(self.database, table, **self._tables[table])
+        for table in sorted({*self._tables, *self._changes}):
+            yield Writes(
+                self.database,
+                table,
+                **self._tables.get(table, {}),
+                change=self._changes.get(table, ""),
+                rows=self._rows.get(table),
+            )
         if self._unattributed:
             yield Writes(self.database, "", unattributed=self._unattributed)

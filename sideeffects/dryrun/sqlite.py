@@ -9,12 +9,14 @@ fails at the commit alone, foreign keys that point nowhere, is asked for (`sqlit
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sideeffects.dryrun.drivers import MARK, Link, Look
+from sideeffects.dryrun.drivers import MARK, Given, Link, Look
+from sideeffects.dryrun.schema import SQLITE, Schema
 from sideeffects.dryrun.sqlite_deferred_keys import Debts
 
 _CHANGES: Final = frozenset((sqlite3.SQLITE_DELETE, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE))
@@ -30,6 +32,14 @@ class SqliteLink(Link):
     _has_mark = False
     #: A statement that returns rows is counted when they have been fetched: its target, and the count before it.
     _returning: tuple[tuple[str, str], int] | None = None
+
+    def __init__(self, given: Given) -> None:
+        super().__init__(given)
+        self._schema = Schema(self._ask, SQLITE, given.tally, given.remarks)
+
+    def _ask(self, sql: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self.raw.execute(sql).fetchall()
+        return rows
 
     def begin(self) -> None:
         """Begin it, or make a savepoint in the one that there is."""
@@ -56,6 +66,7 @@ class SqliteLink(Link):
         if not self.raw.in_transaction:
             self.lost()
         self._settle()
+        self._schema.compare()
         own = 0 if self._debts is None else self._debts.changes
         self.given.tally.set_total(self.raw.total_changes - self._total - own)
 
@@ -68,6 +79,8 @@ class SqliteLink(Link):
             self.run(f"RELEASE SAVEPOINT {self.hold}")
         elif self.raw.in_transaction:
             self.run("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):
+            self._schema.count_lost()
 
     def authorize(self, action: int, what: str | None, *_: object) -> int:
         """What SQLite asks before it compiles a statement."""
@@ -130,6 +143,8 @@ class SqliteLink(Link):
         if self._returning is not None:
             self._settle()
         seen = self.look(query)
+        if seen.writes and not seen.is_single:
+            self._schema.look(seen.text, may_call=False)
         if self._debts is not None and not seen.only_reads and self._debts.may_arise(seen):
             self._may_owe = True
             if not self.has_base:

@@ -308,4 +308,4 @@ def test_ddl_and_truncate_are_rolled_back(database: Database) -> None:
         database.execute("SELECT * FROM more")
     assert database.committed() == ["kept"]
     assert any(row.truncated or row.deleted for row in plan.writes if row.table == "rows")
-    assert Writes("dry", "more", inserted=1) in plan.writes
+    assert Writes("dry", "more", inserted=1, change="created", rows=1) in plan.writes
