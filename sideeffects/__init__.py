@@ -9,55 +9,36 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 from sideeffects._core.state import extension_points, import_hooks, test_run
 
 if _TYPE_CHECKING:
-    from sideeffects._core.calls.call import Call
-    from sideeffects._core.calls.decision import Decision, Mode
-    from sideeffects._core.calls.effect import SideEffect
-    from sideeffects._core.calls.registry import registry
-    from sideeffects._core.records.reading import Calls
-    from sideeffects._core.verbs.capture import capture, observe
-    from sideeffects._core.verbs.declare import declare
-    from sideeffects._core.verbs.decorator import explain, side_effect
-    from sideeffects._core.verbs.overrides import forbid, force_run, record, stub
-    from sideeffects.dryrun import dry_run
-    from sideeffects.errors import (
-        AsyncNotAllowed,
-        DuplicateSideEffect,
-        SideEffectBlocked,
-        SideEffectError,
-        StubMismatch,
-        UnknownSideEffect,
+    from sideeffects._core.calls.call import Call as Call
+    from sideeffects._core.calls.decision import Decision as Decision, Mode as Mode
+    from sideeffects._core.calls.effect import SideEffect as SideEffect
+    from sideeffects._core.calls.registry import registry as registry
+    from sideeffects._core.records.reading import Calls as Calls
+    from sideeffects._core.verbs.capture import capture as capture, observe as observe
+    from sideeffects._core.verbs.declare import declare as declare
+    from sideeffects._core.verbs.decorator import explain as explain, side_effect as side_effect
+    from sideeffects._core.verbs.overrides import (
+        forbid as forbid,
+        force_run as force_run,
+        record as record,
+        stub as stub,
     )
-    from sideeffects.runs.run_list import run_side_effects
-
-__all__ = [
-    "AsyncNotAllowed",
-    "Call",
-    "Calls",
-    "Decision",
-    "DuplicateSideEffect",
-    "Mode",
-    "SideEffect",
-    "SideEffectBlocked",
-    "SideEffectError",
-    "StubMismatch",
-    "UnknownSideEffect",
-    "capture",
-    "declare",
-    "dry_run",
-    "explain",
-    "forbid",
-    "force_run",
-    "observe",
-    "record",
-    "registry",
-    "run_side_effects",
-    "side_effect",
-    "stub",
-]
+    from sideeffects.dryrun import dry_run as dry_run
+    from sideeffects.errors import (
+        AsyncNotAllowed as AsyncNotAllowed,
+        DuplicateSideEffect as DuplicateSideEffect,
+        SideEffectBlocked as SideEffectBlocked,
+        SideEffectError as SideEffectError,
+        StubMismatch as StubMismatch,
+        UnknownSideEffect as UnknownSideEffect,
+    )
+    from sideeffects.runs.run_list import run_side_effects as run_side_effects
 
 #: Where each name lives. A process that only has the package installed, a suite without effects say, imports no verb.
-_DOORS = {
-    "_core.calls.call": ("Call", "Decision", "Mode", "SideEffect"),
+_HOMES = {
+    "_core.calls.call": ("Call",),
+    "_core.calls.decision": ("Decision", "Mode"),
+    "_core.calls.effect": ("SideEffect",),
     "_core.verbs.capture": ("capture", "observe"),
     "_core.verbs.declare": ("declare",),
     "_core.verbs.decorator": ("explain", "side_effect"),
@@ -75,7 +56,9 @@ _DOORS = {
     ),
     "runs.run_list": ("run_side_effects",),
 }
-_MODULES = {name: module for module, names in _DOORS.items() for name in names}
+_MODULES = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
+_NAMES = sorted(_MODULES)
+__all__ = list(_NAMES)  # pyright: ignore[reportUnsupportedDunderAll] - they read the block above
 
 
 def __getattr__(name: str) -> _Any:
@@ -84,7 +67,7 @@ def __getattr__(name: str) -> _Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    value = globals()[name] = getattr(import_module(module), name)
     return value
 
 

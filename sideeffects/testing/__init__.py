@@ -4,88 +4,84 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sideeffects._core.calls.registry import isolated_registry
-from sideeffects.testing.mixin import SideEffectsMixin
+from sideeffects._core.calls.registry import isolated_registry as isolated_registry
+from sideeffects.testing.mixin import SideEffectsMixin as SideEffectsMixin
 
 if TYPE_CHECKING:
-    from sideeffects.errors import EffectInTransaction, SideEffectFault, UndeclaredSideEffect
-    from sideeffects.guard.block import guard
+    from sideeffects.errors import (
+        EffectInTransaction as EffectInTransaction,
+        SideEffectFault as SideEffectFault,
+        UndeclaredSideEffect as UndeclaredSideEffect,
+    )
+    from sideeffects.guard.block import guard as guard
     from sideeffects.testing.faults import (
-        CellResult,
-        FaultReport,
-        FaultSweepError,
-        FaultSweepFailed,
-        NotRepeatable,
-        ScenarioFails,
-        UnknownFaultCell,
-        current_fault,
-        fault_sweep,
+        CellResult as CellResult,
+        FaultReport as FaultReport,
+        FaultSweepError as FaultSweepError,
+        FaultSweepFailed as FaultSweepFailed,
+        NotRepeatable as NotRepeatable,
+        ScenarioFails as ScenarioFails,
+        UnknownFaultCell as UnknownFaultCell,
+        current_fault as current_fault,
+        fault_sweep as fault_sweep,
     )
     from sideeffects.testing.races import (
-        SUBPROCESS_TIMEOUT,
-        CannotTravel,
-        Race,
-        RaceError,
-        RaceResult,
-        TerminatedProcessError,
-        WrappedError,
-        call_concurrently,
-        make_concurrent_calls,
-        override_environment,
+        SUBPROCESS_TIMEOUT as SUBPROCESS_TIMEOUT,
+        CannotTravel as CannotTravel,
+        Race as Race,
+        RaceError as RaceError,
+        RaceResult as RaceResult,
+        TerminatedProcessError as TerminatedProcessError,
+        WrappedError as WrappedError,
+        call_concurrently as call_concurrently,
+        make_concurrent_calls as make_concurrent_calls,
+        override_environment as override_environment,
     )
 
-__all__ = [
-    "SUBPROCESS_TIMEOUT",
-    "CannotTravel",
-    "CellResult",
-    "EffectInTransaction",
-    "FaultReport",
-    "FaultSweepError",
-    "FaultSweepFailed",
-    "NotRepeatable",
-    "Race",
-    "RaceError",
-    "RaceResult",
-    "ScenarioFails",
-    "SideEffectFault",
-    "SideEffectsMixin",
-    "TerminatedProcessError",
-    "UndeclaredSideEffect",
-    "UnknownFaultCell",
-    "WrappedError",
-    "call_concurrently",
-    "current_fault",
-    "fault_sweep",
-    "guard",
-    "isolated_registry",
-    "make_concurrent_calls",
-    "override_environment",
-]
-
-#: Where each name lives; all that is neither here nor there is of `races`.
-_ELSEWHERE = {
-    "EffectInTransaction": "sideeffects.errors",
-    "SideEffectFault": "sideeffects.errors",
-    "UndeclaredSideEffect": "sideeffects.errors",
-    "guard": "sideeffects.guard.block",
-    "CellResult": "sideeffects.testing.faults",
-    "FaultReport": "sideeffects.testing.faults",
-    "FaultSweepError": "sideeffects.testing.faults",
-    "FaultSweepFailed": "sideeffects.testing.faults",
-    "NotRepeatable": "sideeffects.testing.faults",
-    "ScenarioFails": "sideeffects.testing.faults",
-    "UnknownFaultCell": "sideeffects.testing.faults",
-    "current_fault": "sideeffects.testing.faults",
-    "fault_sweep": "sideeffects.testing.faults",
+#: Where each name lives that is loaded when it is used.
+_HOMES = {
+    "sideeffects.errors": ("EffectInTransaction", "SideEffectFault", "UndeclaredSideEffect"),
+    "sideeffects.guard.block": ("guard",),
+    "sideeffects.testing.faults": (
+        "CellResult",
+        "FaultReport",
+        "FaultSweepError",
+        "FaultSweepFailed",
+        "NotRepeatable",
+        "ScenarioFails",
+        "UnknownFaultCell",
+        "current_fault",
+        "fault_sweep",
+    ),
+    "sideeffects.testing.races": (
+        "SUBPROCESS_TIMEOUT",
+        "CannotTravel",
+        "Race",
+        "RaceError",
+        "RaceResult",
+        "TerminatedProcessError",
+        "WrappedError",
+        "call_concurrently",
+        "make_concurrent_calls",
+        "override_environment",
+    ),
 }
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+_NAMES = sorted(
+    (*_MODULES, "SideEffectsMixin", "isolated_registry"),
+    key=lambda name: (not name.isupper(), name[0].islower(), name),  # constants, classes, functions
+)
+__all__ = list(_NAMES)  # pyright: ignore[reportUnsupportedDunderAll] - they read the block above
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_ELSEWHERE.get(name, "sideeffects.testing.races")), name)
+    return getattr(import_module(module), name)
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,6 @@
 """The names of the package: each is imported when it is first asked for, and none is missed."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -31,6 +32,18 @@ def test_the_names_are_those_of_the_contract_and_all_there() -> None:
     )
     assert ran.stdout.strip() == "True ['registry']"  # which is empty
     assert sorted(sideeffects.__all__) == sideeffects.__all__
+
+
+@pytest.mark.parametrize("door", ["sideeffects", "sideeffects.testing"])
+def test_checkers_see_the_names_where_they_live(door: str) -> None:
+    """What a door has for type checkers alone is what it imports when a name is asked for."""
+    module = importlib.import_module(door)
+    source = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    [block] = [node for node in source.body if isinstance(node, ast.If)]
+    seen = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert seen == module._MODULES
 
 
 #: What users import and what is stored in task rows, messages and settings: these paths stay.
