@@ -76,10 +76,12 @@ def task_of(given: Any) -> RunTask:
     """What is known of a callable.
 
     Args:
-        given: an effect, a task of Celery or Django, or any other callable.
+        given: an effect, a task of a queue that is adapted, or any other callable.
     """
     effect = _effect_in(given)
     if effect is not None:
+        if type(getattr(given, "delay", None)) is FunctionType:  # RQ's decorator has given it that
+            effect.delay, effect.may_wait = _by(given.delay), True
         return effect
     if type(given) is FunctionType and not hasattr(given, "delay"):
         return RunTask(_undeclared(given, given), given, may_wait=False, needs_threads=True)
@@ -99,6 +101,10 @@ def task_of(given: Any) -> RunTask:
         declared = _undeclared_django_task(task)
         is_coroutine = declared.effect.kind == "coroutine function"
         return RunTask(declared, task.acall if is_coroutine else task.call, delay=_by(task.enqueue), may_wait=True)
+    if "dramatiq.actor.Actor" in kinds:
+        return _of_queue(task.fn, task, task.send)
+    if "huey.api.TaskWrapper" in kinds:
+        return _of_queue(task.func, task.call_local, task)
     delay = getattr(task, "delay", None)
     if callable(delay):  # as dj-saferunner told tasks: other queues have it too
         return RunTask(_undeclared(task, task), task, delay=_by(delay), may_wait=True)
@@ -107,6 +113,14 @@ def task_of(given: Any) -> RunTask:
 
 
 _DJANGO_TASKS: Final = frozenset(("django.tasks.base.Task", "django_tasks.base.Task", "django_tasks.task.Task"))
+
+
+def _of_queue(function: Any, call: Callable[..., Any], delay: Callable[..., Any]) -> RunTask:
+    """A task of Dramatiq or Huey: what it runs, what calls it here, and what hands it to its queue."""
+    inner = _effect_below(function)
+    if inner is None:
+        return RunTask(_undeclared(function, function), call, delay=_by(delay), may_wait=True)
+    return RunTask(inner.declared, inner.function, inner.instance, _by(delay), may_wait=True)
 
 
 def _by(delay: Callable[..., Any]) -> Delay:

@@ -16,6 +16,8 @@ from types import MappingProxyType
 from typing import Any
 
 import django
+import dramatiq
+import huey
 import pytest
 from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
@@ -741,3 +743,36 @@ def test_a_test_run_that_begins_in_the_middle_of_a_list_is_noticed(production: N
     result = run_side_effects("r", [(effect, {"to": "ben"}), (begin_tests, {}), (effect, {"to": "cay"})])
     assert result.recorded == ["sms.send"]
     assert ran == [("ann", "hello"), ("ben", "hello")]
+
+
+def test_tasks_of_dramatiq_huey_and_rq_go_to_their_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call each, under the effect's name; forced, by the queue's own way in, and at once where the list says so."""
+    from dramatiq.brokers.stub import StubBroker
+
+    done: list[str] = []
+    broker = StubBroker()
+    queue = huey.MemoryHuey("run-list")
+    delayed: list[str] = []
+
+    def note(to: str) -> None:
+        done.append(to)
+
+    with isolated_registry():
+        actor = side_effect(name="list.actor")(dramatiq.actor(note, broker=broker, actor_name="list"))
+        task = side_effect(name="list.task")(queue.task(name="list")(note))
+        plain = dramatiq.actor(note, broker=broker, actor_name="plain")
+        effect = side_effect(name="list.job")(note)
+        effect.delay = lambda **kwargs: delayed.append(kwargs["to"])  # type: ignore[attr-defined] # as RQ's decorator does
+        entries = [(actor, {"to": "a"}), (task, {"to": "b"}), (plain, {"to": "c"}), (effect, {"to": "d"})]
+        with capture() as calls:
+            assert run_side_effects("r", entries).recorded == ["list.actor", "list.task", "note", "list.job"]
+        assert [(call.name, call.run_id) for call in calls] == [
+            (name, "r") for name in ("list.actor", "list.task", "note", "list.job")
+        ]
+        assert done == delayed == []
+        with force_run("list.*"), capture() as calls:
+            run_side_effects("r", entries[:2] + entries[3:])
+            run_side_effects("now", [(actor, {"to": "e"}, False), (task, {"to": "f"}, False)])
+        assert [call.run_id for call in calls] == ["r", "r", "r", "now", "now"]
+    assert (broker.queues["default"].qsize(), len(queue.pending()), delayed) == (1, 1, ["d"])
+    assert done == ["e", "f"]
