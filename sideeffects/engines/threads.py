@@ -15,9 +15,7 @@ from typing import Final
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.background import reported
-from sideeffects._core.state.scope import scope
-from sideeffects._core.state.threads import carried
-from sideeffects._core.state.work_origin import lineage
+from sideeffects._core.state.threads import baggage, carried
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -53,7 +51,7 @@ class ThreadEngine:
                 raise RuntimeError(f"side effect {handle.name!r} cannot be enqueued any more: the process is ending")
             self._unfinished.add(handle)
             # What the work calls is decided in the scope that enqueued it.
-            self._queue.put((handle, carried(work, scope.get(), lineage.get())))
+            self._queue.put((handle, carried(work, baggage())))
             if self._threads < min(WORKERS, len(self._unfinished)):
                 self._threads += 1
                 thread = threading.Thread(target=self._work, name=f"sideeffects-{self._threads}", daemon=True)

@@ -46,6 +46,9 @@ class OverrideEntry:
         foremost: looked at before all others, those entered inside it too (discovery).
         token: what `contextvars` gave for entering it; tells the context that entered it from copies of that.
         closed: its block has been left.
+        ended: it was left by another context than the one that entered it: it is over for work started inside, too.
+        signs: where forked children see that it is open.
+        parent: the process that this one was forked from inside the block, 0 if it was not.
         owner: what entered it, for those who look for theirs (the worker's side of Celery).
     """
 
@@ -54,11 +57,14 @@ class OverrideEntry:
         "_found",
         "closed",
         "context_only",
+        "ended",
         "foremost",
         "origin",
         "outermost",
         "owner",
+        "parent",
         "rules",
+        "signs",
         "token",
     )
 
@@ -80,6 +86,9 @@ class OverrideEntry:
         self.owner = owner
         self.token: contextvars.Token[Any] | None = None
         self.closed = False
+        self.ended = False
+        self.signs: tuple[Any, ...] = ()
+        self.parent = 0
         self._found: dict[str, OverrideRule | None] = {}
 
     def find(self, name: str) -> OverrideRule | None:

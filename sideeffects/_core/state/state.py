@@ -108,6 +108,7 @@ class State:
         for part in (self.switches, self.overrides, self.children, self.test_run):
             part.lock = self.lock
         self.children.after_fork()
+        self.overrides.after_fork()
 
     @property
     def rules_source(self) -> Callable[[], Rules]:

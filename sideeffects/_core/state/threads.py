@@ -1,4 +1,4 @@
-"""Carrying a context's overrides, captures and lineage into threads and executors.
+"""Carrying what a context has of ours (overrides, captures, lineage, lifetime) into threads and executors.
 
 A `ContextVar` is seen by tasks and `asyncio.to_thread`, but not by `Thread`, `ThreadPoolExecutor` and what is built on
 them. `Thread.start`, `ThreadPoolExecutor.submit`, `Future.add_done_callback` and `_thread.start_new_thread` are
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sideeffects._core.state import import_hooks
+from sideeffects._core.state.lifetimes import Lifetime, inherited
 from sideeffects._core.state.scope import EMPTY, Scope, scope
 from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import NONE, Lineage, handed_on, lineage
@@ -52,10 +53,51 @@ def _patch_futures(module: Any) -> None:
     module.Future.add_done_callback = _add_done_callback(module.Future.add_done_callback)
 
 
-def carried(
-    function: Callable[..., Any], own: Scope, line: Lineage = NONE, *, ends_line: bool = False
-) -> Callable[..., Any]:
-    """`function`, run under the scope `own` and a lineage, whatever the thread had before and gets back afterwards.
+class Baggage:
+    """What a context has of ours.
+
+    Attributes:
+        own: its overrides and captures.
+        line: what it descends from.
+        lifetime: the test, or the fixture of several, in which it was started.
+    """
+
+    __slots__ = ("lifetime", "line", "own")
+
+    def __init__(self, own: Scope, line: Lineage, lifetime: Lifetime | None) -> None:
+        self.own = own
+        self.line = line
+        self.lifetime = lifetime
+
+    def put_on(self) -> None:
+        """Let this context have it."""
+        scope.set(self.own)
+        lineage.set(self.line)
+        inherited.set(self.lifetime)
+
+    def context(self) -> contextvars.Context:
+        """A context that has this and nothing else."""
+        context = contextvars.Context()
+        context.run(self.put_on)
+        return context
+
+
+_NOTHING: Final = Baggage(EMPTY, NONE, None)
+
+
+def baggage(line: Lineage | None = None) -> Baggage:
+    """What this context has; `_NOTHING` itself when that is nothing.
+
+    Args:
+        line: to be its lineage, in place of the one that the context has.
+    """
+    own, lifetime = scope.get(), inherited.get()
+    line = lineage.get() if line is None else line
+    return _NOTHING if own is EMPTY and line is NONE and lifetime is None else Baggage(own, line, lifetime)
+
+
+def carried(function: Callable[..., Any], given: Baggage, *, ends_line: bool = False) -> Callable[..., Any]:
+    """`function`, run with `given`, whatever the thread had before and gets back afterwards.
 
     With `ends_line` the lineage is this job's alone: where it was handed over ends with it. asgiref gives what stands
     in the context of a job to the context that waits for it.
@@ -63,16 +105,14 @@ def carried(
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        before, line_before = scope.get(), lineage.get()
-        scope.set(own)
-        lineage.set(line)
+        before = baggage()
+        given.put_on()
         try:
             return function(*args, **kwargs)
         finally:
-            scope.set(before)
-            lineage.set(line_before)
+            before.put_on()
             if ends_line:
-                line.place = None
+                given.line.place = None
 
     return run
 
@@ -80,8 +120,8 @@ def carried(
 def _add_done_callback(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def add_done_callback(self: Future[Any], fn: Callable[[Future[Any]], object]) -> None:
-        own, line = scope.get(), lineage.get()
-        original(self, fn if own is EMPTY and line is NONE else carried(fn, own, line))
+        given = baggage()
+        original(self, fn if given is _NOTHING else carried(fn, given))
 
     return add_done_callback
 
@@ -89,8 +129,8 @@ def _add_done_callback(original: Callable[..., None]) -> Callable[..., None]:
 def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
     @functools.wraps(original)
     def start(self: threading.Thread) -> None:
-        own, line = scope.get(), lineage.get()
-        if own is EMPTY and line is NONE:
+        given = baggage()
+        if given is _NOTHING:
             original(self)
             return
         attributes = vars(self)
@@ -105,7 +145,7 @@ def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.
             # Others that patch `start` (Sentry does) hand over the thread, as to a function of its class.
             # Put back at once: a finished thread that somebody keeps must not keep the scope.
             put_back()
-            carried(self.run, own, line)()
+            carried(self.run, given)()
 
         attributes["run"] = run
         try:
@@ -120,14 +160,11 @@ def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.
 def _start_raw(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def start(function: Any = None, *args: Any, **kwargs: Any) -> Any:
-        own, line = scope.get(), lineage.get()
-        if (own is EMPTY and line is NONE) or not callable(function):
+        given = baggage()
+        if given is _NOTHING or not callable(function):
             return original(function, *args, **kwargs)
-        # Its context would be empty but for these. No frame of ours is beneath it: nobody shall be told that we called.
-        context = contextvars.Context()
-        context.run(scope.set, own)
-        context.run(lineage.set, line)
-        return original(functools.partial(context.run, function), *args, **kwargs)
+        # No frame of ours is beneath it: nobody shall be told that we called.
+        return original(functools.partial(given.context().run, function), *args, **kwargs)
 
     return start
 
@@ -135,17 +172,15 @@ def _start_raw(original: Callable[..., Any]) -> Callable[..., Any]:
 def _submit(original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
     @functools.wraps(original)
     def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        own, line = scope.get(), handed_on()
-        if own is EMPTY and line is NONE:
+        given = baggage(handed_on())
+        if given is _NOTHING:
             return original(self, fn, *args, **kwargs)
         # A worker thread that this submission starts outlives the block: it must keep nothing of it for other jobs.
-        line_before = lineage.get()
-        scope.set(EMPTY)
-        lineage.set(NONE)
+        before = baggage()
+        _NOTHING.put_on()
         try:
-            return original(self, carried(fn, own, line, ends_line=True), *args, **kwargs)
+            return original(self, carried(fn, given, ends_line=True), *args, **kwargs)
         finally:
-            scope.set(own)
-            lineage.set(line_before)
+            before.put_on()
 
     return submit
