@@ -7,7 +7,7 @@ import gc
 import queue
 import threading
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -189,6 +189,39 @@ def test_a_decorated_test_case_runs_inside(
         assert result.wasSuccessful(), result.errors
     assert seen == [inside] * (4 if has_own_set_up else 2)
     assert fate(shop.send) == default
+
+
+def test_the_class_closer_to_the_test_wins(shop: Any) -> None:
+    """A subclass's decorator beats that of its base, in its `setUpClass` too; on one class the lower one does."""
+    seen: list[str] = []
+
+    @stub("sms.send", returns="base")
+    class Base(unittest.TestCase):
+        @classmethod
+        def setUpClass(cls) -> None:
+            seen.append(fate(shop.send))
+            super().setUpClass()
+
+        def test_it(self) -> None:
+            seen.append(fate(shop.send))
+
+    @stub("sms.send", returns="upper")
+    @stub("sms.send", returns="lower")
+    class Child(Base):
+        @classmethod
+        def setUpClass(cls) -> None:
+            super().setUpClass()
+            seen.append(fate(shop.send))
+
+    class Grandchild(Child): ...
+
+    for case, expected in ((Base, ["base"] * 2), (Child, ["lower"] * 3), (Grandchild, ["lower"] * 3)):
+        seen.clear()
+        result = unittest.TestResult()
+        unittest.TestSuite([case("test_it")]).run(result)
+        assert result.wasSuccessful(), result.errors
+        assert seen == expected
+    assert fate(shop.send) == "recorded"
 
 
 def test_a_test_case_whose_set_up_fails_leaves_nothing(shop: Any, default: str) -> None:
@@ -684,6 +717,39 @@ def test_left_by_a_copied_context_it_is_gone_for_the_one_that_entered(shop: Any,
     held.__enter__()
     contextvars.copy_context().run(held.__exit__, None, None, None)
     assert fate(shop.send) == default
+
+
+def test_what_starts_after_a_block_was_left_elsewhere_is_free(shop: Any, production: None) -> None:
+    """A block left in another task is over for all that descends from the one that entered it, at once."""
+
+    async def rows() -> AsyncIterator[int]:
+        with record("sms.send"):
+            yield 1
+            yield 2
+
+    async def view() -> list[str]:
+        stepping = rows()
+        await anext(stepping)
+        inside = contextvars.copy_context()
+        assert fate(shop.send) == "recorded"
+        await asyncio.create_task(anyway(stepping.aclose()))
+        started = queue.SimpleQueue[str]()
+        thread = threading.Thread(target=lambda: started.put(fate(shop.send)))
+        thread.start()
+        thread.join(30)
+        return [
+            started.get(timeout=30),
+            await asyncio.to_thread(fate, shop.send),
+            await asyncio.create_task(asyncio.to_thread(fate, shop.send)),
+            contextvars.copy_context().run(fate, shop.send),
+            inside.run(fate, shop.send),
+            fate(shop.send),
+        ]
+
+    async def anyway(closing: Any) -> None:
+        await closing
+
+    assert asyncio.run(view()) == ["executed"] * 6
 
 
 @EACH

@@ -17,6 +17,7 @@ from sideeffects._core.state import threads
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
+from sideeffects._core.verbs import class_decorators
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,16 +104,7 @@ class Override:
                 f"{self._label} cannot decorate the class {decorated.__qualname__}: it is no TestCase. "
                 f"For other test classes use @pytest.mark.side_effects(...)"
             )
-        original = vars(decorated).get("setUpClass")
-
-        def set_up_class(cls: Any) -> None:
-            cls.addClassCleanup(self._enter(where))
-            if original is None:
-                cast(Any, super(decorated, cls)).setUpClass()
-            else:
-                original.__get__(None, cls)()
-
-        decorated.setUpClass = classmethod(set_up_class)
+        class_decorators.decorate(decorated, lambda: self._enter(where))
         return decorated
 
     def _enter(self, origin: str, block: Block | None = None) -> Restorer:
