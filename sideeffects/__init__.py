@@ -97,6 +97,9 @@ def _watch() -> None:
         hooks = "sideeffects.testing.unittest_hooks"
         import_hooks.after_import("unittest.result", lambda module: import_module(hooks).follow_results(module))
         import_hooks.after_import("unittest.runner", lambda module: import_module(hooks).follow_runners(module))
+        lifetimes = "sideeffects.testing.unittest_lifetimes"
+        import_hooks.after_import("unittest.case", lambda module: import_module(lifetimes).follow_cases(module))
+        import_hooks.after_import("unittest.suite", lambda module: import_module(lifetimes).follow_suites(module))
 
 
 # Whether this is a test run is known from here on, whatever is imported next. The rest is plugged in before the first

@@ -11,16 +11,19 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Generator, Sequence
+from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from sideeffects._core.records import failing_test
 from sideeffects._core.records.reading import Calls
+from sideeffects._core.state import threads
+from sideeffects._core.state.lifetimes import Lifetime
 from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError, UnknownSideEffect
 from sideeffects.guard.at_test_end import files_of_class
-from sideeffects.testing import noticing
+from sideeffects.testing import left_open, noticing
 from sideeffects.testing.markers import USAGE, Level, level
 from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
 from sideeffects.testing.one_test import Watch, swallowed
@@ -38,6 +41,13 @@ class Watcher:
         self._is_late = False
         #: The test that was begun last, and its calls.
         self._last: tuple[pytest.Item, Watch] | None = None
+        self._lifetime = Lifetime("")
+        self._is_tearing_down = False
+        #: What the running test has left open, once what belongs to it alone is torn down.
+        self._left = ""
+        #: The shared fixtures that were being set up when this began in the midst of a test.
+        self._late_fixtures: dict[Any, Lifetime] = {}
+        threads.install()
 
     def join(self, item: pytest.Item) -> None:
         """Begin in the midst of a test: nothing has been called before, since nothing was declared."""
@@ -45,6 +55,8 @@ class Watcher:
         self._item = item
         self._last = item, self.watch
         self._is_late = True
+        self._begin_lifetime(item)
+        self._lifetime.refine = self._late_fixture
 
     def calls(self) -> Calls:
         """The calls of the running test, live."""
@@ -66,10 +78,12 @@ class Watcher:
         """Begin: no calls yet, and the markers hold. Skipped tests do not come this far."""
         if self.watch is not None:  # another plugin runs the test again
             self.watch.finish()
+            self.end_lifetime()
         self.watch = watch = Watch()
         self._item = item
         self._last = item, watch
         self._is_late = False
+        self._begin_lifetime(item)
         levels = _levels(item)
         if levels:
             _enter(watch, levels)
@@ -100,15 +114,19 @@ class Watcher:
         # The hook around the test's own call was not there yet when that began.
         complaints = watch.complaints(lambda: files_of(item)) if self._is_late else ""
         start = state.ledger.end
+        self._is_tearing_down = True
         try:
             result = yield
         finally:
+            self._is_tearing_down = False
             watch.finish()
+            self.end_lifetime()
             self.watch = self._item = None
             if state.heard():
                 state.sync()
         if state.ledger.end != start:
             complaints += swallowed(state.ledger.read(start)[0], lambda: files_of(item))
+        complaints = "\n\n".join(filter(None, (complaints, self._left)))
         if complaints:
             pytest.fail(complaints, pytrace=False)
         return result
@@ -125,6 +143,37 @@ class Watcher:
                 report.sections.append((failing_test.TITLE, "\n".join(lines)))
         return report
 
+    # -- how long overrides may last
+
+    def _begin_lifetime(self, item: pytest.Item) -> None:
+        self._left = ""
+        self._lifetime = Lifetime(item.nodeid).resume()
+
+    def end_lifetime(self) -> None:
+        """Close what the test has left open. What is torn down after that is shared with other tests."""
+        if not self._lifetime.is_over:
+            self._left = left_open.words(state.overrides.end(self._lifetime), "this test")
+
+    def before_shared_teardown(self) -> None:
+        """A shared fixture is about to be torn down: all that belongs to the test alone has been."""
+        if self._is_tearing_down:
+            self.end_lifetime()
+
+    def _late_fixture(self) -> Lifetime | None:
+        """The lifetime of the shared fixture that is being set up, where no hook was around its beginning."""
+        frame: FrameType | None = sys._getframe()  # noqa: SLF001 - pytest tells nobody else
+        while frame is not None:
+            if frame.f_code.co_name == "pytest_fixture_setup" and "fixturedef" in frame.f_locals:
+                fixturedef = frame.f_locals["fixturedef"]
+                if getattr(fixturedef, "scope", "function") == "function":
+                    return None
+                if fixturedef not in self._late_fixtures:
+                    lifetime = self._late_fixtures[fixturedef] = Lifetime(fixturedef.argname)
+                    fixturedef.addfinalizer(functools.partial(_end_fixture, lifetime))
+                return self._late_fixtures[fixturedef]
+            frame = frame.f_back
+        return None
+
     # -- around a fixture
 
     @pytest.hookimpl(wrapper=True)
@@ -138,8 +187,8 @@ class Watcher:
         if fixturedef.scope == "function" or request.node is item:
             return (yield)
         levels = _levels(request.node)
-        aside = _Aside(self, levels)
-        fixturedef.addfinalizer(aside.leave)
+        aside = _Aside(self, levels, Lifetime(fixturedef.argname))
+        fixturedef.addfinalizer(aside.end)
         aside.enter()
         state.sync()
         start = state.ledger.end
@@ -167,18 +216,33 @@ def _enter(watch: Watch, levels: Sequence[Level]) -> None:
 class _Aside:
     """The bracket around the setup, and later the teardown, of a fixture that several tests share."""
 
-    def __init__(self, watcher: Watcher, levels: Sequence[Level]) -> None:
+    def __init__(self, watcher: Watcher, levels: Sequence[Level], lifetime: Lifetime) -> None:
         self._watcher = watcher
         self._levels = levels
+        self._lifetime = lifetime
         self._back: Callable[[], None] | None = None
 
     def enter(self) -> None:
+        self._watcher.before_shared_teardown()
+        self._lifetime.resume()
         self._back = (self._watcher.watch or Watch()).step_aside(self._levels)
 
     def leave(self) -> None:
         if self._back is not None:
             self._back()
             self._back = None
+            self._lifetime.pause()
+
+    def end(self) -> None:
+        """The fixture is torn down."""
+        self.leave()
+        _end_fixture(self._lifetime)
+
+
+def _end_fixture(lifetime: Lifetime) -> None:
+    complaints = left_open.words(state.overrides.end(lifetime), f"the fixture {lifetime.label!r}")
+    if complaints:
+        pytest.fail(complaints, pytrace=False)
 
 
 def _levels(node: Any) -> list[Level]:
