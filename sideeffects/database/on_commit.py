@@ -11,6 +11,8 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.state.extension_points import late_errors
 from sideeffects._core.state.state import state
 
+__tracebackhide__ = True
+
 
 class Deferred:
     """An executing call that waits for a commit; recognisable among a connection's callbacks."""

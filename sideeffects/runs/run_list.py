@@ -25,9 +25,12 @@ from sideeffects._core.state.extension_points import deferral, engine, late_erro
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
 from sideeffects._core.values.callers import Site, caller
+from sideeffects._core.values.frames import forget
 from sideeffects.engines.threads import ThreadEngine
 from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
 from sideeffects.runs.tasks import Delay, RunTask, can_run, task_of
+
+__tracebackhide__ = True
 
 Task = tuple[Callable[..., Any], Mapping[str, Any]] | tuple[Callable[..., Any], Mapping[str, Any], bool | None]
 
@@ -122,13 +125,25 @@ def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None
         SideEffectBlocked: one was refused.
         BaseException: what a task raised.
     """
-    __tracebackhide__ = True
-    return run_list(run_id, tasks, swallow, caller(1))
+    site = caller(1)
+    try:
+        return run_list(run_id, tasks, swallow, site)
+    except BaseException:
+        del tasks  # error reports show variables
+        raise
 
 
 def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Site) -> RunResult:
     """As `run_side_effects`, for a caller that is told."""
-    __tracebackhide__ = True
+    try:
+        return _run_list(run_id, tasks, swallow, site)
+    except BaseException as error:
+        forget(error)
+        del tasks
+        raise
+
+
+def _run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Site) -> RunResult:
     if not isinstance(run_id, str):
         raise TypeError(f"run_id is a text that names the run list, not {run_id!r}")
     entries = _checked(run_id, tasks)
@@ -142,7 +157,6 @@ def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Sit
 
 
 def _run(run_id: str, entries: list[_Entry], swallow: bool, site: Site) -> RunResult:
-    __tracebackhide__ = True
     savepoint = deferral.last.savepoints() if swallow else None
     results: list[Any] = []
     recorded: list[str] = []
@@ -266,7 +280,6 @@ def _check_may_wait(run_id: str, index: int, task: RunTask) -> None:
 
 
 def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_async: bool, run_id: str) -> Any:
-    __tracebackhide__ = True
     declared = task.declared
     given = dict(kwargs)
     if is_async:
@@ -284,7 +297,6 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
 
 def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any], run_id: str) -> Any:
     """Hand a task to its own queue. Its outcome is added by the worker, if that knows of the effect."""
-    __tracebackhide__ = True
     if call is None:
         return delay(kwargs, run_id)
     # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
@@ -311,7 +323,6 @@ def _answer(
     run_id: str,
 ) -> None:
     """Let a recorded call have its outcome; what a stub raises is raised where the real call would raise it."""
-    __tracebackhide__ = True
     given = dict(kwargs)
     if is_async:
         background.hand_over(task.declared, task.function, call, mode, stub, (), given, run_id)

@@ -17,6 +17,8 @@ from sideeffects._core.policy.override_entry import OverrideEntry, Stub, specifi
 from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects._core.values.describe import text_of
 
+__tracebackhide__ = True
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:

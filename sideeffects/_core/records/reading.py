@@ -12,6 +12,8 @@ from sideeffects._core.records.comparing import agrees
 from sideeffects._core.records.messages import line_of, lines_of_nearest, shown_expectation
 from sideeffects.errors import UnknownSideEffect
 
+__tracebackhide__ = True
+
 Source = Callable[[], tuple[Sequence[Call], int]]
 
 #: How many calls a failing assertion lists.
@@ -96,7 +98,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             UnknownSideEffect: no declared effect has that name.
             AssertionError: calls were dropped, so that nobody can tell.
         """
-        __tracebackhide__ = True
         self._complete()
         return len(_read(self._matching(effect)))
 
@@ -106,7 +107,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         Raises:
             AssertionError: there is none, or more than one.
         """
-        __tracebackhide__ = True
         self._complete()
         calls = _read(self._matching(effect))
         if len(calls) != 1:
@@ -143,7 +143,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             TypeError: the effect has no such parameter, or it is given in both ways.
             UnknownSideEffect: no declared effect has that name.
         """
-        __tracebackhide__ = True
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
             raise TypeError(f"times is a number of calls, not {times!r}")
         expected = self._expected(effect, arguments, more_arguments)
@@ -175,7 +174,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
         Args and raises: as `assert_called`.
         """
-        __tracebackhide__ = True
         expected = self._expected(effect, arguments, more_arguments)
         self._complete()
         named = self._matching(effect)
@@ -189,7 +187,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
         Without effects: that none was called at all.
         """
-        __tracebackhide__ = True
         patterns = [self._known(effect) for effect in effects]
         self._complete()
         calls = _read(self._calls())
@@ -205,7 +202,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             AssertionError: they were not.
             UnknownSideEffect: no declared effect has one of the names.
         """
-        __tracebackhide__ = True
         patterns = [self._known(effect) for effect in effects]
         self._complete()
         calls = self._calls()
@@ -264,7 +260,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
                 raise TypeError(f"{pattern} has no parameter {name!r}; it has {', '.join(known) or 'none'}")
 
     def _complete(self) -> None:
-        __tracebackhide__ = True
         if self.dropped:
             raise AssertionError(
                 f"{self.dropped} of the calls were dropped from the ledger, so nobody can tell: raise "
@@ -273,7 +268,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             )
 
     def _fail(self, *lines: str) -> Any:
-        __tracebackhide__ = True
         calls = self._calls()
         listing = [f"  {index}. {line_of(call)}" for index, call in enumerate(calls[:_SHOWN], 1)]
         if len(calls) > _SHOWN:

@@ -16,10 +16,25 @@ from sideeffects._core.state.extension_points import deferral
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
 from sideeffects._core.values import clock, copying
+from sideeffects._core.values.frames import forget
+
+__tracebackhide__ = True
+
+
+class Later:
+    """Calls a function later. What it will give it shows nowhere, as it would in a `functools.partial`."""
+
+    __slots__ = ("_function", "_given")
+
+    def __init__(self, function: Callable[..., Any], *given: Any) -> None:
+        self._function = function
+        self._given = given
+
+    def __call__(self) -> Any:
+        return self._function(*self._given)
 
 
 def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    __tracebackhide__ = True
     started = starting(call)
     try:
         with Beneath(call.name):
@@ -31,11 +46,20 @@ def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwar
     return result
 
 
+def act(call: Call | None, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Execute a call that was decided earlier."""
+    try:
+        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
+    except BaseException as error:
+        forget(error)
+        del wrapped, args, kwargs
+        raise
+
+
 def answer(
     declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """What a recorded call returns, or raises."""
-    __tracebackhide__ = True
     assert call is not None  # noqa: S101 - recorded calls are always written down
     if stub is None and declared.returns is None:
         finish(call, NO_RESULT)
@@ -50,7 +74,6 @@ def answer(
 
 
 def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    __tracebackhide__ = True
     if stub is not None and stub.raises is not None:
         raise stub.raises if isinstance(stub.raises, type) else stub.raises.with_traceback(None)
     value = declared.returns if stub is None else stub.returns
@@ -89,27 +112,22 @@ def wait_for_commit(
     kwargs: dict[str, Any],
 ) -> None:
     """A call of an effect with `on_commit`: it returns `None` in every mode."""
-    __tracebackhide__ = True
     if mode is not Mode.EXECUTE:
         answer_on_commit(declared, call, stub, args, kwargs)
         return
-    deferral.last.run(
-        alias_of(declared),
-        call,
-        lambda: wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs),
-    )
+    deferral.last.run(alias_of(declared), call, Later(act, call, wrapped, args, kwargs))
 
 
 def answer_on_commit(
     declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     """Let a recorded call of an effect with `on_commit` have its outcome: at once, unless its stub waits as well."""
-    __tracebackhide__ = True
     if stub is None or not stub.at_commit:
         answer(declared, call, stub, args, kwargs)
     else:
         # Without the call: nobody need be told that it still waits, since it would not execute.
-        deferral.last.run(alias_of(declared), None, lambda: answer(declared, call, stub, args, kwargs))
+        later = Later(answer, declared, call, stub, args, kwargs)
+        deferral.last.run(alias_of(declared), None, later)
 
 
 def alias_of(declared: Declared) -> str | None:

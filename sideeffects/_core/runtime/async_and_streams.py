@@ -17,7 +17,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.override_entry import Stub
-from sideeffects._core.runtime.acting import alias_of, answer, hold_to_annotation, stubbed
+from sideeffects._core.runtime.acting import Later, alias_of, answer, hold_to_annotation, stubbed
 from sideeffects._core.runtime.finishing import finish, returned, starting
 from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state.extension_points import deferral
@@ -25,6 +25,9 @@ from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
 from sideeffects._core.values import clock, copying
 from sideeffects._core.values.callers import Site, caller
+from sideeffects._core.values.frames import forget
+
+__tracebackhide__ = True
 
 
 async def _coroutine(
@@ -35,20 +38,23 @@ async def _coroutine(
     kwargs: dict[str, Any],
     site: Site,
 ) -> Any:
-    __tracebackhide__ = True
-    call, mode, stub = begin(declared, instance, args, kwargs, site)
-    if mode is not Mode.EXECUTE:
-        if stub is not None and stub.at_commit:
-            await deferral.last.run_async(
-                alias_of(declared), None, lambda: answer_async(declared, call, stub, args, kwargs)
-            )
-            return None
-        value = await answer_async(declared, call, stub, args, kwargs)
-        return None if declared.effect.on_commit is not False else value
-    if declared.effect.on_commit is not False:
-        await deferral.last.run_async(alias_of(declared), call, lambda: execute_async(call, wrapped, args, kwargs))
-        return None
-    return await execute_async(call, wrapped, args, kwargs)
+    try:
+        call, mode, stub = begin(declared, instance, args, kwargs, site)
+        waits = declared.effect.on_commit is not False
+        if mode is not Mode.EXECUTE:
+            if stub is not None and stub.at_commit:
+                later = Later(answer_async, declared, call, stub, args, kwargs)
+                return await deferral.last.run_async(alias_of(declared), None, later)
+            value = await answer_async(declared, call, stub, args, kwargs)
+            return None if waits else value
+        if waits:
+            later = Later(execute_async, call, wrapped, args, kwargs)
+            return await deferral.last.run_async(alias_of(declared), call, later)
+        return await execute_async(call, wrapped, args, kwargs)
+    except BaseException as error:
+        forget(error)
+        del wrapped, instance, args, kwargs
+        raise
 
 
 def _start_coroutine(declared: Declared, *rest: Any) -> Any:
@@ -62,15 +68,16 @@ def _start_coroutine(declared: Declared, *rest: Any) -> Any:
 async def execute_async(
     call: Call | None, wrapped: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    __tracebackhide__ = True
-    if call is None:
-        return await wrapped(*args, **kwargs)
-    started = starting(call)
+    started = 0.0 if call is None else starting(call)
     try:
+        if call is None:
+            return await wrapped(*args, **kwargs)
         with Beneath(call.name):
             result = await wrapped(*args, **kwargs)
     except BaseException as error:
-        finish(call, Outcome(None, error, clock.monotonic() - started))
+        if call is not None:
+            finish(call, Outcome(None, error, clock.monotonic() - started))
+        del wrapped, args, kwargs
         raise
     finish(call, returned(result, started))
     return result
@@ -80,7 +87,6 @@ async def answer_async(
     declared: Declared, call: Call | None, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """As `answer`; stubs of asynchronous effects may be asynchronous."""
-    __tracebackhide__ = True
     assert call is not None  # noqa: S101 - recorded calls are always written down
     try:
         value = stubbed(declared, stub, args, kwargs)
@@ -102,7 +108,6 @@ def _generator(
     kwargs: dict[str, Any],
     site: Site,
 ) -> Generator[Any, Any, Any]:
-    __tracebackhide__ = True
     call, mode, stub = begin(declared, instance, args, kwargs, site)
     if mode is not Mode.EXECUTE:
         value = answer(declared, call, stub, args, kwargs)
@@ -167,10 +172,20 @@ async def _async_generator(
     kwargs: dict[str, Any],
     site: Site,
 ) -> AsyncGenerator[Any, Any]:
-    __tracebackhide__ = True
-    call, mode, stub = begin(declared, instance, args, kwargs, site)
-    if mode is not Mode.EXECUTE:
-        value = await answer_async(declared, call, stub, args, kwargs)
+    generator: AsyncGenerator[Any, Any] | None = None
+    value: Any = None
+    try:
+        call, mode, stub = begin(declared, instance, args, kwargs, site)
+        if mode is Mode.EXECUTE:
+            generator = wrapped(*args, **kwargs)
+        else:
+            value = await answer_async(declared, call, stub, args, kwargs)
+    except BaseException as raised:
+        forget(raised)
+        raise
+    finally:
+        del wrapped, instance, args, kwargs
+    if generator is None:
         if hasattr(value, "__aiter__"):
             async for item in value:
                 yield item
@@ -178,7 +193,6 @@ async def _async_generator(
             for item in _items(value, site):
                 yield item
         return
-    generator = wrapped(*args, **kwargs)
     started = starting(call)
     error: BaseException | None = None
     try:
@@ -217,7 +231,6 @@ def _context_manager(
     kwargs: dict[str, Any],
     site: Site,
 ) -> _Manager:
-    __tracebackhide__ = True
     call, mode, stub = begin(declared, instance, args, kwargs, site)
 
     def again(site: Site) -> _Manager:
@@ -252,7 +265,6 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         return self._again(caller(2))
 
     def __enter__(self) -> Any:
-        __tracebackhide__ = True
         self._started = starting(self._call)
         try:
             with self._beneath():
@@ -264,7 +276,6 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        __tracebackhide__ = True
         try:
             with self._beneath():
                 is_suppressed = self._manager.__exit__(kind, error, traceback)
@@ -304,9 +315,21 @@ async def _around_async(
     kwargs: dict[str, Any],
     site: Site,
 ) -> AsyncGenerator[Any, None]:
-    call, mode, stub = begin(declared, instance, args, kwargs, site)
-    if mode is not Mode.EXECUTE:
-        value = await answer_async(declared, call, stub, args, kwargs)
+    call: Call | None = None
+    value: Any = None
+    manager: Any = None
+    try:
+        call, mode, stub = begin(declared, instance, args, kwargs, site)
+        if mode is Mode.EXECUTE:
+            manager = wrapped(*args, **kwargs)
+        else:
+            value = await answer_async(declared, call, stub, args, kwargs)
+    except BaseException as raised:
+        forget(raised)
+        raise
+    finally:
+        del wrapped, instance, args, kwargs
+    if manager is None:
         if hasattr(type(value), "__aenter__"):
             async with value as entered:
                 yield entered
@@ -316,7 +339,7 @@ async def _around_async(
     started = starting(call)
     error: BaseException | None = None
     try:
-        async with _Beneath(declared.effect.name, wrapped(*args, **kwargs)) as value:
+        async with _Beneath(declared.effect.name, manager) as value:
             yield value
     except BaseException as raised:
         error = raised

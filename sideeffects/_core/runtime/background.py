@@ -21,7 +21,7 @@ from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED
-from sideeffects._core.runtime.acting import alias_of, answer, execute
+from sideeffects._core.runtime.acting import Later, act, alias_of, answer
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
 from sideeffects._core.runtime.observing import comes_from_signal
 from sideeffects._core.runtime.perform import begin
@@ -29,7 +29,10 @@ from sideeffects._core.state import extension_points
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import Site, caller
+from sideeffects._core.values.frames import forget
 from sideeffects.errors import AsyncNotAllowed, UnknownSideEffect
+
+__tracebackhide__ = True
 
 
 def enqueue(
@@ -48,7 +51,6 @@ def enqueue(
     Raises:
         AsyncNotAllowed: the effect was not declared with `async_ok=True`.
     """
-    __tracebackhide__ = True
     return enqueue_from(declared, wrapped, instance, args, kwargs, caller(2))
 
 
@@ -62,7 +64,6 @@ def enqueue_from(
     run_id: str | None = None,
 ) -> Handle:
     """As `enqueue`, for a caller that is told."""
-    __tracebackhide__ = True
     effect = declared.effect
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
@@ -114,13 +115,20 @@ def work_of(
     kwargs: dict[str, Any],
 ) -> Callable[[], Any]:
     """What executes a call that was decided to execute; coroutines run to their end."""
+    return Later(_executed, declared, wrapped, call, args, kwargs)
 
-    def work() -> Any:
+
+def _executed(
+    declared: Declared, wrapped: Callable[..., Any], call: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    try:
         if declared.effect.kind == "coroutine function":
             return to_end(execute_async(call, wrapped, args, kwargs))
-        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
-
-    return work
+        return act(call, wrapped, args, kwargs)
+    except BaseException as error:
+        forget(error)
+        del wrapped, args, kwargs
+        raise
 
 
 def _reporting(
@@ -132,16 +140,25 @@ def _reporting(
     run_id: str | None,
 ) -> Callable[[], Any]:
     """The same for an engine of this process: nobody may ever ask the handle, so who reports hears of an error."""
-    work = work_of(declared, wrapped, call, args, kwargs)
+    return Later(_executed_and_reported, declared, wrapped, call, args, kwargs, run_id)
 
-    def run() -> Any:
-        try:
-            return work()
-        except Exception as error:
-            report(error, call or _unwritten_job(declared, wrapped, args, kwargs, run_id))
-            raise
 
-    return run
+def _executed_and_reported(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    call: Call | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run_id: str | None,
+) -> Any:
+    try:
+        return _executed(declared, wrapped, call, args, kwargs)
+    except BaseException as error:
+        told = call or _unwritten_job(declared, wrapped, args, kwargs, run_id)
+        del wrapped, args, kwargs  # who reports shows variables
+        if isinstance(error, Exception):
+            report(error, told)
+        raise
 
 
 def _unwritten_job(
@@ -218,6 +235,8 @@ def _answered(
     try:
         result = answered(declared, call, stub, args, kwargs)
     except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the real call would
+        forget(error)
+        del args, kwargs
         return Handle.failed(number, name, error)
     return Handle.finished(number, name, None if declared.effect.on_commit is not False else result)
 

@@ -14,10 +14,11 @@ from sideeffects._core.state.scope import Scope, scope
 from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import lineage
 
+__tracebackhide__ = True
+
 
 def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], own: Scope) -> Verdict:
     """What the rules say, unless an override that the call sees (`own` and, in a test run, all others) speaks first."""
-    __tracebackhide__ = True
     rules = rules_source.last()
     test_run = state.test_run
     is_test_run = test_run.is_latched or test_run.is_on(rules)

@@ -10,6 +10,8 @@ from sideeffects._core.runtime.observing import notify, swallowed
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock, copying
 
+__tracebackhide__ = True
+
 
 def finish(call: Call, outcome: Outcome) -> None:
     """Add the outcome, and tell those who observe. What is done is done: nothing here raises, but a fault sweep."""

@@ -21,6 +21,9 @@ from sideeffects._core.state.runtime_effect import Declared, Verdict, placed
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import NOBODY, Site
+from sideeffects._core.values.frames import forget
+
+__tracebackhide__ = True
 
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
@@ -45,26 +48,30 @@ def perform(
         SideEffectBlocked: it was refused.
         TypeError: wrong arguments, as the function itself would raise it.
     """
-    __tracebackhide__ = True
     try:  # as `caller` does; the line is worked out when somebody asks for it
         frame = sys._getframe(_DEPTH)  # noqa: SLF001 - who calls, for the call's `caller`
         site = frame.f_code, frame.f_lasti
     except ValueError:
         site = NOBODY, 0
-    if instance is None and args and declared.may_be_method:
-        wrapped, instance, args = placed(declared, wrapped, args)
-    shape = declared.shape
-    if shape is not None:
-        return shape(declared, wrapped, instance, args, kwargs, site)
-    begun = begin(declared, instance, args, kwargs, site)
-    if begun is ENDED:
-        return None
-    call, mode, stub = begun
-    if declared.effect.on_commit is not False:
-        return wait_for_commit(declared, call, mode, stub, wrapped, args, kwargs)
-    if mode is _EXECUTE:
-        return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
-    return answer(declared, call, stub, args, kwargs)
+    try:
+        if instance is None and args and declared.may_be_method:
+            wrapped, instance, args = placed(declared, wrapped, args)
+        shape = declared.shape
+        if shape is not None:
+            return shape(declared, wrapped, instance, args, kwargs, site)
+        begun = begin(declared, instance, args, kwargs, site)
+        if begun is ENDED:
+            return None
+        call, mode, stub = begun
+        if declared.effect.on_commit is not False:
+            return wait_for_commit(declared, call, mode, stub, wrapped, args, kwargs)
+        if mode is _EXECUTE:
+            return wrapped(*args, **kwargs) if call is None else execute(call, wrapped, args, kwargs)
+        return answer(declared, call, stub, args, kwargs)
+    except BaseException as error:
+        forget(error)
+        del wrapped, instance, args, kwargs
+        raise
 
 
 def _caller_depth() -> int:
@@ -115,7 +122,6 @@ def begin(
         is_async: whether it is handed to the background.
         run_id: the run list that it belongs to.
     """
-    __tracebackhide__ = True
     generation = state.switches.generation
     effect = declared.effect
     own = scope.get()

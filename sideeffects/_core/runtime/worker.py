@@ -21,7 +21,10 @@ from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
+from sideeffects._core.values.frames import forget
 from sideeffects.errors import SideEffectBlocked
+
+__tracebackhide__ = True
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -42,7 +45,15 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
         UnknownSideEffect: this process has no effect of that name: is its module importable here?
         SideEffectBlocked: the worker refuses it.
     """
-    parcel = Parcel.from_data(data)
+    try:
+        return _run(Parcel.from_data(data))
+    except BaseException as error:
+        forget(error)
+        del data
+        raise
+
+
+def _run(parcel: Parcel) -> Any:
     check_known(parcel.name)
     declared, wrapped, instance, _ = reached(parcel.name)
     decision, stub, call = _decide_again(declared, instance, parcel)

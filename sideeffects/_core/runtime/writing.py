@@ -20,6 +20,8 @@ from sideeffects._core.state.state import state
 from sideeffects._core.values import copying, kinds
 from sideeffects.errors import SideEffectBlocked, SideEffectError
 
+__tracebackhide__ = True
+
 logger: Final = logging.getLogger("sideeffects")
 
 _SCALARS: Final = kinds.SCALARS
@@ -41,7 +43,6 @@ def as_given(
     Raises:
         TypeError: they are wrong; as the function itself would raise it.
     """
-    __tracebackhide__ = True
     if bound is None and not kwargs and declared.fewest <= len(args) + (instance is not None) <= declared.most:
         # These fit, and are bound when somebody reads them, unless they may have changed by then.
         for value in args:
@@ -117,7 +118,6 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
         SideEffectBlocked: it is refused.
         SideEffectError: it is refused because of the transaction that it is made in.
     """
-    __tracebackhide__ = True
     rules, is_test_run = verdict.ruled.rules, verdict.ruled.is_test_run
     blocked: SideEffectError | None = None
     if is_new and open_transactions.get():
@@ -140,7 +140,6 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
 
 def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *, is_plain: bool) -> None:
     """Write a call where other processes read it, by one record if its outcome is certain. Else it ends here."""
-    __tracebackhide__ = True
     outcome = NO_RESULT if is_plain and call.mode is Mode.RECORD else None
     try:
         shared.write_call(call, outcome if blocked is None else Outcome(None, blocked, 0.0))

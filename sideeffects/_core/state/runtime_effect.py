@@ -20,6 +20,8 @@ from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.state import state
 from sideeffects._core.values.binding import Binder, arity, compile_binder
 
+__tracebackhide__ = True
+
 #: Kinds whose calls can be decided once and then executed directly.
 _DIRECT: Final = frozenset(("function", "classmethod", "staticmethod", "callable object"))
 

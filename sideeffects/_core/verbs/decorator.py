@@ -22,10 +22,13 @@ from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.runtime.perform import perform
 from sideeffects._core.state.runtime_effect import Declared, Proxy, declared_named
 from sideeffects._core.values.callers import running_function
+from sideeffects._core.values.frames import forget
 from sideeffects._core.verbs import by_value, registered
 from sideeffects._core.verbs.description import describe_function
 from sideeffects._core.verbs.queue_tasks import refuse_queue_task
 from sideeffects.errors import DeclarationError, DuplicateSideEffect
+
+__tracebackhide__ = True
 
 if TYPE_CHECKING:
     from sideeffects._core.calls.effect_types import Effect, SideEffectDecorator, StaticEffect
@@ -62,7 +65,12 @@ class BoundEffectFunction(_BoundFunctionWrapper, Proxy, metaclass=_ProxyType):  
 
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
-        return enqueue(self._self_declared, self.__wrapped__, _bound_to(self), args, kwargs)
+        try:
+            return enqueue(self._self_declared, self.__wrapped__, _bound_to(self), args, kwargs)
+        except BaseException as error:
+            forget(error)
+            del args, kwargs
+            raise
 
     @property
     def __func__(self) -> Any:
@@ -146,9 +154,14 @@ class EffectFunction(_FunctionWrapper, Proxy, metaclass=_ProxyType):  # type: ig
 
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Run it in the background; needs `async_ok=True`."""
-        if self._self_declared.may_be_method:
-            check_class_known(self)
-        return enqueue(self._self_declared, self.__wrapped__, None, args, kwargs)
+        try:
+            if self._self_declared.may_be_method:
+                check_class_known(self)
+            return enqueue(self._self_declared, self.__wrapped__, None, args, kwargs)
+        except BaseException as error:
+            forget(error)
+            del args, kwargs
+            raise
 
     def __repr__(self) -> str:
         return f"<side effect {self.effect.name}>"
@@ -174,7 +187,6 @@ def _for_one(effect: EffectFunction) -> Any:
     """What was bound before it was declared, as a function of what it is bound to."""
 
     def function(instance: Any, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
         if instance is not effect.__wrapped__.__self__:
             raise TypeError(f"{effect.effect.name} is declared as the method of one object, and of no other")
         return effect(*args, **kwargs)
