@@ -14,6 +14,7 @@ from typing import Any, Final
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values import describe, kinds, redaction
+from sideeffects._core.values.sensitive_names import is_sensitive
 from sideeffects._core.verbs.decorator import explain
 
 #: Colours a text for its role, one of those that Django's palettes know.
@@ -87,7 +88,7 @@ class Row:
 
     def _shown(self, parameter: inspect.Parameter) -> str:
         name = parameter.name
-        hidden = name in self.effect.sensitive or redaction.is_sensitive(name, self.sensitive_names)
+        hidden = name in self.effect.sensitive or is_sensitive(name, self.sensitive_names)
         if hidden and parameter.default is not None:
             return kinds.REDACTED
         return describe.describe(redaction.redact(parameter.default, self.sensitive_names))

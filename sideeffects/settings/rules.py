@@ -12,7 +12,7 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING, check_name
 from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
-from sideeffects._core.values.redaction import normalise
+from sideeffects._core.values.sensitive_names import normalise
 from sideeffects._core.verbs.decorator import OPTIONS
 from sideeffects._core.verbs.targets import is_target
 from sideeffects.settings import check_stubs

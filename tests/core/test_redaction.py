@@ -14,7 +14,8 @@ from django.utils.safestring import mark_safe
 
 from sideeffects._core.values.describe import describe, jsonable
 from sideeffects._core.values.kinds import CIRCULAR, MAX_DEPTH, MAX_TEXT, REDACTED, TOO_DEEP
-from sideeffects._core.values.redaction import is_sensitive, normalise, redact, scrub, secrets_in, texts_in
+from sideeffects._core.values.redaction import redact, scrub, secrets_in, texts_in
+from sideeffects._core.values.sensitive_names import is_sensitive, normalise
 from tests.support.strange_values import (
     NONE,
     Account,

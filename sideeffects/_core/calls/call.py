@@ -16,6 +16,7 @@ from sideeffects._core.calls.outcome import Outcome, outcome_from_record, outcom
 from sideeffects._core.calls.process import Identity
 from sideeffects._core.values import clock, describe, kinds, redaction
 from sideeffects._core.values.callers import Site, line_of
+from sideeffects._core.values.sensitive_names import is_sensitive
 
 #: Numbers the calls of this process.
 serials: Final = itertools.count(1)
@@ -460,7 +461,7 @@ class Call:
 
     def _hides(self, name: str) -> bool:
         sensitive = self._effect.sensitive
-        if name in sensitive or redaction.is_sensitive(name, self._names):
+        if name in sensitive or is_sensitive(name, self._names):
             return True
         return name not in self._bound and self._extra_keywords() in sensitive
 

@@ -9,6 +9,7 @@ from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.records.comparing import same
 from sideeffects._core.values import describe, kinds, redaction
+from sideeffects._core.values.sensitive_names import is_sensitive
 
 
 def _shown(value: Any, names: frozenset[str]) -> str:
@@ -24,7 +25,7 @@ def shown_expectation(
     names = frozenset(name for call in named for name in call.sensitive_names)
     parts = [
         f"{name}={kinds.REDACTED}"
-        if name in hidden or redaction.is_sensitive(name, names) or any(call.hides(name) for call in named)
+        if name in hidden or is_sensitive(name, names) or any(call.hides(name) for call in named)
         else f"{name}={_shown(value, names)}"
         for name, value in expected.items()
     ]

@@ -5,6 +5,7 @@ Nothing is evaluated and nothing raises: a value whose `repr` fails is described
 
 from __future__ import annotations
 
+import contextvars
 import enum
 import math
 import re
@@ -19,6 +20,7 @@ from sideeffects._core.values.kinds import (
     MAX_TEXT,
     REDACTED,
     TOO_DEEP,
+    TOO_MANY,
     WALKABLE,
     fields_of,
     is_dataclass,
@@ -143,12 +145,23 @@ def jsonable(value: Any, depth: int = 0) -> Any:
         return value if math.isfinite(value) else repr(value)
     if depth > MAX_DEPTH:
         return TOO_DEEP
+    left = _LEFT.get() if depth else [MOST_VALUES]
+    left[0] -= 1
+    if left[0] < 0:
+        return TOO_MANY
+    token = None if depth else _LEFT.set(left)
     try:
         return _jsonable(value, kind, depth + 1)
     except Exception:  # noqa: BLE001 - a mapping, a property or an `__iter__` of the user's may raise anything
         return _without_address(describe(value))
+    finally:
+        if token is not None:
+            _LEFT.reset(token)
 
 
+#: How many values that are no scalars are written out: objects that share others are few, and their paths many.
+MOST_VALUES: Final = 20_000
+_LEFT: Final[contextvars.ContextVar[list[int]]] = contextvars.ContextVar("sideeffects_left")
 #: Bits of a whole number that stays one in JSON.
 LONGEST_INTEGER: Final = 2048
 

@@ -6,6 +6,7 @@ Everything here is told from types alone. Even `isinstance` evaluates Django's l
 from __future__ import annotations
 
 import collections
+import copy
 import datetime
 import functools
 import pathlib
@@ -19,6 +20,7 @@ R = TypeVar("R")
 
 REDACTED: Final = "[redacted]"
 TOO_DEEP: Final = "[too deep]"
+TOO_MANY: Final = "[too many values]"
 CIRCULAR: Final = "[circular]"
 MAX_DEPTH: Final = 8
 MAX_TEXT: Final = 1000
@@ -134,9 +136,56 @@ def is_lazy(kind: type) -> bool:
     return any((base.__module__, base.__name__) in _LAZY for base in kind.__mro__)
 
 
+@per_type
 def is_walkable(kind: type) -> bool:
     """Whether it has children that can be looked at."""
-    return not is_lazy(kind) and (issubclass(kind, WALKABLE) or fields_of(kind) is not None)
+    return not is_lazy(kind) and (issubclass(kind, WALKABLE) or fields_of(kind) is not None or is_holder(kind))
+
+
+_HOLDERS: Final = {
+    ("argparse", "Namespace"),
+    ("optparse", "Values"),
+    ("functools", "partial"),
+    ("inspect", "BoundArguments"),
+    ("operator", "methodcaller"),
+    ("collections", "UserList"),
+}
+
+
+@per_type
+def is_holder(kind: type) -> bool:
+    """Whether it is one of those of the standard library that hold arguments or names with values, and show them."""
+    return any((base.__module__, base.__name__) in _HOLDERS for base in kind.__mro__)
+
+
+def held_in(value: Any) -> tuple[list[Any], dict[str, Any]]:
+    """What such a holder holds without a name, and under names."""
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args], value.keywords
+    if isinstance(value, collections.UserList):
+        return list(value.data), {}
+    if hasattr(type(value), "apply_defaults"):  # bound arguments
+        return [], dict(value.arguments)
+    if type(value).__name__ == "methodcaller":
+        made, args = value.__reduce__()
+        return [*getattr(made, "args", ()), *args], getattr(made, "keywords", {})
+    return [], vars(value)
+
+
+def holding(value: Any, items: list[Any], named: dict[str, Any]) -> Any:
+    """A holder of the same kind that holds these."""
+    if isinstance(value, functools.partial):
+        return functools.partial(items[0], *items[1:], **named)
+    if type(value).__name__ == "methodcaller":
+        return type(value)(*items, **named)
+    twin = copy.copy(value)
+    if isinstance(value, collections.UserList):
+        twin.data = items
+    elif hasattr(type(value), "apply_defaults"):
+        twin.arguments = named
+    else:
+        vars(twin).update(named)
+    return twin
 
 
 WALKABLE: Final[tuple[type[Any], ...]] = (

@@ -9,8 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import copy
-import functools
-import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
@@ -24,41 +22,14 @@ from sideeffects._core.values.kinds import (
     TOO_DEEP,
     dict_base,
     fields_of,
+    held_in,
+    holding,
+    is_holder,
     is_scalar,
     is_walkable,
     refill,
 )
-
-#: Whole names of values that are secret wherever they appear; compared by `normalise`.
-SENSITIVE_NAMES: Final = frozenset(
-    """
-    access_key access_token api_key api_secret apikey auth auth_token authorization bearer_token card_number
-    client_secret cookie credential credentials csrf_token csrfmiddlewaretoken cvc cvv id_token otp passphrase passwd
-    password password1 password2 pin private_key proxy_authorization pwd refresh_token secret secret_key
-    session_key sessionid set_cookie signature signing_key ssn token x_api_key x_auth_token x_csrf_token
-    """.split()
-)
-
-
-@functools.lru_cache(maxsize=4096)
-def normalise(name: str) -> str:
-    """`X-Api-Key`, `apiKey` and `api_key` are one name."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return snake.replace("-", "_").replace(" ", "_").lower().strip("_")
-
-
-def is_sensitive(name: object, more: frozenset[str]) -> bool:
-    """Whether `name`, as a whole, names a secret. `more` are further names, normalised."""
-    kind = type(name)
-    if kind is bytes:
-        text = cast(bytes, name).decode("ascii", "replace")
-    elif issubclass(kind, str):
-        # Header names come as texts of many kinds: case-insensitive ones, Django's safe ones, members of an `Enum`.
-        text = str.__str__(cast(str, name))
-    else:
-        return False
-    plain = normalise(text)
-    return plain in SENSITIVE_NAMES or plain in more
+from sideeffects._core.values.sensitive_names import is_sensitive
 
 
 def redact(value: Any, more: frozenset[str]) -> Any:
@@ -77,38 +48,55 @@ class _Redaction:
     def __init__(self, more: frozenset[str]) -> None:
         self._more = more
         self._above: set[int] = set()
-        #: How often something was replaced.
+        #: How often something was replaced, and how often because it was too deep.
         self._hits = 0
+        self._cuts = 0
+        #: What has been walked through: each object once, however many paths lead to it, and again only where it stands
+        #: less deep than when something below it was too deep. With the object, so that no id comes again.
+        self._memo: dict[int, tuple[Any, Any, int, int, int]] = {}
 
     def of(self, value: Any, depth: int) -> Any:
         kind = type(value)
         if kind in SCALARS or not is_walkable(kind):
             return value
         if depth > MAX_DEPTH:
+            self._cuts += 1
             return self._instead(TOO_DEEP)
-        if id(value) in self._above:
+        key = id(value)
+        if key in self._above:
             return self._instead(CIRCULAR)
-        self._above.add(id(value))
+        known = self._memo.get(key)
+        if known is not None and (not known[3] or depth >= known[4]):
+            self._hits += known[2]
+            self._cuts += known[3]
+            return known[1]
+        hits, cuts = self._hits, self._cuts
+        self._above.add(key)
         try:
-            return self._container(value, kind, depth)
+            twin = self._container(value, kind, depth)
         except Exception:  # noqa: BLE001 - what cannot be looked through is not shown
-            return self._instead(REDACTED)
+            twin = self._instead(REDACTED)
         finally:
-            self._above.discard(id(value))
+            self._above.discard(key)
+        self._memo[key] = value, twin, self._hits - hits, self._cuts - cuts, depth
+        return twin
 
     def _instead(self, marker: str) -> str:
         self._hits += 1
         return marker
 
     def _named(self, name: object, child: Any, depth: int) -> Any:
-        return self._instead(REDACTED) if is_sensitive(name, self._more) else self.of(child, depth + 1)
+        if is_sensitive(name, self._more):
+            return self._instead(REDACTED)
+        return child if type(child) in SCALARS else self.of(child, depth + 1)
 
     def _items(self, items: Iterable[Any], depth: int) -> list[Any]:
         """Headers and form data often come as `(name, value)` pairs: the value of a sensitive name is hidden."""
         children = list(items)
         if len(children) == len(("name", "value")) and is_sensitive(children[0], self._more):
             return [children[0], self._instead(REDACTED)]
-        return [self.of(child, depth + 1) for child in children]
+        below = depth + 1
+        return [child if type(child) in SCALARS else self.of(child, below) for child in children]
 
     def _container(self, value: Any, kind: type, depth: int) -> Any:
         if issubclass(kind, dict):
@@ -134,6 +122,8 @@ class _Redaction:
             return kind(self.of(item, depth + 1) for item in value)
         if issubclass(kind, types.SimpleNamespace):
             return types.SimpleNamespace(**{n: self._named(n, child, depth) for n, child in vars(value).items()})
+        if is_holder(kind):
+            return self._holder(value, depth)
         fields = fields_of(kind)
         if fields is not None:
             twin = copy.copy(value)
@@ -142,6 +132,12 @@ class _Redaction:
                     object.__setattr__(twin, name, self._named(name, getattr(value, name), depth))
             return twin
         return self._foreign(value, kind, depth)
+
+    def _holder(self, value: Any, depth: int) -> Any:
+        before = self._hits
+        items, named = held_in(value)
+        shown = self._items(items, depth), {name: self._named(name, child, depth) for name, child in named.items()}
+        return value if self._hits == before else holding(value, *shown)
 
     def _foreign(self, value: Any, kind: type, depth: int) -> Any:
         """A mapping or a view of somebody else's making: itself where it hides nothing, else its plain twin."""
@@ -218,6 +214,9 @@ def _children(value: Any, kind: type, more: frozenset[str]) -> Iterable[tuple[ob
         return list(dict.items(value))
     if issubclass(kind, types.SimpleNamespace):
         return list(vars(value).items())
+    if is_holder(kind):
+        items, named = held_in(value)
+        return [*((None, child) for child in items), *named.items()]
     fields = fields_of(kind)
     if fields is not None:
         return [(name, getattr(value, name, None)) for name in fields]

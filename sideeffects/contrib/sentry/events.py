@@ -17,6 +17,7 @@ from typing import Any, Final
 from sideeffects._core.calls import registry
 from sideeffects._core.state.state import state
 from sideeffects._core.values import describe, redaction
+from sideeffects._core.values.sensitive_names import is_sensitive
 
 logger: Final = logging.getLogger("sideeffects")
 
@@ -141,7 +142,7 @@ def _secrets_below(error: BaseException | None, sensitive: dict[Any, tuple[str, 
         for frame, _ in traceback.walk_tb(error.__traceback__):
             named = sensitive.get((frame.f_globals.get("__name__"), frame.f_code.co_name))
             for name, value in frame.f_locals.items() if named is not None else ():
-                if name in (named or ()) or redaction.is_sensitive(name, more):
+                if name in (named or ()) or is_sensitive(name, more):
                     yield from redaction.texts_in(value)
                 else:
                     held = getattr(value, "__dict__", None) if name == "self" else value
