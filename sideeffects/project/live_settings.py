@@ -32,7 +32,7 @@ class SettingsNotReady(SideEffectError):
     """An effect was called while Django's settings were still being imported: no rule is known, nothing executes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Known:
     """Rules, with what they were made from: the holder of the settings, and our settings as they were.
 

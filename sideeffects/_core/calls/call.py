@@ -272,12 +272,12 @@ class Call:
         return self._process.racer
 
     def handed_on(self) -> Call:
-        """The same call, for who reads what this process reports: where races are nested, the outer racer made it."""
+        """The same call, for readers in the parent process: where races are nested, the outer racer made it."""
         outer = process.current.racer
         return Call.from_record({**self.to_record(), "racer": self.racer if outer is None else outer})
 
     def mark_racer(self, index: int) -> None:
-        """Note which racer made it: those of threads are told from each other when the race is over."""
+        """Note which racer made it: for racers in threads this is known when the race is over."""
         self._process = Identity(self._process.pid, self._process.token, index)
 
     @property

@@ -9,7 +9,7 @@ from typing import Final
 RACER_VARIABLE: Final = "SIDE_EFFECTS_RACER"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Identity:
     """One process, as long as it stays the same one.
 

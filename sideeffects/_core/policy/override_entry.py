@@ -26,7 +26,7 @@ class Stub:
     at_commit: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OverrideRule:
     """One line of an override: the effects that a pattern means get this decision, and perhaps a stub."""
 

@@ -20,7 +20,7 @@ from sideeffects._core.values.describe import text_of
 __tracebackhide__ = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Standing:
     """What the rules say of one effect: a decision, and functions that may tighten or replace it per call."""
 

@@ -13,7 +13,7 @@ from sideeffects._core.records.ledger import SharedLedger
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rule:
     """One entry of `POLICY`: what to do with the effects that a pattern means."""
 
@@ -22,7 +22,7 @@ class Rule:
     origin: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GuardRules:
     """What `SIDE_EFFECTS["GUARD"]` says.
 
@@ -44,7 +44,7 @@ class GuardRules:
 NO_GUARD_RULES: Final = GuardRules()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rules:
     """Everything that settings say about decisions, checked."""
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.handle import Handle
-from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED
@@ -91,6 +90,8 @@ def hand_over(
     handle = Handle.waiting(number, effect.name)
     if call is not None:
         state.expect(call)
+    from sideeffects._core.calls.parcel import Parcel  # when something is enqueued, which most processes never do
+
     parcel = Parcel(
         number, effect.name, args, kwargs, state.test_run.is_on(), run_id, _found_by_nobody(effect.name, wrapped)
     )

@@ -1,6 +1,6 @@
 """The application's transactions that a context is in, and what became of those that calls were made in.
 
-Who opens and closes them tells (`atomic_blocks.py`, `autocommit_off.py`); nothing here knows a database. The
+What opens and closes them says so (`database/atomic.py`, `database/autocommit.py`); nothing here knows a database. The
 transactions in which a test is wrapped are not among them.
 """
 

@@ -1,6 +1,6 @@
 """What a piece of work descends from, for the guard: the effect that executes above it, the pool it was handed to.
 
-It is inherited by tasks, which copy their context, and by threads and executors (`_propagation`): an effect that hands
+It is inherited by tasks, which copy their context, and by threads and executors (`threads.py`): an effect that hands
 a part of its work on is still the one that does it. Nothing of this is written while no guard was ever on.
 """
 
@@ -12,7 +12,7 @@ from types import CodeType, TracebackType
 from typing import Any, Final
 
 #: Where work was handed to a pool, or a task was made: the function, the line in it and its module; what it had called,
-#: and that's module.
+#: and the module of that.
 Place = tuple[CodeType, int, str, CodeType | None, str]
 
 

@@ -146,7 +146,7 @@ class Run:
         # What has been through a process or a framework may be a copy.
         return any(error is one or (type(error) is type(one) and error.args == one.args) for one in errors)
 
-    # -- what the runtime asks (see `_state.Faults`)
+    # -- what the runtime asks (see `Faults` in `_core/state/state.py`)
 
     def meet(
         self, effect: SideEffect, decision: Decision, stub: Stub | None, returns: Any
