@@ -1,5 +1,6 @@
 """Celery workers in the process of the tests, as `celery.contrib.testing` starts them."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -44,8 +45,14 @@ def slow() -> str:
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Any]:
-    with start_worker(app, pool="solo", perform_ping_check=False, loglevel="CRITICAL") as started:
-        yield started
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        with start_worker(app, pool="solo", perform_ping_check=False, loglevel="CRITICAL") as started:
+            yield started
+    finally:  # Celery sets the whole process's logging up
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)
