@@ -1274,3 +1274,22 @@ def test_a_quiet_run_prints_one_line_of_ours(project: Project) -> None:
     assert result.outlines[0].split() == [".", "[100%]"]
     assert result.outlines[-1] == "side effects: 1 recorded, 0 executed, 1 never called"
     assert "effect" not in "".join(result.outlines[:-1]) + result.stderr.str()
+
+
+def test_what_another_plugin_raises_around_a_test_shows_no_frame_of_ours(project: Project) -> None:
+    """The health check of hypothesis says that the fixture is one for all examples, and that is all that is shown."""
+    result = project.run(
+        plugins=("sideeffects", "_hypothesis_pytestplugin"),
+        test_it="""
+        import app
+        from hypothesis import given, strategies as st
+
+        @given(n=st.integers())
+        def test_it(n, side_effects):
+            app.send_sms("x")
+        """,
+    )
+    output = result.stdout.str()
+    assert "FailedHealthCheck" in output
+    assert "watcher.py" not in output
+    assert "_ask" not in output

@@ -91,6 +91,7 @@ class Watcher:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Ask, at the end of a test that passed, for what it has to answer for."""
+        __tracebackhide__ = True
         watch = self.watch
         if watch is None:
             return (yield)
@@ -108,6 +109,7 @@ class Watcher:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """End, whatever happens."""
+        __tracebackhide__ = True
         watch = self.watch
         if watch is None:
             return (yield)
@@ -181,6 +183,7 @@ class Watcher:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         """Let the test step aside while something is set up for several tests."""
+        __tracebackhide__ = True
         watch, item = self.watch, self._item
         if watch is None or item is None:
             return (yield)
