@@ -28,9 +28,20 @@ def test_nothing_that_probes_write_stays(run: ProbeRun) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["rows_and_blocks", "block_without_savepoint_first", "on_commit", "async", "closed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rows_and_blocks",
+        "block_without_savepoint_first",
+        "on_commit",
+        "async",
+        "closed",
+        "close_old_connections",
+        "temporary_connection_first",
+    ],
+)
 def test_what_a_probe_may_do_with_databases(run: ProbeRun, alias: str, name: str) -> None:
-    """Blocks are savepoints, durable ones too; asynchronous code is in the same transaction."""
+    """Blocks are savepoints, durable ones too; asynchronous code is in the same transaction, whatever closes others."""
     probe = run.probes[f"OnDatabase_{alias}.test_{name}"]
     assert (probe["outcome"], probe["message"]) == ("passed", "")
 

@@ -15,7 +15,7 @@ PROBES = '''
     import time
     import unittest
 
-    from django.db import connections, transaction
+    from django.db import close_old_connections, connections, transaction
 
     import effects
     from shop.models import Row
@@ -90,6 +90,19 @@ PROBES = '''
             def test_closed(self):
                 self.rows().create(name="x")
                 self.connection().close()
+
+            def test_close_old_connections(self):
+                close_old_connections()
+                self.rows().create(name="x")
+                close_old_connections()
+                with self.connection().temporary_connection() as cursor:
+                    cursor.execute("SELECT 1")
+                self.assertEqual(self.rows().count(), 1)
+
+            def test_temporary_connection_first(self):
+                with self.connection().temporary_connection() as cursor:
+                    cursor.execute("SELECT 1")
+                self.rows().create(name="x")
 
             def test_error_of_the_database(self):
                 with self.connection().cursor() as cursor:
