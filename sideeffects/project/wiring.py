@@ -93,6 +93,12 @@ def _hook_rq(_: Any) -> None:
     hooks.install()
 
 
+def _hook_gevent(_: Any) -> None:
+    from sideeffects.contrib.gevent import carrying  # when it is there
+
+    carrying.install()
+
+
 def _hook_sentry(sentry_sdk: Any) -> None:
     from sideeffects.contrib.sentry import reporting  # when it is there
 
@@ -119,6 +125,7 @@ for _package in ("django.tasks", "django_tasks"):
 import_hooks.after_import("dramatiq", _hook_dramatiq)
 import_hooks.after_import("huey", _hook_huey)
 import_hooks.after_import("rq", _hook_rq)
+import_hooks.after_import("gevent", _hook_gevent)
 import_hooks.after_import("sentry_sdk", _hook_sentry)
 for _target in ("django.core.mail", "django.core.mail:EmailMessage.send", "django.core.mail.message:EmailMessage.send"):
     targets.whole[_target] = _declare_mail

@@ -69,6 +69,10 @@ class Baggage:
         self.line = line
         self.lifetime = lifetime
 
+    @property
+    def is_empty(self) -> bool:
+        return self is _NOTHING
+
     def put_on(self) -> None:
         """Let this context have it."""
         scope.set(self.own)
