@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 from django.test import override_settings
 
-from sideeffects import Call, Calls, Mode, UnknownSideEffect, capture, forbid, side_effect, stub
+from sideeffects import Call, Calls, Mode, UnknownSideEffect, capture, forbid, record, side_effect, stub
 from sideeffects._core.calls import registry
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import pattern_of
@@ -432,7 +432,7 @@ def test_objects_that_cannot_be_shown_do_not_hide_the_failure(calls: Calls) -> N
 def test_the_frames_of_the_library_are_hidden() -> None:
     """The report of a failing assertion ends in the test."""
     for method in ("count", "one", "assert_called", "assert_not_called", "assert_only", "assert_order"):
-        assert "__tracebackhide__" in getattr(Calls, method).__code__.co_varnames
+        assert getattr(Calls, method).__globals__["__tracebackhide__"]
 
 
 # -- dropped calls
@@ -574,3 +574,19 @@ def test_a_parameter_of_a_plain_function_may_be_named_self() -> None:
         calls.assert_called(send, arguments={"self": 1})
         with pytest.raises(AssertionError):
             calls.assert_called(send, arguments={"self": 2})
+
+
+def test_habits_of_mocks_are_told_what_to_write() -> None:
+    """Arguments go by name, and what mocks call their assertions has another name here."""
+    with isolated_registry(), capture() as calls:
+
+        @side_effect(name="habit.send")
+        def send(to: str, body: str = "") -> None: ...
+
+        with record("habit.send"):
+            send("+44")
+        with pytest.raises(TypeError, match=r"by their names: assert_called\('habit.send', to=\.\.\.\)"):
+            calls.assert_called("habit.send", "+44")  # type: ignore[arg-type]
+        with pytest.raises(AttributeError, match=r"use assert_called\(effect, times=1, name=\.\.\.\)"):
+            calls.assert_called_once_with("habit.send", "+44")
+        assert not hasattr(calls, "nothing")

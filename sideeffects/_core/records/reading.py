@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, overload
+from typing import Any, Final, Never, overload
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
@@ -13,6 +13,18 @@ from sideeffects._core.records.messages import line_of, lines_of_nearest, shown_
 from sideeffects.errors import UnknownSideEffect
 
 __tracebackhide__ = True
+
+#: What mocks call their assertions, and what to use here.
+_OF_MOCKS: Final = {
+    "assert_called_once": "assert_called(effect, times=1)",
+    "assert_called_with": "assert_called(effect, name=...)",
+    "assert_called_once_with": "assert_called(effect, times=1, name=...)",
+    "assert_any_call": "assert_called(effect, name=...)",
+    "assert_has_calls": "assert_order(first, second)",
+    "call_count": "count(effect)",
+    "call_args": "one(effect).arguments",
+    "called": "count(effect)",
+}
 
 Source = Callable[[], tuple[Sequence[Call], int]]
 
@@ -119,11 +131,16 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
     # -- asserting
 
+    def __getattr__(self, name: str) -> Never:
+        instead = _OF_MOCKS.get(name)
+        hint = f": use {instead}" if instead else ""
+        raise AttributeError(f"calls have no {name!r}{hint}", name=name, obj=self)
+
     def assert_called(
         self,
         effect: object,
         /,
-        *,
+        *positional: Never,
         times: int | None = None,
         where: Callable[[Call], object] | None = None,
         arguments: Mapping[str, Any] | None = None,
@@ -143,6 +160,8 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             TypeError: the effect has no such parameter, or it is given in both ways.
             UnknownSideEffect: no declared effect has that name.
         """
+        if positional:
+            self._refuse_positional(effect, positional)
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
             raise TypeError(f"times is a number of calls, not {times!r}")
         expected = self._expected(effect, arguments, more_arguments)
@@ -243,6 +262,16 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         expected = {**(arguments or {}), **more}
         self._check_parameters(effect, expected)
         return expected
+
+    def _refuse_positional(self, effect: object, given: Sequence[object]) -> Never:
+        known = [
+            name
+            for one in registry.registry.match(self._known(effect))[:1]
+            for name in (one.signature.parameters if one.signature else ())
+            if name not in ("self", "cls")
+        ]
+        names = ", ".join(f"{name}=..." for name in known[: len(given)]) or "name=..."
+        raise TypeError(f"give expected arguments by their names: assert_called({pattern_of(effect)!r}, {names})")
 
     def _check_parameters(self, effect: object, expected: Mapping[str, Any]) -> None:
         pattern = pattern_of(effect)
