@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.verbs import registered
-from sideeffects.project.discovery.finding import recording
+from sideeffects.project.discovery.looking import looking
 
 
 def problems(effects: Iterable[tuple[str, SideEffect]]) -> Iterator[str]:
     """A sentence for each of the effects, given with their places, whose bare function a framework holds."""
-    with recording():
+    with looking():
         _load()
     bare_of = {}
     for where, effect in effects:

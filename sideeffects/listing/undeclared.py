@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from sideeffects.listing.outside_apis import made_by, reaches_outside
-from sideeffects.project.discovery.source import Module, Survey, parse
+from sideeffects.project.discovery.module import Module, parse
+from sideeffects.project.discovery.survey import Survey
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -18,7 +18,7 @@ from sideeffects.probes.case import SmokeTest, specs_of
 from sideeffects.probes.protection import writing_refused
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.specs import Broken, Found, Spec, traits_of
-from sideeffects.project.discovery import finding
+from sideeffects.project.discovery.looking import recording
 from sideeffects.project.probe_apps import installed, modules_of, names_of, skipped_apps
 
 
@@ -34,7 +34,7 @@ def find(skip: Iterable[str] = ()) -> Found:
     left_out = {*skip, *skipped_apps()}
     broken: list[Broken] = []
     cases: dict[type[unittest.TestCase], tuple[AppConfig, list[Spec] | None]] = {}
-    with finding.recording(), writing_refused():
+    with recording(), writing_refused():
         for app in installed():
             if left_out.isdisjoint(names_of(app)):
                 for module in _modules(app, broken):

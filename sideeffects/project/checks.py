@@ -11,10 +11,12 @@ from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import legacy_names
 from sideeffects._core.policy.rules import Rules
+from sideeffects._core.values.close_names import meant
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
 from sideeffects.project import live_settings, probe_apps
 from sideeffects.project.discovery import finding
+from sideeffects.project.discovery.looking import looking
 from sideeffects.settings.rules import DottedPolicy, Problem, problems
 
 TAG: Final = "sideeffects"
@@ -42,24 +44,34 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     messages += unknown_skipped_apps()
     messages += [_error(Problem("E024", str(failure))) for failure in finding.find_declared()]
     if any(unknown_names(rules)):
-        failures = finding.discover()
-        hint = _hint([failure for failure in failures if not failure.is_declared])
-        messages += [_error(problem, hint) for problem in unknown_names(rules)]
+        discovered = finding.discover()
+        messages += [_error(problem, _hint(discovered)) for problem in unknown_names(rules)]
+        messages += _attempts(discovered)
     return messages
 
 
 def check_modules(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """W001, with `check --deploy`: modules that may declare effects and cannot be imported or parsed."""
+    """W001, W005, with `check --deploy`: modules that cannot be imported, or do something when they are."""
     del app_configs, options
     try:
-        failures = finding.discover()
+        discovered = finding.discover()
     except Exception:  # noqa: BLE001 - settings that are wrong are shown by `check_settings`
         return []
     return [
-        CheckWarning(str(failure), hint="Its effects are missing from the listing.", id=f"{TAG}.W001")
-        for failure in failures
-        if not failure.is_declared
+        *(
+            CheckWarning(note, hint="Its effects may be missing from the listing.", id=f"{TAG}.W001")
+            for note in discovered._replace(failures=_modules(discovered)).notes()
+        ),
+        *_attempts(discovered),
     ]
+
+
+def _modules(discovered: finding.Discovered) -> tuple[finding.Failure, ...]:
+    return tuple(failure for failure in discovered.failures if not failure.is_declared)
+
+
+def _attempts(discovered: finding.Discovered) -> list[CheckMessage]:
+    return [CheckWarning(str(attempt), id=f"{TAG}.W005") for attempt in discovered.attempts]
 
 
 def unusable_policies(rules: Rules) -> Iterator[Problem]:
@@ -68,7 +80,7 @@ def unusable_policies(rules: Rules) -> Iterator[Problem]:
         if isinstance(rule.verdict, DottedPolicy):
             path = rule.verdict.path
             try:
-                with finding.recording():
+                with looking():
                     function: object = rule.verdict.resolve()
             except Exception as error:  # noqa: BLE001 - importing runs code, which may raise anything
                 said = f"cannot be imported ({type(error).__name__}: {error})"
@@ -84,7 +96,7 @@ def unusable_engine(rules: Rules) -> Iterator[Problem]:
     """An engine given as a dotted path at which there is none."""
     if rules.engine not in choice.MODULES:
         try:
-            with finding.recording():
+            with looking():
                 choice.engine_at(rules.engine)
         except Exception as error:  # noqa: BLE001 - importing runs code, which may raise anything
             yield Problem("E025", str(error))
@@ -122,41 +134,42 @@ def unknown_skipped_apps() -> Iterator[CheckMessage]:
 
 def unknown_names(rules: Rules) -> Iterator[Problem]:
     """Names, globs and tags in the settings that mean no effect known by now."""
-    known = registry.registry
-    tags = {tag for effect in known.values() for tag in effect.tags}
+    known = [*registry.registry.values(), *finding.not_imported_effects()]
+    names = [effect.name for effect in known]
+    tags = {tag for effect in known for tag in effect.tags}
     for rule in rules.policy:
         tag = rule.pattern.removeprefix("tag:")
         if tag == rule.pattern:
-            said = "" if _means_something(tag) else _unknown(tag)
+            said = "" if _means_something(tag, names) else _unknown(tag, names)
         else:
             said = "" if tag in tags else f"no side effect has the tag {tag!r}"
         if said:
             yield Problem("E020", f"SIDE_EFFECTS['POLICY']: {said}")
     for pattern in rules.force_run:
-        if not _means_something(pattern):
-            yield Problem("E021", f"SIDE_EFFECTS['FORCE_RUN']: {_unknown(pattern)}")
+        if not _means_something(pattern, names):
+            yield Problem("E021", f"SIDE_EFFECTS['FORCE_RUN']: {_unknown(pattern, names)}")
     if rules.force_run_legacy:
-        named = {registry.EVERYTHING}.union(*(legacy_names(effect) for effect in known.values()))
+        named = {registry.EVERYTHING}.union(*(legacy_names(effect) for effect in known))
         for name in sorted(rules.force_run_legacy - named):
-            yield Problem("E022", f"FORCE_RUN_SIDE_EFFECTS: {_unknown(name)}")
+            yield Problem("E022", f"FORCE_RUN_SIDE_EFFECTS: {_unknown(name, names)}")
 
 
-def _means_something(pattern: str) -> bool:
+def _means_something(pattern: str, names: Sequence[str]) -> bool:
     """Whether a pattern means an effect, or means all of them, however many there are."""
-    return pattern in (registry.EVERYTHING, "*") or bool(registry.registry.match(pattern))
+    return pattern in (registry.EVERYTHING, "*") or any(registry.matches(pattern, name) for name in names)
 
 
-def _unknown(pattern: str) -> str:
-    close = registry.registry.close_to(pattern)
-    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+def _unknown(pattern: str, names: Sequence[str]) -> str:
     what = "matches no side effect" if registry.is_glob(pattern) else "names no side effect"
-    return f"{pattern!r} {what}{hint}"
+    close = registry.registry.close_to(pattern, names)
+    return f"{pattern!r} {what}{meant(close)}"
 
 
-def _hint(failures: list[finding.Failure]) -> str | None:
-    if not failures:
+def _hint(discovered: finding.Discovered) -> str:
+    notes = discovered._replace(failures=_modules(discovered)).notes()
+    if not notes:
         return "`python manage.py side_effects` lists those that are declared."
-    return "\n".join(["It may be declared in a module that could not be looked at:", *map(str, failures)])
+    return "\n".join(["It may be declared in a module that could not be looked at:", *notes])
 
 
 def _error(problem: Problem, hint: str | None = None) -> Error:

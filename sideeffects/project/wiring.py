@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state import extension_points, import_hooks
@@ -18,10 +19,12 @@ from sideeffects.errors import SideEffectError
 from sideeffects.project import live_settings
 
 
-def _discover() -> list[str]:
+def _discover() -> registry.Found:
+    if "django.conf" not in sys.modules:
+        return registry.NOTHING_FOUND
     from sideeffects.project.discovery import finding  # when a name is unknown, which most processes never see
 
-    return finding.notes()
+    return finding.look()
 
 
 def _engine() -> Engine:

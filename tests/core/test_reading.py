@@ -11,8 +11,9 @@ from unittest import mock
 import pytest
 from django.test import override_settings
 
-from sideeffects import Call, Calls, Mode, UnknownSideEffect, capture, forbid, record, side_effect, stub
+from sideeffects import Call, Calls, Mode, SideEffect, UnknownSideEffect, capture, forbid, record, side_effect, stub
 from sideeffects._core.calls import registry
+from sideeffects._core.calls.registry import Found
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import pattern_of
 from sideeffects.testing import isolated_registry
@@ -159,13 +160,13 @@ def test_a_misspelt_name_raises_everywhere(send: Any, calls: Calls) -> None:
 
 
 def test_effects_in_modules_not_yet_imported_are_looked_for(calls: Calls) -> None:
-    """An unknown name is refused only after discovery had its chance, with what that could not look into."""
+    """A name that the source shows is known without its module; an unknown one is refused with what may be missing."""
     asked = []
 
-    def discover() -> list[str]:
+    def discover() -> Found:
         asked.append(True)
-        side_effect(name="found.later")(lambda: None)
-        return ["shop/broken.py could not be imported"]
+        effect = SideEffect("found.later", "shop.sms:send", "function", "", 0, None, "")
+        return Found({"found.later": effect}, ["shop/broken.py could not be imported"], lambda name: None)
 
     restore = registry.discovery.add(discover)
     try:

@@ -183,6 +183,10 @@ def test_known_names_need_no_search(project: Project) -> None:
 
     write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.send"]}')
     project.run("manage.py", "check")
+    assert not project.attempted  # its name is in the source
+
+    write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.sent"]}')
+    project.run("manage.py", "check", code=1)
     assert project.attempted == {"import": 1}
 
 
@@ -203,7 +207,7 @@ def test_unknown_names_are_errors(project: Project) -> None:
 
 def test_a_module_that_cannot_be_looked_at_is_the_hint_of_an_unknown_name(project: Project) -> None:
     """The name may be declared there."""
-    write_settings(project, 'SIDE_EFFECTS = {"POLICY": {"fax.*": "RECORD"}}')
+    write_settings(project, 'SIDE_EFFECTS = {"POLICY": {"telefax.*": "RECORD"}}')
     project.write("shop/fax.py", "import sideeffects\n1 / 0\n@sideeffects.side_effect(name='fax.send')\ndef f(): ...")
 
     shown = project.run("manage.py", "check", code=1).stderr

@@ -9,8 +9,7 @@ from tests.support.projects import Project
 
 pytestmark = pytest.mark.processes
 
-#: Prints what is found: the names of the effects, then what could not be looked at.
-LIST = """
+SET_UP = """
     import os
 
     import django
@@ -20,12 +19,18 @@ LIST = """
 
     import sideeffects
     from sideeffects.project.discovery import finding
-
-    failures = finding.discover()
+"""
+#: Prints what is found: the names of the effects, those that are not imported, then what could not be looked at.
+LIST = (
+    SET_UP
+    + """
+    found = finding.discover()
     print(*sideeffects.registry)
-    for failure in failures:
+    print(*[effect.name for effect in finding.not_imported_effects()])
+    for failure in found.failures:
         print(failure)
 """
+)
 
 HELPERS = """
     import functools
@@ -111,9 +116,14 @@ TRACE = "from effects import note; note('attempted', __name__)\n"
 
 def found_in(project: Project) -> set[str]:
     """The names of the effects that are found besides those that every project of these tests has."""
-    names, *failures = project.program(LIST).splitlines()
+    return found_and_read_in(project)[0]
+
+
+def found_and_read_in(project: Project) -> tuple[set[str], set[str]]:
+    """The names of the effects that are found by importing, and of those that are only read."""
+    names, read, *failures = project.program(LIST).splitlines()
     assert not failures
-    return set(names.split()) - {"sms.send", "shop.send", "shop.confirm", "shop.ring"}
+    return set(names.split()) - {"sms.send", "shop.send", "shop.confirm", "shop.ring"}, set(read.split())
 
 
 def test_an_effect_is_found_however_it_is_declared(project: Project) -> None:
@@ -149,17 +159,117 @@ def test_modules_are_found_wherever_the_project_has_them(project: Project) -> No
     (project.root / "services/loop").symlink_to(project.root / "services")
     project.write("shop/management/commands/bill.py", TRACE + DECLARING["direct"].replace("direct", "command"))
 
-    assert found_in(project) == {
-        "root",
-        "settings-package",
-        "deep",
-        "no-app",
-        "package",
-        "no-init",
-        "linked",
-        "command",
-    }
+    imported, read = found_and_read_in(project)
+
+    assert imported == {"deep", "command"}
+    assert read == {"root", "settings-package", "no-app", "package", "no-init", "linked"}
     assert set(project.attempted.values()) == {1}
+
+
+def test_what_an_app_imports_is_imported_too(project: Project) -> None:
+    """Also inside functions, and by way of other modules; nothing else is, and no script ever."""
+    declaring = TRACE + DECLARING["direct"]
+    for path in ("services/__init__.py", "chain/__init__.py", "never/__init__.py"):
+        project.write(path, "")
+    project.write("services/x.py", declaring.replace("direct", "by-function"))
+    project.write("chain/a.py", "from .b import *")
+    project.write("chain/b.py", "def go():\n    import chain.c")
+    project.write("chain/c.py", declaring.replace("direct", "by-chain"))
+    project.write("top.py", DECLARING["direct"].replace("direct", "at-top"))
+    project.write("acting.py", declaring.replace("direct", "acting") + "\nfor number in range(2): print('done')")
+    project.write("scripts/x.py", declaring.replace("direct", "in-scripts") + "\nimport never.y")
+    project.write("shop/scripts/x.py", declaring.replace("direct", "in-scripts-of-app"))
+    project.write("never/x.py", declaring.replace("direct", "by-nobody"))
+    project.write("never/y.py", declaring.replace("direct", "by-script"))
+    project.write(
+        "shop/views.py",
+        """
+        import chain.a
+
+
+        def view():
+            import acting
+            import scripts.x
+            from services.x import f
+            from top import f
+        """,
+    )
+
+    imported, read = found_and_read_in(project)
+
+    assert imported == {"by-function", "by-chain", "at-top"}
+    assert read == {"acting", "in-scripts", "in-scripts-of-app", "by-nobody", "by-script"}
+
+
+def test_only_commands_and_the_start_of_test_runs_import(project: Project) -> None:
+    """A name that the source shows is known elsewhere; another one is not, and the message says what may be missing."""
+    project.write("shop/loop.py", TRACE + "import sideeffects\nfor n in 'ab': sideeffects.side_effect(name=n)(print)")
+
+    printed = project.program(
+        SET_UP
+        + """
+    with sideeffects.record("sms.*"):
+        print(sideeffects.explain("sms.send").mode.name, "sms.send" in sideeffects.registry)
+    try:
+        sideeffects.explain("a")
+    except KeyError as error:
+        print(*error.__notes__)
+"""
+    )
+
+    decided, notes = printed.splitlines()
+    assert decided == "RECORD False"
+    assert "shop.loop declares effects under names that its source does not show" in notes
+    assert not project.attempted
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"shop/views.py": "from django.contrib import messages\ndef f(): messages.success(1)"},
+        {"shop/models/__init__.py": "".join(f"from .m{n} import *\n" for n in range(9))}
+        | {f"shop/models/m{n}.py": f"from django.db.models import *\nclass M{n}: ..." for n in range(9)},
+        {f"shop/m{n}.py": f"from .m{(n + 1) % 9} import *\nfrom .m{(n + 2) % 9} import *\n" for n in range(9)},
+    ],
+    ids=["messages", "models", "circles"],
+)
+def test_star_imports_are_followed_in_linear_time(project: Project, source: dict[str, str]) -> None:
+    """Names that come through many stars, or through none, are looked for once in each module."""
+    for path, text in source.items():
+        project.write(path, text)
+    imported = ".".join(next(iter(source)).removesuffix("/__init__.py").removesuffix(".py").split("/"))
+    project.write(
+        "shop/last.py",
+        f"from {imported} import *\nimport {imported} as all\n" + DECLARING["direct"] + "\n"
+        "def g(): return Order.objects.get(pk=1), all.Customer.objects.filter(x=1).y.z, messages.success.x.y(1)\n"
+        "def h(): return unknown.decorator(Order.a.b.side_effect.c)",
+    )
+    write_settings(project, 'INSTALLED_APPS += ["django.contrib.messages"]')
+
+    assert found_in(project) == {"direct"}
+
+
+def test_looking_ends_after_its_bound_and_says_what_is_left(project: Project) -> None:
+    """A module that never ends is stopped, and those after it are named."""
+    project.write("shop/a.py", "import time\ntime.sleep(600)\n" + DECLARING["direct"])
+    project.write("shop/b.py", TRACE + DECLARING["direct"].replace("direct", "b"))
+
+    printed = project.program(
+        SET_UP
+        + """
+    import effects
+
+    found = finding.discover(seconds=1)
+    print(*found.notes(), sep="\\n")
+    print(*[effect.name for effect in finding.not_imported_effects()])
+"""
+    )
+
+    stopped, unread, names = printed.splitlines()
+    assert "shop.a could not be imported: TookTooLong" in stopped
+    assert "not looked at: shop.b" in unread
+    assert {"direct", "b"} <= set(names.split())
+    assert not project.attempted
 
 
 def test_tests_scripts_environments_and_other_projects_are_left_out(project: Project) -> None:
@@ -203,7 +313,9 @@ def test_settings_of_other_environments_are_left_out(project: Project) -> None:
 
     source = LIST.replace("config.settings", "config.settings.local")
 
-    assert project.program(source).split() == ["shop.confirm", "shop.ring", "shop.send", "sms.send"]
+    imported, read = project.program(source).splitlines()
+    assert not imported
+    assert read.split() == ["shop.confirm", "shop.ring", "shop.send", "sms.send"]
     assert not project.attempted
 
 
@@ -213,6 +325,8 @@ def test_a_module_in_two_folders_of_the_path_is_imported_once(project: Project) 
     project.write("apps/basket/x.py", TRACE + DECLARING["direct"])
     project.write("apps/loose/x.py", TRACE + DECLARING["direct"].replace("direct", "loose"))
     write_settings(project, 'import sys\nsys.path.insert(0, str(BASE_DIR / "apps"))\nINSTALLED_APPS += ["apps.basket"]')
+
+    project.write("apps/basket/uses.py", "import loose.x")
 
     assert found_in(project) == {"direct", "loose"}
     assert project.attempted == {"apps.basket.x": 1, "loose.x": 1}
@@ -278,7 +392,7 @@ def test_an_override_finds_the_effect_that_it_names(project: Project) -> None:
     write_settings(project, 'INSTALLED_APPS = ["shop"]')
 
     printed = project.program(
-        LIST.partition("    from sideeffects import discovery")[0]
+        SET_UP
         + """
     import sys
 
@@ -297,7 +411,7 @@ def test_an_override_finds_the_effect_that_it_names(project: Project) -> None:
 
 def test_an_unknown_name_says_what_could_not_be_looked_at(project: Project) -> None:
     """The name may be declared in a module that fails to import; apps that are not loaded yet are a reason too."""
-    project.write("shop/failing.py", DECLARING["direct"] + "\n1 / 0\n")
+    project.write("shop/failing.py", DECLARING["listed"] + "\n1 / 0\n")
     project.write("shop/unparsed.py", "import sideeffects\ndef (")
     project.write(
         "shop/apps.py",
@@ -320,7 +434,7 @@ def test_an_unknown_name_says_what_could_not_be_looked_at(project: Project) -> N
     )
 
     printed = project.program(
-        LIST.partition("    failures")[0]
+        SET_UP
         + """
     import traceback
 
@@ -333,8 +447,7 @@ def test_an_unknown_name_says_what_could_not_be_looked_at(project: Project) -> N
 
     before, _, afterwards = printed.partition("afterwards:")
     assert "Django's apps are not loaded yet" in before
-    assert "shop.failing could not be imported: ZeroDivisionError" in afterwards
-    assert f"({project.root}/shop/failing.py:4)" in afterwards
+    assert "shop.failing declares effects under names that its source does not show" in afterwards
     assert "shop.unparsed could not be imported: SyntaxError" in afterwards
     assert "Did you mean 'sms.send'" in afterwards
     assert "not loaded" not in afterwards
@@ -351,12 +464,13 @@ def test_a_failing_module_hides_no_others_and_is_tried_again(project: Project) -
     import flags
 
     flags.fixed = True
-    print(finding.discover(), "direct" in sideeffects.registry)
+    print(finding.discover().failures, "direct" in sideeffects.registry)
 """
     )
 
-    names, failure, again = printed.splitlines()
+    names, read, failure, again = printed.splitlines()
     assert "sms.send" in names
+    assert read == "direct"
     assert failure == f"shop.failing could not be imported: SystemExit: 3 ({project.root}/shop/failing.py:2)"
     assert again == "() True"
 
@@ -382,7 +496,7 @@ def test_threads_may_look_at_once(project: Project) -> None:
         project.write(f"shop/m{number}.py", TRACE + DECLARING["direct"].replace("direct", f"m{number}"))
 
     printed = project.program(
-        LIST.partition("    failures")[0]
+        SET_UP
         + """
     import threading
 
@@ -392,6 +506,7 @@ def test_threads_may_look_at_once(project: Project) -> None:
 
     def look(number):
         barrier.wait()
+        finding.discover()
         with sideeffects.record(f"m{number}"):
             seen.append(number)
 
@@ -413,7 +528,7 @@ def test_threads_may_look_at_once(project: Project) -> None:
 def test_an_isolated_registry_takes_no_effects_of_the_project(project: Project) -> None:
     """They would be lost with it, while their modules stay imported."""
     printed = project.program(
-        LIST.partition("    failures")[0]
+        SET_UP
         + """
     from sideeffects.testing import isolated_registry
 
@@ -444,9 +559,9 @@ def test_declared_targets_that_do_not_exist_are_named_each_time(project: Project
     write_settings(project, 'SIDE_EFFECTS = {"DECLARE": ["vendor:sned", "vendored:send"]}')
     project.write("vendor.py", "def send(): ...")
 
-    printed = project.program(LIST + "    print(*finding.discover(), sep='\\n')\n")
+    printed = project.program(LIST + "    print(*finding.discover().failures, sep='\\n')\n")
 
-    _, *failures = printed.splitlines()
+    _, _, *failures = printed.splitlines()
     assert len(failures) == 4
     assert failures[:2] == failures[2:]
     assert "vendor:sned is declared and cannot be found: DeclarationError" in failures[0]

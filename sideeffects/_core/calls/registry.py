@@ -7,11 +7,12 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.values import close_names
 from sideeffects._core.values.points import Point
 from sideeffects.errors import DuplicateSideEffect, UnknownSideEffect
 
@@ -48,8 +49,24 @@ def matches(pattern: str, name: str) -> bool:
     return pattern == name or (is_glob(pattern) and glob_matcher(pattern)(name) is not None)
 
 
+class Found(NamedTuple):
+    """What is known of effects in modules that nothing has imported.
+
+    Attributes:
+        effects: them by name, as the source shows them.
+        notes: what may be missing, a sentence each.
+        load: imports what declares an effect of that name, which is to run.
+    """
+
+    effects: Mapping[str, SideEffect]
+    notes: Sequence[str]
+    load: Callable[[str], None]
+
+
+NOTHING_FOUND: Final = Found({}, (), lambda name: None)  # noqa: ARG005 - there is nothing to load
+
 #: Finds effects in modules that are not yet imported; see `state/extension_points.py`.
-discovery: Final[Point[Callable[[], Sequence[str]]]] = Point()
+discovery: Final[Point[Callable[[], Found]]] = Point()
 
 
 class Store:
@@ -149,14 +166,12 @@ class Registry(Mapping[str, SideEffect]):
             return (effects[pattern],) if pattern in effects else ()
         return tuple(effects[name] for name in self._store.names() if matches(pattern, name))
 
-    def close_to(self, name: str) -> tuple[str, ...]:
-        """Up to three declared names that look like `name`, best first."""
-        names = self._store.names()
-        import difflib  # for error messages alone
-
-        close = difflib.get_close_matches(name, names, n=3)
-        return tuple(
-            close or [known for known in names if known.startswith(f"{name}.") or known.endswith(f".{name}")][:3]
+    def close_to(self, name: str, more: Iterable[str] = ()) -> tuple[str, ...]:
+        """Up to three names, declared or among these, that look like `name`, best first."""
+        names = sorted({*self._store.names(), *more})
+        close = close_names.close_to(name, names)
+        return close or tuple(
+            [known for known in names if known.startswith(f"{name}.") or known.endswith(f".{name}")][:3]
         )
 
 

@@ -305,20 +305,38 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         raise AssertionError("\n".join([*lines, *everything]))
 
 
-def check_known(pattern: str) -> None:
-    """Refuse a name or glob that means no declared effect, after looking for those not yet imported.
+def check_known(pattern: str) -> Sequence[SideEffect]:
+    """Refuse a name or glob that means no effect, after looking for those in modules that nothing has imported.
+
+    Returns:
+        the effects that it means in such modules, if it means none that is declared by now.
 
     Raises:
         UnknownSideEffect: with close matches.
     """
     if pattern == registry.EVERYTHING or registry.registry.match(pattern):
-        return
-    notes = [note for discover in registry.discovery for note in discover()]
-    if not registry.registry.match(pattern):
-        unknown = UnknownSideEffect(pattern, registry.registry.close_to(pattern))
-        for note in notes:
+        return ()
+    found = [discover() for discover in registry.discovery]
+    names = {name: effect for one in found for name, effect in one.effects.items()}
+    meant = [effect for name, effect in names.items() if registry.matches(pattern, name)]
+    if not meant and not registry.registry.match(pattern):
+        unknown = UnknownSideEffect(pattern, registry.registry.close_to(pattern, names))
+        for note in (note for one in found for note in one.notes):
             unknown.add_note(note)
         raise unknown
+    return meant
+
+
+def load_known(name: str) -> None:
+    """As `check_known`, for an effect that is to run: what declares it is imported.
+
+    Raises:
+        UnknownSideEffect: with close matches.
+    """
+    if name not in registry.registry:
+        for discover in registry.discovery:
+            discover().load(name)
+        check_known(name)
 
 
 def _read(calls: Sequence[Call]) -> list[Call]:

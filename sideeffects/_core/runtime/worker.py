@@ -13,7 +13,7 @@ from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import decide
-from sideeffects._core.records.reading import check_known
+from sideeffects._core.records.reading import load_known
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
 from sideeffects._core.runtime.background import WORKER, _answered, reached, to_end
@@ -54,7 +54,7 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
 
 
 def _run(parcel: Parcel) -> Any:
-    check_known(parcel.name)
+    load_known(parcel.name)
     declared, wrapped, instance, _ = reached(parcel.name)
     decision, stub, call = _decide_again(declared, instance, parcel)
     if decision.mode is Mode.EXECUTE:

@@ -443,7 +443,9 @@ def explain(name: object) -> Decision:
     """
     pattern = pattern_of(name)
     if pattern not in registry.registry:
-        check_known(pattern)
+        for effect in check_known(pattern):
+            if effect.name == pattern:  # its module has not been imported
+                return explain_declared(Declared(effect, None, effect.short_name))
     return explain_declared(declared_named(pattern))
 
 

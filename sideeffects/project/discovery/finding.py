@@ -1,33 +1,29 @@
 """Finding the effects of modules that nothing has imported yet.
 
-Modules of the project that declare effects, and only those, are imported; which they are is told from their source.
-While they are imported every effect is recorded, whatever else is in force: finding effects executes none.
+Their names are read from the source (`read`); that is all that a request or an open test asks for. Commands, and the
+start of a test run, import the modules as well (`discover`): those of installed apps, and those that these import.
 """
 
 from __future__ import annotations
 
-import contextvars
 import importlib
-import logging
 import os
 import sys
 import threading
 import traceback
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from sideeffects._core.calls import registry
-from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
-from sideeffects._core.records.ledger import Ledger
-from sideeffects._core.state import threads
-from sideeffects._core.state.state import state
+from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.registry import NOTHING_FOUND, Found
 from sideeffects._core.verbs import declare
 from sideeffects.project import live_settings
-
-logger: Final = logging.getLogger("sideeffects")
+from sideeffects.project.discovery.deadline import BOUND, Deadline, TookTooLong
+from sideeffects.project.discovery.looking import Attempt, Look, is_looking, looking, recording
+from sideeffects.project.discovery.names import ReadNames
 
 
 class Failure(NamedTuple):
@@ -64,57 +60,127 @@ class Failure(NamedTuple):
         if self.is_declared:
             return f"{self.module} is declared and cannot be found: {said}"
         place = f" ({self.where})" if self.where else ""
+        if isinstance(self.error, OSError) and not self.error.__traceback__:
+            return f"{self.module} could not be read: {said}{place}"
         return f"{self.module} could not be imported: {said}{place}"
 
 
-class _Plan:
-    """What is to be imported, found once per process."""
+class Plan(NamedTuple):
+    """What the project's source says.
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.modules: dict[str, Path] | None = None
-        self.unreadable: tuple[Failure, ...] = ()
+    Attributes:
+        modules: the modules that declare effects, with their files.
+        names: what each of them declares, as far as its source shows it.
+        importable: those that may be imported.
+        unreadable: modules that cannot be read or parsed.
+        unread: modules that nobody had the time to look at.
+    """
+
+    modules: Mapping[str, Path]
+    names: Mapping[str, ReadNames]
+    importable: frozenset[str]
+    unreadable: tuple[Failure, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
-_plan: Final = _Plan()
-_is_running: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("sideeffects_discovering", default=False)
+class Discovered(NamedTuple):
+    """What came of importing.
+
+    Attributes:
+        failures: what could not be imported or parsed.
+        attempts: what modules tried to do while they were imported.
+        unread: modules that nobody had the time to look at.
+    """
+
+    failures: tuple[Failure, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """What may be missing, a sentence each."""
+        return [*map(str, self.failures), *_unread_words(self.unread)]
+
+
+_NOTHING: Final = Plan({}, {}, frozenset())
+#: How many modules a message names.
+_MOST: Final = 10
 _NOT_READY: Final = "Django's apps are not loaded yet, so modules that nothing has imported were not looked at."
 
 
-def notes() -> list[str]:
-    """Discover, and say what could not be looked at."""
+class _Known:
+    """The plan, made once per process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.plan: Plan | None = None
+
+
+_known: Final = _Known()
+
+
+def look() -> Found:
+    """What an unknown name may mean: the effects of modules that nothing has imported. Nothing is imported here."""
     with suppress(Exception):  # what is wrong with the settings is said by calls, and by the checks
         live_settings.offer_own_effects()
     if not _is_ready():
-        return [_NOT_READY] if _has_settings() else []
-    return [str(failure) for failure in discover()]
+        return Found({}, [_NOT_READY], _load) if _has_settings() else NOTHING_FOUND
+    if not _may_look():
+        return NOTHING_FOUND
+    plan = _read()
+    notes = [str(failure) for failure in plan.unreadable]
+    notes += [
+        f"{name} declares effects under names that its source does not show, and has not been imported "
+        f"({plan.modules[name]}): import it, or write the name as a text"
+        for name in _not_imported(plan.modules)
+        if not plan.names[name].is_complete
+    ]
+    return Found(
+        {effect.name: effect for effect in not_imported_effects()}, [*notes, *_unread_words(plan.unread)], _load
+    )
 
 
-def discover() -> tuple[Failure, ...]:
-    """Import the project's modules that declare effects, and those of `declare` targets, if not done yet.
+def not_imported_effects() -> list[SideEffect]:
+    """The effects of modules that have not been imported, as their source shows them, by name."""
+    if not _may_look():
+        return []
+    plan = _read()
+    found = {effect.name: effect for name in _not_imported(plan.modules) for effect in plan.names[name].effects}
+    for target in declare.waiting():
+        name = declare.declarations.get(target, (None, {}))[0] or target.replace(":", ".")
+        found.setdefault(name, SideEffect(name, target, "function", "", 0, None, ""))
+    return [found[name] for name in sorted(found) if name not in registry.registry]
+
+
+def unclear_modules() -> list[str]:
+    """Modules that have not been imported and declare effects under names that their source does not show."""
+    plan = _read() if _may_look() else _NOTHING
+    return [name for name in _not_imported(plan.modules) if not plan.names[name].is_complete]
+
+
+def discover(seconds: float | None = None) -> Discovered:
+    """Import the modules that declare effects and may be imported, and those of `declare` targets, if not done yet.
 
     Without Django, while its apps are not loaded, or inside an isolated registry, nothing is looked for.
 
-    Returns:
-        what could not be imported or parsed.
+    Args:
+        seconds: how long it may take as a whole; `BOUND` if not given.
 
     Raises:
         ImproperlyConfigured: the settings are invalid.
     """
     if not _may_look():
-        return ()
+        return Discovered()
     live_settings.current_rules()
-    modules = _modules()
-    failures = list(_plan.unreadable)
-    with recording() as ledger:
-        for name in _not_imported(modules):
-            before = ledger.end
-            try:
-                importlib.import_module(name)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code raises is reported
-                failures.append(Failure(name, error, modules[name]))
-            _warn_of_calls(name, ledger, before)
-    return (*failures, *find_declared())
+    deadline = Deadline(BOUND if seconds is None else seconds)
+    plan = _read(deadline)
+    failures = list(plan.unreadable)
+    names = [name for name in _not_imported(plan.modules) if name in plan.importable]
+    if not names and not declare.waiting():
+        return Discovered(tuple(failures), (), plan.unread)
+    with looking() as here:
+        done = _import_all(names, plan.modules, deadline, here, failures)
+        failures += _find_declared(here)
+    return Discovered(tuple(failures), tuple(here.attempts), (*plan.unread, *names[done:]))
 
 
 def find_declared() -> tuple[Failure, ...]:
@@ -123,19 +189,58 @@ def find_declared() -> tuple[Failure, ...]:
     Returns:
         the targets that are not there, or whose module could not be imported.
     """
-    failures = []
-    if _may_look():
-        with recording():
-            for target in declare.waiting():
-                try:
-                    declare.find(target)
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-                    failures.append(Failure(target, error))
-    return tuple(failures)
+    if not _may_look() or not declare.waiting():
+        return ()
+    with looking() as here:
+        return tuple(_find_declared(here))
+
+
+def _import_all(
+    names: list[str], files: Mapping[str, Path], deadline: Deadline, here: Look, failures: list[Failure]
+) -> int:
+    """Import these. Returns how many have been looked at when time was over."""
+    for position, name in enumerate(names):
+        if deadline.is_over:
+            return position
+        with here.of(name, files[name]):
+            try:
+                with deadline.stopping():
+                    importlib.import_module(name)
+            except (Exception, SystemExit, TookTooLong) as error:  # noqa: BLE001 - whatever its code raises is reported
+                failures.append(Failure(name, error, files[name]))
+    return len(names)
+
+
+def _find_declared(here: Look) -> Iterable[Failure]:
+    for target in declare.waiting():
+        with here.of(target.partition(":")[0]):
+            try:
+                declare.find(target)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+                yield Failure(target, error)
+
+
+def _load(name: str) -> None:
+    """Import what declares an effect that is to run: the module whose source names it, else all that may name it.
+
+    What they do while they are imported is done, but for effects: the process is to go on with them.
+    """
+    if not _may_look():
+        return
+    plan = _read()
+    names = _not_imported(plan.modules)
+    named = [one for one in names if any(effect.name == name for effect in plan.names[one].effects)]
+    with recording():
+        for one in named or [one for one in names if one in plan.importable and not plan.names[one].is_complete]:
+            with suppress(Exception):  # that it is not there, whoever wants to run it says
+                importlib.import_module(one)
+        for target in declare.waiting():
+            with suppress(Exception):
+                declare.find(target)
 
 
 def _may_look() -> bool:
-    return _is_ready() and not _is_running.get() and not registry.store.isolations
+    return _is_ready() and not is_looking() and not registry.store.isolations
 
 
 def _has_settings() -> bool:
@@ -148,24 +253,35 @@ def _is_ready() -> bool:
     return django_apps is not None and bool(django_apps.apps.ready)
 
 
-def _modules() -> dict[str, Path]:
-    """The project's modules that declare effects. Nothing is imported here, so the lock waits for no import."""
-    with _plan.lock:
-        if _plan.modules is None:
-            from django.apps import apps
-            from django.conf import settings
-
-            from sideeffects.project.discovery.files import module_files
-            from sideeffects.project.discovery.source import Survey
-
-            files = module_files(settings, apps)
-            survey = Survey(files)
-            _plan.unreadable = tuple(Failure(name, error, files[name]) for name, error in survey.unreadable.items())
-            _plan.modules = {name: files[name] for name in survey.declaring}
-        return _plan.modules
+def _read(deadline: Deadline | None = None) -> Plan:
+    """What the source says, read once. Nothing is imported here, so the lock waits for no import."""
+    with _known.lock:
+        if _known.plan is None:
+            _known.plan = _made(deadline or Deadline(BOUND))
+        return _known.plan
 
 
-def _not_imported(modules: dict[str, Path]) -> list[str]:
+def _made(deadline: Deadline) -> Plan:
+    from django.apps import apps
+    from django.conf import settings
+
+    from sideeffects.project.discovery.files import module_files
+    from sideeffects.project.discovery.membership import importable
+    from sideeffects.project.discovery.names import names_of
+    from sideeffects.project.discovery.survey import Survey
+
+    files = module_files(settings, apps)
+    survey = Survey(files, deadline)
+    modules = {name: files[name] for name in survey.declaring}
+    names = {
+        name: names_of(module, files[name], survey) for name in modules if (module := survey.module(name)) is not None
+    }
+    may = importable(modules, survey, apps)
+    unreadable = tuple(Failure(name, error, files[name]) for name, error in survey.unreadable.items())
+    return Plan(modules, names, may, unreadable, survey.unread)
+
+
+def _not_imported(modules: Mapping[str, Path]) -> list[str]:
     """Those that are not imported, under another name either (`__main__`, say)."""
     waiting = [name for name in modules if name not in sys.modules]
     if not waiting:
@@ -176,35 +292,9 @@ def _not_imported(modules: dict[str, Path]) -> list[str]:
     return [name for name in waiting if os.path.realpath(modules[name]) not in imported]
 
 
-@contextmanager
-def recording() -> Generator[Ledger]:
-    """Record every effect, in this context and in the threads started from it, above all other overrides.
-
-    Yields:
-        the calls.
-    """
-    threads.install()
-    ledger = Ledger()
-    decision = Decision(Mode.RECORD, "its module is being imported to find its effects", "discovery")
-    entry = OverrideEntry((OverrideRule(registry.EVERYTHING, decision),), "discovery", context_only=True, foremost=True)
-    leave = state.overrides.enter(entry)
-    stop = state.watch(ledger)
-    token = _is_running.set(True)
-    try:
-        yield ledger
-    finally:
-        _is_running.reset(token)
-        stop()
-        leave()
-
-
-def _warn_of_calls(module: str, ledger: Ledger, start: int) -> None:
-    """A module that calls an effect while it is imported has got what a recorded call returns."""
-    for call in ledger.read(start)[0]:
-        logger.warning(
-            "%s called the side effect %s while it was imported to find its effects (at %s): it was recorded, not "
-            "executed. Call effects in functions, not while a module is imported",
-            module,
-            call.name,
-            call.caller,
-        )
+def _unread_words(unread: tuple[str, ...]) -> list[str]:
+    if not unread:
+        return []
+    more = len(unread) - _MOST
+    shown = ", ".join(unread[:_MOST]) + (f" and {more} more" if more > 0 else "")
+    return [f"looking for effects was stopped after {BOUND:g} s; not looked at: {shown}"]
