@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 from sideeffects._core.calls import registry
 from sideeffects._core.policy.policy import legacy_names
 from sideeffects._core.policy.rules import Rules
-from sideeffects._core.values.close_names import meant
+from sideeffects._core.values.close_names import close_to, meant
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
 from sideeffects.project import live_settings, probe_apps
@@ -30,7 +30,7 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     del app_configs, options
     raw = getattr(settings, "SIDE_EFFECTS", None)
     legacy = getattr(settings, "FORCE_RUN_SIDE_EFFECTS", None)
-    found = problems(raw, legacy)
+    found = [*problems(raw, legacy), *misspelt_settings()]
     if found:
         return [_error(problem) for problem in found]
     try:
@@ -48,6 +48,15 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
         messages += [_error(problem, _hint(discovered)) for problem in unknown_names(rules)]
         messages += _attempts(discovered)
     return messages
+
+
+def misspelt_settings() -> Iterator[Problem]:
+    """E016: settings with nearly our names. Nothing reads them, so production would execute what they hold back."""
+    ours = {name.replace("_", ""): name for name in ("SIDE_EFFECTS", "FORCE_RUN_SIDE_EFFECTS")}
+    for name in dir(settings):
+        if name.isupper() and name not in ours.values():
+            for close in close_to(name.replace("_", ""), ours, most=1, cutoff=0.85):
+                yield Problem("E016", f"there is no setting {name}; did you mean {ours[close]}?")
 
 
 def check_modules(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:

@@ -302,3 +302,14 @@ def test_an_installed_app_declares_what_the_settings_list(project: Project) -> N
     )
 
     assert printed.strip() == "text.caps"
+
+
+@pytest.mark.parametrize("name", ["SIDE_EFFECT", "SIDEEFFECTS", "SIDE_EFECTS", "FORCE_RUN_SIDE_EFFECT"])
+def test_a_misspelt_setting_is_an_error(project: Project, name: str) -> None:
+    """Nothing reads it, so that what it holds back would be executed."""
+    write_settings(project, f'{name} = {{"MODE": "RECORD"}}')
+
+    shown = project.run("manage.py", "check", code=1).stderr
+
+    assert ids(shown) == ["E016"]
+    assert f"there is no setting {name}; did you mean" in shown
