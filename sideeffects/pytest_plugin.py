@@ -96,7 +96,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Sweep, if a test may ask for it: what it asks with has been imported by now."""
+    """Find effects and check the settings' names of them. Sweep, if a test may ask: what it asks with is imported."""
+    if "django.apps" in sys.modules:
+        from sideeffects.project.test_start import unknown_names
+
+        unknown = unknown_names()
+        if unknown:
+            raise pytest.UsageError(*unknown)
     cells = session.config.getoption("--fault-cell")
     if cells or "sideeffects.testing.faults" in sys.modules:
         from sideeffects.testing.pytest_hooks.faults import FaultSweeper
