@@ -18,7 +18,7 @@ from sideeffects._core.state.state import state
 
 if TYPE_CHECKING:
     from sideeffects._core.records.reading import Calls
-    from sideeffects.testing.pytest_hooks.watcher import Watcher
+    from sideeffects.testing.pytest_hooks.watcher import WatcherPlugin
     from sideeffects.testing.races import Race
 
 state.test_run.latch("pytest runs (the sideeffects plugin is imported)")
@@ -129,7 +129,7 @@ class Lookout:
 
     def __init__(self, config: pytest.Config) -> None:
         self._plugins = config.pluginmanager
-        self._watcher: Watcher | None = None
+        self._watcher: WatcherPlugin | None = None
         self._item: pytest.Item | None = None
         self._option_before = state.option
         option = config.getoption("--side-effects")
@@ -148,12 +148,12 @@ class Lookout:
         state.option = self._option_before
         state.switches.disturb()
 
-    def watcher(self) -> Watcher:
+    def watcher(self) -> WatcherPlugin:
         """The hooks around each test; from now on they are there, instead of those here."""
         if self._watcher is None:
-            from sideeffects.testing.pytest_hooks.watcher import Watcher
+            from sideeffects.testing.pytest_hooks.watcher import WatcherPlugin
 
-            self._watcher = Watcher()
+            self._watcher = WatcherPlugin()
             if self._item is not None:
                 self._watcher.join(self._item)
             self._plugins.unregister(self)

@@ -22,7 +22,7 @@ from typing import Any, Final
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
-from sideeffects.database.sql import text_of, writes
+from sideeffects.database.sql import statement_text, writes
 
 #: Told what was to be done; raises what refuses it.
 Refuse = Callable[[str], None]
@@ -207,7 +207,7 @@ class _Cursor:
 
     def _looked_at(self, method: Any) -> Any:
         def run(sql: Any, *args: Any, **kwargs: Any) -> Any:
-            text = text_of(sql, self._connection.connection)
+            text = statement_text(sql, self._connection.connection)
             if method.__name__ == "callproc" or (writes(text) and not _CONTROL.match(text)):
                 self._refuse(text)
             return method(sql, *args, **kwargs)

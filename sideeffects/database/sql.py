@@ -41,7 +41,7 @@ _WRITES: Final = re.compile(r"\b(?:insert|update|delete|merge|replace|into)\b(?!
 _LOCKS: Final = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b", re.IGNORECASE)
 
 
-def text_of(sql: Any, raw: Any) -> str:
+def statement_text(sql: Any, raw: Any) -> str:
     """A statement as text; psycopg also takes objects, which know how to spell themselves for a connection."""
     if isinstance(sql, str):
         return sql

@@ -18,7 +18,7 @@ from sideeffects.dryrun.drivers import Given, Link
 from sideeffects.dryrun.escapes import connecting
 from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.postgresql import PostgresLink
-from sideeffects.dryrun.row_counts import Tally
+from sideeffects.dryrun.row_counts import RowTally
 from sideeffects.dryrun.sqlite import SqliteLink
 
 _LINKS: Final[dict[str, type[Link]]] = {"postgresql": PostgresLink, "sqlite": SqliteLink}
@@ -36,7 +36,7 @@ class HeldConnection:
     def __init__(self, connection: Any, holder: Holder, serial: int) -> None:
         self.connection = connection
         self.alias: str = connection.alias
-        self.tally = Tally(self.alias)
+        self.tally = RowTally(self.alias)
         self._refusals, self._remarks = holder.refusals, holder.remarks
         self._serial = serial
         self._link: Link | None = None

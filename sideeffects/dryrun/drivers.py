@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from sideeffects.database import sql as statements
 from sideeffects.database.cursors import WatchedClasses, unwatched
 from sideeffects.dryrun.refusals import Notes, Refusals
-from sideeffects.dryrun.row_counts import Tally
+from sideeffects.dryrun.row_counts import RowTally
 
 #: The savepoints of the command's own transaction, and of its last statement outside one.
 BASE: Final = "side_effects_dry_run"
@@ -38,7 +38,7 @@ class Given(NamedTuple):
     connection: Any
     refusals: Refusals
     remarks: Notes
-    tally: Tally
+    tally: RowTally
     serial: int
     is_nested: bool
     outer: Link | None
@@ -137,7 +137,7 @@ class Link(ABC):
             self.given.refusals.refuse(
                 f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
             )
-        text = query if type(query) is str else statements.text_of(query, self.raw)
+        text = query if type(query) is str else statements.statement_text(query, self.raw)
         seen = _look(text) if len(text) < _LONG else look(text)
         if seen.reason:
             self.given.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {seen.reason} (database {self._alias!r})")

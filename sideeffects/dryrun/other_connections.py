@@ -136,7 +136,7 @@ class ReadOnly:
         Raises:
             DryRunRefused: it writes.
         """
-        text = statements.text_of(query, self.raw)
+        text = statements.statement_text(query, self.raw)
         with contextlib.ExitStack() as stack:
             token = connecting.set(True)
             stack.callback(connecting.reset, token)

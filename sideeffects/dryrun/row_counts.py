@@ -38,7 +38,7 @@ class Writes:
     rows: int | None = None
 
 
-class Tally:
+class RowTally:
     """Counts what is written to one database.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sideeffects.dryrun.refusals import Notes
-from sideeffects.dryrun.row_counts import Tally
+from sideeffects.dryrun.row_counts import RowTally
 
 #: Rows are counted up to this number: nobody waits for the whole of a large table.
 MOST_ROWS: Final = 1_000_000
@@ -53,7 +53,7 @@ class Schema:
         remarks: where to write down what the catalog does not show.
     """
 
-    def __init__(self, ask: Ask, catalog: str, tally: Tally, remarks: Notes) -> None:
+    def __init__(self, ask: Ask, catalog: str, tally: RowTally, remarks: Notes) -> None:
         self._ask, self._catalog, self._tally, self._remarks = ask, catalog, tally, remarks
         self._before: dict[str, Table] | None = None
         #: The tables whose rows are counted when they are there again.

@@ -87,7 +87,7 @@ def _is_loop(frame: FrameType) -> bool:
     return frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == "asyncio.events"
 
 
-class Site(NamedTuple):
+class CallSite(NamedTuple):
     """A call site.
 
     Attributes:
@@ -107,14 +107,14 @@ class Site(NamedTuple):
     is_own: bool
 
 
-def find(frame: FrameType) -> Site:
+def find(frame: FrameType) -> CallSite:
     """The call site above `frame`, which is that of the audit hook's caller.
 
     The user's own code comes first, on this stack or where this work was handed to a pool or made a task; then an
     installed package.
     """
     inner: FrameType | None = None
-    package: Site | None = None
+    package: CallSite | None = None
     at: FrameType | None = frame
     place: Place | None = None
     while at is not None and place is None:
@@ -129,12 +129,12 @@ def find(frame: FrameType) -> Site:
         at = at.f_back
     place = place or lineage.get().place
     if place is not None:
-        return Site(*place, is_own=True)
+        return CallSite(*place, is_own=True)
     return package or _site(frame, None, is_own=False)
 
 
-def _site(frame: FrameType, inner: FrameType | None, *, is_own: bool) -> Site:
-    return Site(*_place(frame, inner), is_own)
+def _site(frame: FrameType, inner: FrameType | None, *, is_own: bool) -> CallSite:
+    return CallSite(*_place(frame, inner), is_own)
 
 
 def _place(frame: FrameType, inner: FrameType | None) -> Place:
@@ -174,7 +174,7 @@ def shown_path(file: str) -> str:
     return path
 
 
-def called_at(site: Site) -> tuple[str, str]:
+def called_at(site: CallSite) -> tuple[str, str]:
     """What was called at a call site, as a dotted name and as `declare` takes it; empty where it is not known."""
     if site.inner is None:
         return "", ""

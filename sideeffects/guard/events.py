@@ -106,16 +106,16 @@ def _registry(args: tuple[Any, ...]) -> Reach | None:
 def _popen(args: tuple[Any, ...]) -> Reach | None:
     given = args[1]
     words = given if isinstance(given, list | tuple) else [given]
-    return Reach(PROCESS, programs.started_by(args[0], given), detail=" ".join(map(programs.text_of, words)))
+    return Reach(PROCESS, programs.started_by(args[0], given), detail=" ".join(map(programs.as_text, words)))
 
 
 def _system(args: tuple[Any, ...]) -> Reach | None:
-    return Reach(PROCESS, programs.of_shell(args[0]), detail=programs.text_of(args[0]))
+    return Reach(PROCESS, programs.of_shell(args[0]), detail=programs.as_text(args[0]))
 
 
 def _exec(args: tuple[Any, ...]) -> Reach | None:
     words = args[1] if isinstance(args[1], list | tuple) else []
-    return Reach(PROCESS, programs.text_of(args[0]), detail=" ".join(map(programs.text_of, words)))
+    return Reach(PROCESS, programs.as_text(args[0]), detail=" ".join(map(programs.as_text, words)))
 
 
 def _spawn(args: tuple[Any, ...]) -> Reach | None:
@@ -127,21 +127,21 @@ def _pty(args: tuple[Any, ...]) -> Reach | None:
 
 
 def _start_file(args: tuple[Any, ...]) -> Reach | None:
-    return Reach(PROCESS, programs.text_of(args[0]))
+    return Reach(PROCESS, programs.as_text(args[0]))
 
 
 def _other_process(args: tuple[Any, ...]) -> Reach | None:
     """Code that is put into another Python."""
-    return Reach(PROCESS, f"process {args[0]}", detail=programs.text_of(args[1]))
+    return Reach(PROCESS, f"process {args[0]}", detail=programs.as_text(args[1]))
 
 
 def _browser(args: tuple[Any, ...]) -> Reach | None:
-    return Reach(PROCESS, "webbrowser", detail=programs.text_of(args[0]))
+    return Reach(PROCESS, "webbrowser", detail=programs.as_text(args[0]))
 
 
-Reader = Callable[[tuple[Any, ...]], Reach | None]
+EventReader = Callable[[tuple[Any, ...]], Reach | None]
 
-READERS: Final[dict[str, Reader]] = {
+READERS: Final[dict[str, EventReader]] = {
     "socket.connect": _connect,
     "socket.sendto": _connect,
     "socket.sendmsg": _connect,

@@ -23,7 +23,7 @@ from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import lineage, watching
 from sideeffects.errors import UndeclaredSideEffect, is_under_pytest
 from sideeffects.guard import asyncio_tasks, call_sites, hosts, levels, programs
-from sideeffects.guard.events import BELOW_SUBPROCESS, NETWORK, READERS, STARTS, Reach, Reader
+from sideeffects.guard.events import BELOW_SUBPROCESS, NETWORK, READERS, STARTS, EventReader, Reach
 from sideeffects.guard.findings import Finding, books
 
 #: unittest, and pytest for its test cases, leave the frames of such modules out of tracebacks.
@@ -87,7 +87,7 @@ def _hook(
     event: str,
     args: tuple[Any, ...],
     # Bound here: at the interpreter's end the module's names are gone, and events still come.
-    get: Callable[[str], Reader | None] = READERS.get,
+    get: Callable[[str], EventReader | None] = READERS.get,
     frame: Callable[[int], FrameType] = sys._getframe,  # noqa: SLF001 - who reaches outside
     is_over: Callable[[], bool] = sys.is_finalizing,
 ) -> None:
@@ -99,7 +99,7 @@ def _hook(
             raise refusal
 
 
-def _look(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -> UndeclaredSideEffect | None:
+def _look(event: str, args: tuple[Any, ...], reader: EventReader, frame: FrameType) -> UndeclaredSideEffect | None:
     """Judge one event that may reach outside. If that fails it is logged; where calls are refused, so is this one."""
     thread = threading.get_ident()
     if thread in _busy:
@@ -125,7 +125,7 @@ def _in_doubt(event: str, frame: FrameType) -> UndeclaredSideEffect | None:
     return refusal
 
 
-def _judge(event: str, args: tuple[Any, ...], reader: Reader, frame: FrameType) -> UndeclaredSideEffect | None:
+def _judge(event: str, args: tuple[Any, ...], reader: EventReader, frame: FrameType) -> UndeclaredSideEffect | None:
     entries = levels.open_entries()
     level = levels.level_of(entries)
     if event in STARTS:
@@ -222,7 +222,7 @@ def _found(
 _DETAIL: Final = 100
 
 
-def _finding(event: str, reach: Reach, level: str, site: call_sites.Site, what: str) -> Finding:
+def _finding(event: str, reach: Reach, level: str, site: call_sites.CallSite, what: str) -> Finding:
     called, target = call_sites.called_at(site)
     return Finding(
         kind=reach.kind,

@@ -46,14 +46,14 @@ def is_allowed(program: str, patterns: Iterable[str]) -> bool:
     )
 
 
-def text_of(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A path or a word as text."""
     return os.fsdecode(value) if isinstance(value, str | bytes | os.PathLike) else str(value)
 
 
 def of_shell(command: Any) -> str:
     """The program that a command for the shell starts: its first word; the shell itself, where it may start others."""
-    text = text_of(command)
+    text = as_text(command)
     if any(sign in text for sign in ";|&`\n<>") or "$(" in text:
         return "sh"
     import shlex  # for those who ask a shell
@@ -68,7 +68,7 @@ def of_shell(command: Any) -> str:
 def started_by(executable: Any, arguments: Any) -> str:
     """The program that `subprocess` is asked to start, behind the shell if it asks one."""
     given = list(arguments) if isinstance(arguments, list | tuple) else [arguments]
-    program = text_of(executable) if executable else text_of(given[0]) if given else ""
+    program = as_text(executable) if executable else as_text(given[0]) if given else ""
     if os.path.basename(program) in _SHELLS and len(given) > _COMMAND and given[1] == "-c":
         return of_shell(given[_COMMAND])
     return program

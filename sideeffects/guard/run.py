@@ -11,7 +11,7 @@ from sideeffects.guard import baseline as baselines, call_sites, children, hook,
 from sideeffects.guard.findings import Book, Finding, Noted, books
 
 
-class Run:
+class GuardRun:
     """One run of tests, in the process that began it.
 
     Args:

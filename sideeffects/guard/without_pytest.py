@@ -17,7 +17,7 @@ from typing import Any, Final
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.extension_points import rules_changed
 from sideeffects.guard import at_test_end, baseline as baselines, call_sites, hook, levels, report
-from sideeffects.guard.run import Run, listen_when_on, look_at_level
+from sideeffects.guard.run import GuardRun, listen_when_on, look_at_level
 
 _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
 _begun: list[_Session] = []
@@ -54,7 +54,7 @@ class _Session:
     """The run, and what is printed of it: once, after the outermost runner, or at the end of the process."""
 
     def __init__(self) -> None:
-        self._run = Run(call_sites.root.folder)
+        self._run = GuardRun(call_sites.root.folder)
         self._pid = os.getpid()
         self._depth = 0
         self._printed: set[tuple[Any, ...]] = set()

@@ -21,7 +21,7 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _DECLARE: Final = ("sideeffects.declare", "sideeffects._core.verbs.declare.declare")
 
 
-class Reached(NamedTuple):
+class OutsideCall(NamedTuple):
     """A call of an outside API.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reached(NamedTuple):
     line: int
 
 
-class Found(NamedTuple):
+class UndeclaredFunction(NamedTuple):
     """A function that calls outside APIs and is not declared.
 
     Attributes:
@@ -48,7 +48,7 @@ class Found(NamedTuple):
     function: str
     path: Path
     line: int
-    calls: tuple[Reached, ...]
+    calls: tuple[OutsideCall, ...]
 
 
 class Audit:
@@ -85,7 +85,7 @@ class Audit:
         self._declared = {target.replace(":", ".") for target in named}
         self._made: dict[str, str] = {}
         self._follow_objects()
-        self.found: tuple[Found, ...] = tuple(itertools.chain.from_iterable(self._found()))
+        self.found: tuple[UndeclaredFunction, ...] = tuple(itertools.chain.from_iterable(self._found()))
 
     def _follow_objects(self) -> None:
         """Learn what the names and functions of modules stand for, until nothing new is learnt."""
@@ -97,7 +97,7 @@ class Audit:
             if len(self._made) == before:
                 return
 
-    def _found(self) -> Iterator[list[Found]]:
+    def _found(self) -> Iterator[list[UndeclaredFunction]]:
         below = self._below_declared()
         for name, source in self._sources.items():
             found = []
@@ -106,13 +106,13 @@ class Audit:
                 if owner and (dotted in below or self._is_declared(source, owner)):
                     continue
                 calls = [
-                    Reached(api, line)
+                    OutsideCall(api, line)
                     for api, line in source.calls(owner, self._made)
                     if reaches_outside(api) and api not in self._declared
                 ]
                 if calls:
                     line = definition.lineno if isinstance(definition, Function) else calls[0].line
-                    found.append(Found(name, owner, source.path, line, tuple(calls)))
+                    found.append(UndeclaredFunction(name, owner, source.path, line, tuple(calls)))
             yield sorted(found, key=lambda one: one.line)
 
     def _is_declared(self, source: _Source, owner: str) -> bool:

@@ -7,31 +7,31 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sideeffects.listing.undeclared import Found
+from sideeffects.listing.undeclared import UndeclaredFunction
 
 _HEADINGS: Final = ("WHERE", "FUNCTION", "CALLS")
 #: Of how many APIs a line tells.
 _MOST: Final = 3
 
 
-def where(found: Found) -> str:
+def where(found: UndeclaredFunction) -> str:
     """`file:line`, the file relative to the current folder when it lies below."""
     return f"{str(found.path).removeprefix(os.path.join(os.getcwd(), ''))}:{found.line}"
 
 
-def advice(found: Found) -> str:
+def advice(found: UndeclaredFunction) -> str:
     """The line to write."""
     if not found.function:
         return "importing the module calls this: move it into a function, and declare that"
     return f'@side_effect(name="{found.module}.{found.function}")'
 
 
-def as_json(listed: Sequence[Found], app_of: Callable[[str], str], *, ascii_only: bool = False) -> str:
+def as_json(listed: Sequence[UndeclaredFunction], app_of: Callable[[str], str], *, ascii_only: bool = False) -> str:
     """A JSON list; the keys are part of the contract."""
     return json.dumps([_as_data(found, app_of) for found in listed], indent=2, ensure_ascii=ascii_only)
 
 
-def as_markdown(listed: Sequence[Found]) -> str:
+def as_markdown(listed: Sequence[UndeclaredFunction]) -> str:
     """A table to paste into a page or a comment."""
     lines = [["where", "function", "calls", "line to write"], ["---"] * 4]
     for found in listed:
@@ -42,7 +42,7 @@ def as_markdown(listed: Sequence[Found]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def as_table(listed: Sequence[Found]) -> str:
+def as_table(listed: Sequence[UndeclaredFunction]) -> str:
     """An aligned table, with the line to write below each function."""
     rows = [(where(found), found.function, _calls(found)) for found in listed]
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
@@ -52,7 +52,7 @@ def as_table(listed: Sequence[Found]) -> str:
     return "\n".join(lines)
 
 
-def as_lines(listed: Sequence[Found]) -> str:
+def as_lines(listed: Sequence[UndeclaredFunction]) -> str:
     """A line each, for CI."""
     return "\n".join(
         f"{where(found)}: {found.function or found.module} calls {_calls(found)} and is not declared"
@@ -62,7 +62,7 @@ def as_lines(listed: Sequence[Found]) -> str:
     )
 
 
-def _as_data(found: Found, app_of: Callable[[str], str]) -> dict[str, Any]:
+def _as_data(found: UndeclaredFunction, app_of: Callable[[str], str]) -> dict[str, Any]:
     return {
         "function": found.function,
         "module": found.module,
@@ -74,11 +74,11 @@ def _as_data(found: Found, app_of: Callable[[str], str]) -> dict[str, Any]:
     }
 
 
-def _apis(found: Found) -> list[str]:
+def _apis(found: UndeclaredFunction) -> list[str]:
     return list(dict.fromkeys(call.api for call in found.calls))
 
 
-def _calls(found: Found) -> str:
+def _calls(found: UndeclaredFunction) -> str:
     apis = _apis(found)
     more = f" and {len(apis) - _MOST} more" if len(apis) > _MOST else ""
     return ", ".join(apis[:_MOST]) + more

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from sideeffects._core.calls import registry
 from sideeffects._core.verbs import declare
 from sideeffects.guard import call_sites
-from sideeffects.listing import Audit, Found, as_json, as_lines, as_markdown, as_table
+from sideeffects.listing import Audit, UndeclaredFunction, as_json, as_lines, as_markdown, as_table
 from sideeffects.listing.selection import UnknownValue, app_of, check_values, labels, with_those_above
 from sideeffects.management.command import Command, wrong
 from sideeffects.project import live_settings
@@ -85,7 +85,9 @@ def _many(count: int, one: str, several: str) -> str:
     return f"{count} {one if count == 1 else several}"
 
 
-def _of_modules(found: Sequence[Found], files: Collection[str], options: Mapping[str, Any]) -> list[Found]:
+def _of_modules(
+    found: Sequence[UndeclaredFunction], files: Collection[str], options: Mapping[str, Any]
+) -> list[UndeclaredFunction]:
     """What is found in the apps and modules that were asked for."""
     listed = list(found)
     known = {above for module in files for above in with_those_above(module)}

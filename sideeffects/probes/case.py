@@ -17,7 +17,7 @@ from sideeffects.probes.greenlets import run_beside, threads_are_greenlets
 from sideeffects.probes.protection import guard_in
 from sideeffects.probes.results import Outcome, Results
 from sideeffects.probes.running import ProbeRunner
-from sideeffects.probes.specs import EVERY_DATABASE, Found, Spec, traits_of
+from sideeffects.probes.specs import EVERY_DATABASE, FoundProbes, Spec, traits_of
 
 Totals = tuple[int, int, int, int, list[str], list[str]]
 
@@ -67,7 +67,7 @@ class SmokeTest(unittest.TestCase):
         return super().run(result)
 
     def _run_all(self) -> Totals:
-        results: Results = ProbeRunner(parallel=1).run(Found(tuple(specs_of(type(self), "", ""))))
+        results: Results = ProbeRunner(parallel=1).run(FoundProbes(tuple(specs_of(type(self), "", ""))))
         failed = [probe.line for probe in results.having(Outcome.FAILED)]
         errored = [probe.line for probe in results.having(Outcome.ERRORED)]
         if self._log is not None:

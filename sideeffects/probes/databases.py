@@ -16,7 +16,7 @@ from typing import Any, Final
 from sideeffects.database import libpq
 from sideeffects.database.holding import Replaced, TransactionState, set_fresh
 from sideeffects.database.places import place_of_use
-from sideeffects.database.sql import ends_transaction, text_of, writes
+from sideeffects.database.sql import ends_transaction, statement_text, writes
 from sideeffects.probes.drivers import Driver, Terms, Watch, set_autocommit
 from sideeffects.probes.mysql import MySQL
 from sideeffects.probes.postgresql import Psycopg
@@ -300,7 +300,7 @@ class HeldDatabase:
         self._check()
         self.use()
         connection = self.connection
-        text = text_of(sql, connection.connection)
+        text = statement_text(sql, connection.connection)
         if ends_transaction(text, ddl_commits=not connection.features.can_rollback_ddl):
             self._refuse(text.strip())
         if self.is_read_only and writes(text):

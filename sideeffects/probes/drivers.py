@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from sideeffects.database.cursors import WatchedClasses
 from sideeffects.database.holding import Replaced, is_in_transaction
-from sideeffects.database.sql import ends_transaction, irrevocable, is_plain, stays_with_session, text_of, writes
+from sideeffects.database.sql import ends_transaction, irrevocable, is_plain, statement_text, stays_with_session, writes
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
 
 
@@ -183,7 +183,7 @@ class Looking(Driver):
             if watch.is_over:
                 watch.refuse_late()
             watch.use(self)
-            text = text_of(query, self.raw)
+            text = statement_text(query, self.raw)
             if method == "executescript":
                 self.refuse("executescript(), which commits first")
             if not is_plain(text):

@@ -17,12 +17,12 @@ from django.apps import AppConfig
 from sideeffects.probes.case import SmokeTest, specs_of
 from sideeffects.probes.protection import writing_refused
 from sideeffects.probes.refusals import ProbesRefused
-from sideeffects.probes.specs import Broken, Found, Spec, traits_of
+from sideeffects.probes.specs import Broken, FoundProbes, Spec, traits_of
 from sideeffects.project.discovery.looking import recording
 from sideeffects.project.probe_apps import installed, modules_of, names_of, skipped_apps
 
 
-def find(skip: Iterable[str] = ()) -> Found:
+def find(skip: Iterable[str] = ()) -> FoundProbes:
     """All probes of the project, in the order of the installed apps.
 
     Args:
@@ -51,7 +51,7 @@ def find(skip: Iterable[str] = ()) -> Found:
     found: list[Spec] = []
     for case, (app, specs) in cases.items():
         found += specs_of(case, app.label, app.name) if specs is None else specs
-    return Found(tuple(found), tuple(broken))
+    return FoundProbes(tuple(found), tuple(broken))
 
 
 # -- modules

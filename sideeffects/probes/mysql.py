@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects.database import mysql
-from sideeffects.database.sql import text_of, writes
+from sideeffects.database.sql import statement_text, writes
 from sideeffects.probes.drivers import Driver, Terms, Watch
 from sideeffects.probes.refusals import CommitRefused, WriteRefused
 
@@ -61,7 +61,7 @@ class MySQL(Driver):
         if watch.is_over:
             watch.refuse_late()
         watch.use(self)
-        text = text_of(sql, self.raw)
+        text = statement_text(sql, self.raw)
         self._look(text)
         try:
             return query(self.raw, sql, *args, **options)

@@ -26,7 +26,7 @@ from sideeffects._core.state import threads
 from sideeffects._core.state.scope import EMPTY, Scope, scope
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
-from sideeffects.database.sql import text_of, writes
+from sideeffects.database.sql import statement_text, writes
 from sideeffects.probes.databases import HeldDatabase, held
 from sideeffects.probes.drivers import Terms
 from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
@@ -230,7 +230,7 @@ def writing_refused() -> Generator[None]:
 
 
 def _refuse_writing(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-    text = text_of(sql, context["connection"].connection)
+    text = statement_text(sql, context["connection"].connection)
     if writes(text):
         raise WriteRefused(
             f"importing probes must not write to a database, where nothing would roll it back; this would have been "

@@ -28,7 +28,7 @@ from sideeffects.probes.protection import Guard, is_inside_a_probe
 from sideeffects.probes.queue import Queue, Unit
 from sideeffects.probes.refusals import CommitRefused, ProbesRefused
 from sideeffects.probes.results import Outcome, ProbeResult, Results
-from sideeffects.probes.specs import Broken, Found
+from sideeffects.probes.specs import Broken, FoundProbes
 
 DEFAULT_TIMEOUT: Final = 30.0
 #: How many wait together at most, where nobody said: each has connections of its own.
@@ -82,7 +82,7 @@ class ProbeRunner:
         self._told = 0
         self._look, self._left = _LOOK, 0
 
-    def run(self, found: Found) -> Results:
+    def run(self, found: FoundProbes) -> Results:
         """Run these probes. It returns when all are over, or past their timeout.
 
         Raises:

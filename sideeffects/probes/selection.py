@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sideeffects.probes.finding import find
 from sideeffects.probes.refusals import ProbesRefused
-from sideeffects.probes.specs import Found
+from sideeffects.probes.specs import FoundProbes
 from sideeffects.project.probe_apps import installed
 
 
 def select(
     labels: Sequence[str] = (), tags: Sequence[str] = (), exclude_tags: Sequence[str] = (), skip: Sequence[str] = ()
-) -> Found:
+) -> FoundProbes:
     """The probes that have one of the labels, one of the tags and none of the excluded tags.
 
     Args:
@@ -46,7 +46,7 @@ def select(
     if tags:
         specs = tuple(spec for spec in specs if not set(tags).isdisjoint(spec.traits.tags))
     specs = tuple(spec for spec in specs if set(exclude_tags).isdisjoint(spec.traits.tags))
-    return Found(specs, broken)
+    return FoundProbes(specs, broken)
 
 
 def _means(label: str, name: str) -> bool:

@@ -25,7 +25,7 @@ class _Flight:
         self.ended = 0.0
 
 
-class Shared:
+class SharedRun:
     """The runs of this process."""
 
     def __init__(self) -> None:
@@ -85,8 +85,8 @@ def _refuse_inside_a_probe() -> None:
         raise ProbesRefused("a probe cannot run probes: it would wait for itself")
 
 
-shared: Final = Shared()
-_public: Final = Shared()
+shared: Final = SharedRun()
+_public: Final = SharedRun()
 _turn: Final = threading.Lock()
 
 

@@ -149,7 +149,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundProbes:
     """All that was found, or what of it was selected."""
 
     specs: tuple[Spec, ...] = ()

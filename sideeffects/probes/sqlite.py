@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sideeffects.database.sql import text_of, writes
+from sideeffects.database.sql import statement_text, writes
 from sideeffects.probes.drivers import Driver, Looking, Terms, Watch
 from sideeffects.probes.turns import turns
 
@@ -95,7 +95,7 @@ class OwnSQLite(Looking):
     def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, None]:
         """Look at it, and wait for those who write."""
         looked = super().before(method, query, cursor, options)
-        if not self._writes and not self.watch.is_ours and writes(text_of(query, self.raw)):
+        if not self._writes and not self.watch.is_ours and writes(statement_text(query, self.raw)):
             turns.take(self.watch, self.watch.terms.waiting())
             self._writes = True
         return looked

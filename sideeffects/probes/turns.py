@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 
-class Turns:
+class WriteTurns:
     """Whose turn it is to write. All files share it: two probes with two files would wait for each other for ever."""
 
     def __init__(self) -> None:
@@ -40,4 +40,4 @@ class Turns:
                     self._is_free.notify()
 
 
-turns: Final = Turns()
+turns: Final = WriteTurns()

@@ -21,7 +21,7 @@ from sideeffects.probes.results import Results
 from sideeffects.probes.running import failed_to_run
 from sideeffects.probes.selection import select
 from sideeffects.probes.sharing import results_for_the_public, shared
-from sideeffects.probes.specs import Found
+from sideeffects.probes.specs import FoundProbes
 from sideeffects.project.probe_apps import apps_looked_at
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class IndexView(View):
         wanted = (request.GET.getlist(name) for name in _SELECTING)
         return *map(tuple, wanted), tuple(self.labels), tuple(self.tags)
 
-    def get_found(self, request: HttpRequest) -> Found:
+    def get_found(self, request: HttpRequest) -> FoundProbes:
         """The probes of this view that the request selects.
 
         Raises:
@@ -121,7 +121,7 @@ class IndexView(View):
         if self.labels or self.tags:
             own = select(self.labels, self.tags)
             ids, modules = {spec.id for spec in own.specs}, {broken.module for broken in own.broken}
-            found = Found(
+            found = FoundProbes(
                 tuple(spec for spec in found.specs if spec.id in ids),
                 tuple(broken for broken in found.broken if broken.module in modules),
             )

@@ -11,7 +11,7 @@ from sideeffects._core.state.state import state
 from sideeffects.errors import SideEffectError
 from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing.markers import OPTIONS, Level, level
-from sideeffects.testing.one_test import Watch, swallowed
+from sideeffects.testing.one_test import WatchedTest, swallowed
 
 if TYPE_CHECKING:
     from unittest import TestCase as Case
@@ -47,7 +47,7 @@ class SideEffectsMixin(Case):
 
     _is_asked_by_plugin = False
     #: While the class is set up, its tests run and it is torn down: its attributes are in force.
-    _class_watch: ClassVar[Watch | None] = None
+    _class_watch: ClassVar[WatchedTest | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -62,7 +62,7 @@ class SideEffectsMixin(Case):
     @classmethod
     def setUpClass(cls) -> None:
         """Put the class attributes into force, before anything else is set up."""
-        watch = Watch()
+        watch = WatchedTest()
         watch.enter(_levels(cls))
         cls._class_watch = watch
 
@@ -96,10 +96,10 @@ class SideEffectsMixin(Case):
         """Under pytest the plugin asks what the test has to answer for, once."""
         self._is_asked_by_plugin = True
 
-    def _begin(self) -> Watch:
+    def _begin(self) -> WatchedTest:
         state.children.collect()
         state.sync()
-        watch = Watch()
+        watch = WatchedTest()
         self.side_effects = watch.calls
         around = vars(type(self)).get("_class_watch")
         if around is not None:
@@ -114,7 +114,7 @@ class SideEffectsMixin(Case):
             ask_at_end(self, lambda: self._complain(watch))
         return watch
 
-    def _end(self, watch: Watch) -> None:
+    def _end(self, watch: WatchedTest) -> None:
         watch.finish()
         around = vars(type(self)).get("_class_watch")
         if around is not None:
@@ -122,7 +122,7 @@ class SideEffectsMixin(Case):
         for shadowing in ("doCleanups", "setUp"):
             vars(self).pop(shadowing, None)
 
-    def _complain(self, watch: Watch) -> None:
+    def _complain(self, watch: WatchedTest) -> None:
         complaints = watch.complaints(lambda: files_of_class(type(self)))
         if complaints:
             raise self.failureException(complaints)

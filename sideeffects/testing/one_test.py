@@ -24,7 +24,7 @@ from sideeffects.testing import noticing
 from sideeffects.testing.markers import Level
 
 
-class Watch:
+class WatchedTest:
     """One running test, from the beginning of its setup.
 
     What is set up for several tests happens to fall into one of them. That test steps aside for as long as it takes:

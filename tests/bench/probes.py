@@ -74,10 +74,10 @@ def by_unittest(kind: type) -> Callable[[], object]:
 def by_us(kind: type) -> Callable[[], object]:
     from sideeffects.probes import ProbeRunner
     from sideeffects.probes.case import specs_of
-    from sideeffects.probes.specs import Found
+    from sideeffects.probes.specs import FoundProbes
 
     def run() -> None:
-        assert ProbeRunner().run(Found(tuple(specs_of(kind, "", "")))).passed
+        assert ProbeRunner().run(FoundProbes(tuple(specs_of(kind, "", "")))).passed
 
     return run
 

@@ -8,8 +8,8 @@ from sideeffects.database.sql import (
     is_plain,
     is_single_write,
     only_reads,
+    statement_text,
     stays_with_session,
-    text_of,
     writes,
 )
 
@@ -139,10 +139,10 @@ def test_statements_in_other_spellings() -> None:
         def as_string(self, connection: object) -> str:
             return f"SELECT {connection}"
 
-    assert text_of("a", None) == "a"
-    assert text_of(b"a", None) == "a"
-    assert text_of(Spelled(), 7) == "SELECT 7"
-    assert text_of(7, None) == "7"
+    assert statement_text("a", None) == "a"
+    assert statement_text(b"a", None) == "a"
+    assert statement_text(Spelled(), 7) == "SELECT 7"
+    assert statement_text(7, None) == "7"
 
 
 @pytest.mark.parametrize(

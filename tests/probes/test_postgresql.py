@@ -307,7 +307,7 @@ IN_A_TEST = """
     from shop.models import Row
     from sideeffects.probes import ProbeRunner, SmokeTest
     from sideeffects.probes.case import specs_of
-    from sideeffects.probes.specs import Found
+    from sideeffects.probes.specs import FoundProbes
 
 
     def probes():
@@ -329,7 +329,7 @@ IN_A_TEST = """
                 Row.objects.create(name="written")
                 self.assertEqual(Row.objects.count(), 2)
 
-        return Found((*specs_of(Reading, "", ""), *specs_of(Writing, "", "")))
+        return FoundProbes((*specs_of(Reading, "", ""), *specs_of(Writing, "", "")))
 
 
     class InATest(TestCase):

@@ -18,14 +18,14 @@ from sideeffects import SideEffectBlocked, capture, forbid, force_run, side_effe
 from sideeffects._core.state.state import state
 from sideeffects.probes import CommitRefused, Outcome, ProbeRunner, ProbesRefused, Results, SmokeTest
 from sideeffects.probes.case import specs_of
-from sideeffects.probes.specs import Found
+from sideeffects.probes.specs import FoundProbes
 from sideeffects.testing import isolated_registry
 from tests.support.probe_project import ProbeProject
 
 
 def run(case: type[unittest.TestCase]) -> Results:
     """Run the probes of a class here."""
-    return ProbeRunner().run(Found(tuple(specs_of(case, "", ""))))
+    return ProbeRunner().run(FoundProbes(tuple(specs_of(case, "", ""))))
 
 
 def test_a_connection_that_probes_borrow_is_left_as_it_was(django_db_blocker: Any) -> None:
@@ -165,7 +165,7 @@ def test_wrong_attributes_are_errors_of_their_probes(attributes: dict[str, Any],
     ran: list[str] = []
     wrong = type("Wrong", (SmokeTest,), {**attributes, "test_it": lambda _: ran.append("wrong")})
     right = type("Right", (SmokeTest,), {"test_it": lambda _: ran.append("right")})
-    results = ProbeRunner().run(Found((*specs_of(wrong, "", ""), *specs_of(right, "", ""))))
+    results = ProbeRunner().run(FoundProbes((*specs_of(wrong, "", ""), *specs_of(right, "", ""))))
     assert [probe.outcome for probe in results.probes] == [Outcome.ERRORED, Outcome.PASSED]
     assert said in results.probes[0].message
     assert ran == ["right"]
@@ -188,7 +188,7 @@ def test_a_probe_that_cannot_begin_says_nothing_of_the_one_before() -> None:
             def test_it(self) -> None:
                 raise AssertionError
 
-        found = Found((*specs_of(Before, "", ""), *specs_of(Unknown, "", "")))
+        found = FoundProbes((*specs_of(Before, "", ""), *specs_of(Unknown, "", "")))
         before, unknown = ProbeRunner(parallel=1).run(found).probes
     assert [effect.name for effect in before.held_back] == ["sms.send"]
     assert "can neither commit nor end" in before.message
@@ -239,7 +239,7 @@ def test_failfast_begins_nothing_more() -> None:
         def test_3(self) -> None:
             seen.append("3")
 
-    results = ProbeRunner(failfast=True).run(Found(tuple(specs_of(Fails, "", ""))))
+    results = ProbeRunner(failfast=True).run(FoundProbes(tuple(specs_of(Fails, "", ""))))
     assert seen == ["setUpClass", "1", "tearDownClass"]
     assert (results.run, results.is_whole) == (2, False)
 
@@ -385,7 +385,7 @@ PROGRAM = """
     from sideeffects import probes
     from sideeffects._core.state.state import state
     from sideeffects.probes.case import specs_of
-    from sideeffects.probes.specs import Found
+    from sideeffects.probes.specs import FoundProbes
 
     MAY_END = threading.Event()
 
@@ -398,7 +398,7 @@ PROGRAM = """
 
 
     def run():
-        [result] = probes.ProbeRunner().run(Found(tuple(specs_of(Hangs, "", "")))).probes
+        [result] = probes.ProbeRunner().run(FoundProbes(tuple(specs_of(Hangs, "", "")))).probes
         print(f"{result.outcome}: {result.message}")
 
 

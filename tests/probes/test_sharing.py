@@ -13,8 +13,8 @@ from django.test import RequestFactory, override_settings
 
 from sideeffects.probes import ProbesRefused, Results, SmokeTest, views
 from sideeffects.probes.selection import select
-from sideeffects.probes.sharing import Shared, results_for_the_public, shared
-from sideeffects.probes.specs import Found
+from sideeffects.probes.sharing import SharedRun, results_for_the_public, shared
+from sideeffects.probes.specs import FoundProbes
 from sideeffects.probes.views import IndexView
 
 
@@ -69,7 +69,7 @@ def wait_for(key: Key, number: int) -> None:
         time.sleep(0.001)
 
 
-def burst(pool: ThreadPoolExecutor, own: Shared, run: Run) -> list["Future[Results]"]:
+def burst(pool: ThreadPoolExecutor, own: SharedRun, run: Run) -> list["Future[Results]"]:
     """A run, and a hundred who ask for the same while it is under way."""
     key = run.key
     first = pool.submit(own.results, key, 0, run)
@@ -84,7 +84,7 @@ def burst(pool: ThreadPoolExecutor, own: Shared, run: Run) -> list["Future[Resul
 
 def test_those_who_come_meanwhile_get_the_results_of_the_run(pool: ThreadPoolExecutor) -> None:
     """The very same, even when nothing is kept after it; whoever comes later gets another run."""
-    own, run = Shared(), Run()
+    own, run = SharedRun(), Run()
     first, *others = burst(pool, own, run)
     assert run.number == 1
     assert all(other.result() is first.result() for other in others)
@@ -93,7 +93,7 @@ def test_those_who_come_meanwhile_get_the_results_of_the_run(pool: ThreadPoolExe
 
 def test_other_selections_do_not_wait(pool: ThreadPoolExecutor) -> None:
     """A run that lasts is no reason for them."""
-    own, run = Shared(), Run()
+    own, run = SharedRun(), Run()
     first = pool.submit(own.results, "slow", 0, run)
     assert run.has_begun.wait(20)
     assert own.results("quick", 0, results).passed
@@ -124,7 +124,7 @@ def test_the_public_gets_one_run_at_a_time(pool: ThreadPoolExecutor) -> None:
 
 def test_a_run_that_raises_is_nobodys_result(pool: ThreadPoolExecutor) -> None:
     """It raises where it was made, those who waited are told why there is nothing, and the next one runs anew."""
-    own, run = Shared(), Run(OSError("no more threads"))
+    own, run = SharedRun(), Run(OSError("no more threads"))
     first, *others = burst(pool, own, run)
     with pytest.raises(OSError, match="no more threads"):
         first.result()
@@ -136,7 +136,7 @@ def test_a_run_that_raises_is_nobodys_result(pool: ThreadPoolExecutor) -> None:
 
 def test_results_are_kept_for_a_while() -> None:
     """From the end of the run on, and no longer."""
-    own = Shared()
+    own = SharedRun()
     first = own.results("key", 60, results)
     assert own.results("key", 60, results) is first
     assert own.results("key", 0, results) is not first
@@ -153,7 +153,7 @@ def test_an_answer_that_is_kept_costs_no_look_for_probes(monkeypatch: pytest.Mon
     request, view = RequestFactory().get, IndexView.as_view()
 
     class Own(IndexView):
-        def get_found(self, request: HttpRequest) -> Found:
+        def get_found(self, request: HttpRequest) -> FoundProbes:
             return super().get_found(request)
 
     rules = {"PUBLIC": True, "CACHE_SECONDS": 60}
@@ -177,7 +177,7 @@ def test_an_answer_that_is_kept_costs_no_look_for_probes(monkeypatch: pytest.Mon
 
 def test_nothing_is_kept_for_good() -> None:
     """Selections that nobody asks for any more are forgotten at the next request."""
-    own = Shared()
+    own = SharedRun()
     for number in range(50):
         own.results(number, 0, results)
     assert len(own._flights) == 1
@@ -185,7 +185,7 @@ def test_nothing_is_kept_for_good() -> None:
 
 def test_a_probe_cannot_ask_for_probes() -> None:
     """It would wait for itself."""
-    own = Shared()
+    own = SharedRun()
 
     class Asks(SmokeTest):
         def test_asks(self) -> None:

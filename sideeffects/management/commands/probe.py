@@ -24,7 +24,7 @@ from sideeffects.probes.results import Outcome, ProbeResult, Results
 from sideeffects.probes.running import ProbeRunner, is_any_hanging
 from sideeffects.probes.selection import select
 from sideeffects.probes.settings import make_runner
-from sideeffects.probes.specs import Found
+from sideeffects.probes.specs import FoundProbes
 from sideeffects.project.probe_apps import installed, modules_of
 
 _EXAMPLES: Final = """\
@@ -103,7 +103,7 @@ class Command(BaseCommand):
         if not results.is_whole:
             raise SystemExit(130)
 
-    def _run(self, labels: list[str], verbosity: int, options: Mapping[str, Any]) -> tuple[Found, Results | None]:
+    def _run(self, labels: list[str], verbosity: int, options: Mapping[str, Any]) -> tuple[FoundProbes, Results | None]:
         try:
             found = select(labels, options["tag"], options["exclude_tag"], options["skip"])
             if not (found.specs or found.broken) and _is_chosen(labels, options):
@@ -126,7 +126,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from error
         return found, results
 
-    def _list(self, found: Found) -> None:
+    def _list(self, found: FoundProbes) -> None:
         for spec in found.specs:
             tags = f"  [{', '.join(spec.traits.tags)}]" if spec.traits.tags else ""
             self.stdout.write(printable(f"{spec.id}{tags}", self.stdout))

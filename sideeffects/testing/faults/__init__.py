@@ -18,8 +18,8 @@ from sideeffects.testing.faults.errors import (
 )
 from sideeffects.testing.faults.invariants import Invariant, checked_invariants
 from sideeffects.testing.faults.report import CellResult, FaultReport, FaultSweepFailed
-from sideeffects.testing.faults.run import Run
-from sideeffects.testing.faults.sweep import Options
+from sideeffects.testing.faults.run import SweepRun
+from sideeffects.testing.faults.sweep import SweepOptions
 
 __all__ = [
     "CellResult",
@@ -128,7 +128,7 @@ def fault_sweep(
 def current_fault() -> str | None:
     """The name of the cell that is being run, for what holds only when no effect fails; `None` outside and then."""
     run = state.faults
-    return run.name or None if isinstance(run, Run) else None
+    return run.name or None if isinstance(run, SweepRun) else None
 
 
 def _is_test(function: Any) -> bool:
@@ -144,14 +144,14 @@ def _options(
     points: Iterable[str],
     depth: int,
     cells: Iterable[str] | str,
-) -> Options:
+) -> SweepOptions:
     if depth not in _DEPTHS:
         raise ValueError(f"depth is 1 or 2, not {depth!r}")
     listed: tuple[Any, ...] = (expected,) if isinstance(expected, type) else tuple(expected)
     for kind in listed:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"expected takes exception classes, not {kind!r}")
-    return Options(
+    return SweepOptions(
         Choice(raises, effects, points),
         checked_invariants(invariants),
         listed,

@@ -12,14 +12,14 @@ from sideeffects._core.state.state import state
 from sideeffects.testing.faults import invariants
 from sideeffects.testing.faults.errors import FaultSweepError, ScenarioFails
 from sideeffects.testing.faults.report import FaultReport, FaultSweepFailed, told, words
-from sideeffects.testing.faults.run import Run
-from sideeffects.testing.faults.sweep import Options, Sweep
+from sideeffects.testing.faults.run import SweepRun
+from sideeffects.testing.faults.sweep import Sweep, SweepOptions
 from sideeffects.testing.faults.undoing import undone
 
 Setup: TypeAlias = Callable[[], Mapping[str, Any] | None]
 
 
-def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Options, *, check: bool) -> FaultReport:
+def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: SweepOptions, *, check: bool) -> FaultReport:
     """Sweep a function that is a whole scenario.
 
     Args:
@@ -58,7 +58,7 @@ def sweep_call(scenario: Callable[..., Any], setup: Setup | None, options: Optio
     return sweep.report
 
 
-def _make(run: Run, scenario: Callable[..., Any], setup: Setup | None, options: Options) -> None:
+def _make(run: SweepRun, scenario: Callable[..., Any], setup: Setup | None, options: SweepOptions) -> None:
     given = setup() if setup is not None else None
     if given is not None and not isinstance(given, Mapping):
         raise FaultSweepError(f"setup returns a mapping of arguments, or None, not {given!r}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sideeffects.errors import SideEffectError
 from sideeffects.testing.faults.errors import FaultSweepError
 from sideeffects.testing.faults.report import FaultSweepFailed, words
-from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.run import SweepRun
 from sideeffects.testing.faults.sweep import ATTRIBUTE, VARIABLE, Sweep, Swept
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _without_traceback(error: BaseException) -> Any:
     return type(error), error, None
 
 
-def _run(case: TestCase, swept: Swept, run: Run) -> list[tuple[str, tuple[Any, ...]]]:
+def _run(case: TestCase, swept: Swept, run: SweepRun) -> list[tuple[str, tuple[Any, ...]]]:
     """Run a new instance, and note what came of it. Returns what a test result is told of it."""
     heard = _heard()
     with swept.making(run):

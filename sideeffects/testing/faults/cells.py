@@ -13,10 +13,10 @@ from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects.errors import SideEffectFault
 from sideeffects.testing.faults.errors import FaultSweepError
 
-Point: TypeAlias = Literal["before", "after"]
+FaultPoint: TypeAlias = Literal["before", "after"]
 Raisable: TypeAlias = BaseException | type[BaseException]
 
-POINTS: Final[tuple[Point, ...]] = ("before", "after")
+POINTS: Final[tuple[FaultPoint, ...]] = ("before", "after")
 
 _NAME: Final = re.compile(r"(?P<effect>[\w.-]+)#(?P<number>[1-9]\d*):(?P<exception>[^:+]+):(?P<point>before|after)\Z")
 
@@ -57,7 +57,7 @@ class Fault(NamedTuple):
     effect: str
     number: int
     exception: str
-    point: Point
+    point: FaultPoint
     raises: Raisable
 
     @property
@@ -164,9 +164,9 @@ class Choice:
         return self._raises.get(closest) or effect.raises or (SideEffectFault,)
 
 
-def _points(points: Iterable[str]) -> tuple[Point, ...]:
+def _points(points: Iterable[str]) -> tuple[FaultPoint, ...]:
     given = (points,) if isinstance(points, str) else tuple(points)
-    chosen: tuple[Point, ...] = tuple(point for point in POINTS if point in given)
+    chosen: tuple[FaultPoint, ...] = tuple(point for point in POINTS if point in given)
     if not chosen or set(given) - set(POINTS):
         raise ValueError(f"points are 'before', 'after' or both, not {points!r}")
     return chosen

@@ -14,12 +14,12 @@ from typing import Any, TypeVar, cast
 
 from sideeffects.testing.faults import invariants
 from sideeffects.testing.faults.cases import call_case
-from sideeffects.testing.faults.sweep import ATTRIBUTE, Options, Swept
+from sideeffects.testing.faults.sweep import ATTRIBUTE, SweepOptions, Swept
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def decorate(function: F, options: Options, frame: FrameType) -> F:
+def decorate(function: F, options: SweepOptions, frame: FrameType) -> F:
     """Make a sweep of a test.
 
     Args:

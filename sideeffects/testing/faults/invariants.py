@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from sideeffects.testing.faults.errors import FaultSweepError
-from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.run import SweepRun
 
 Invariant: TypeAlias = Callable[..., object]
 
@@ -51,7 +51,7 @@ def check_names(invariants: Iterable[Invariant], offered: Iterable[str]) -> None
 
 
 def questions(
-    invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run
+    invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: SweepRun
 ) -> Generator[tuple[Invariant, Callable[[], object]]]:
     """Each invariant with what asks it.
 
@@ -66,7 +66,7 @@ def questions(
         yield invariant, functools.partial(_ask, invariant, given)
 
 
-def ask(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run) -> None:
+def ask(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: SweepRun) -> None:
     """Check all of them, whatever the scenario has raised.
 
     Raises:
@@ -80,7 +80,7 @@ def ask(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run)
     run.raise_noted()
 
 
-async def ask_async(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: Run) -> None:
+async def ask_async(invariants: Iterable[Invariant], arguments: Mapping[str, Any], run: SweepRun) -> None:
     """The same from asynchronous code. With Django those that are not asynchronous run where databases may be used."""
     __tracebackhide__ = True
     for invariant, question in questions(invariants, arguments, run):

@@ -20,7 +20,7 @@ from sideeffects.testing.faults.errors import FaultSweepError
 from sideeffects.testing.faults.report import words
 
 
-class Run:
+class SweepRun:
     """One run.
 
     Args:
@@ -95,7 +95,7 @@ class Run:
                 first.add_note(words(other))
             raise first
 
-    def unlike(self, first: Run) -> str:
+    def unlike(self, first: SweepRun) -> str:
         """How the calls before the fault differ from those of the first run, in words; empty when they do not."""
         wanted = [seen.label for seen in first.seen if seen.is_ordered]
         made = [seen.label for seen in self.seen if seen.is_ordered]

@@ -12,7 +12,7 @@ from sideeffects.testing.faults.cells import Cell, Choice, Fault, Seen, name_of
 from sideeffects.testing.faults.errors import FaultSweepError, NotRepeatable, UnknownFaultCell
 from sideeffects.testing.faults.invariants import Invariant
 from sideeffects.testing.faults.report import FAILED, NOT_REACHED, PASSED, CellResult, FaultReport, words
-from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.run import SweepRun
 
 #: Names the only cell to run, where there is no `--fault-cell`.
 VARIABLE: Final = "SIDE_EFFECTS_FAULT_CELL"
@@ -25,7 +25,7 @@ _PAIR: Final = 2
 _NOTE: Final = "fault_sweep: this happens although no effect fails, so that no fault was tried"
 
 
-class Options(NamedTuple):
+class SweepOptions(NamedTuple):
     """What a sweep was asked for.
 
     Attributes:
@@ -52,7 +52,7 @@ class Sweep:
         again: how one cell is run again, with `{cell}` for its name.
     """
 
-    def __init__(self, options: Options, where: str, again: str) -> None:
+    def __init__(self, options: SweepOptions, where: str, again: str) -> None:
         self.options = options
         self.where = where
         self._again = again
@@ -64,7 +64,7 @@ class Sweep:
         """What came of it so far."""
         return FaultReport(self.where, self._results, self._runs, self._again)
 
-    def runs(self) -> Generator[Run]:
+    def runs(self) -> Generator[SweepRun]:
         """The runs, one after the other. Each has to be made before the next is asked for.
 
         It ends with the first run when that failed or was skipped.
@@ -73,7 +73,7 @@ class Sweep:
             FaultSweepError: the sweep says nothing.
         """
         self.options.choice.check()
-        first = Run(())
+        first = SweepRun(())
         yield from self._made(first)
         if first.problem or first.is_skipped:
             return
@@ -82,7 +82,7 @@ class Sweep:
         waiting = self._asked(asked, first) if asked else self._singles(first)
         depth = 1 if asked else self.options.depth
         for cell in waiting:
-            run = Run(cell, self.options.expected)
+            run = SweepRun(cell, self.options.expected)
             yield from self._made(run)
             self._results.append(self._result(run, first))
             if depth == _PAIR:
@@ -90,13 +90,13 @@ class Sweep:
         if not any(result.status != NOT_REACHED for result in self._results):
             raise FaultSweepError(f"no call of {self.where} has failed, so that this says nothing:\n{self.report}")
 
-    def _made(self, run: Run) -> Generator[Run]:
+    def _made(self, run: SweepRun) -> Generator[SweepRun]:
         self._runs += 1
         yield run
         if not run.has_begun and not run.problem and not run.is_skipped:
             run.fail("the scenario was not run")
 
-    def _singles(self, first: Run) -> list[Cell]:
+    def _singles(self, first: SweepRun) -> list[Cell]:
         cells = [(fault,) for seen in first.seen for fault in self.options.choice.faults(seen)]
         if not cells:
             if first.seen:
@@ -107,7 +107,7 @@ class Sweep:
             raise FaultSweepError(f"{what}. There is nothing to sweep")
         return list(cells)
 
-    def _asked(self, names: Sequence[str], first: Run) -> list[Cell]:
+    def _asked(self, names: Sequence[str], first: SweepRun) -> list[Cell]:
         """The cells of these names: of pairs, the second call may be one that only a failing first one brings about."""
         singles = {name_of(cell): cell for cell in self._singles(first)}
         found: list[Cell] = []
@@ -119,13 +119,13 @@ class Sweep:
             found.append((*singles[head], second) if second is not None else singles[head])
         return found
 
-    def _pairs(self, run: Run, first: Run) -> Generator[Run]:
+    def _pairs(self, run: SweepRun, first: SweepRun) -> Generator[SweepRun]:
         """One run for each fault of a call after the one that failed; those of the first run that it misses, none."""
         [fault] = run.cell
         after = _after(run.seen, fault)
         for seen in after:
             for second in self.options.choice.faults(seen):
-                pair = Run((fault, second), self.options.expected)
+                pair = SweepRun((fault, second), self.options.expected)
                 yield from self._made(pair)
                 self._results.append(self._result(pair, first))
         there = {seen.label for seen in after}
@@ -135,7 +135,7 @@ class Sweep:
                 missed = [(fault, second) for second in self.options.choice.faults(seen)]
                 self._results += [CellResult(cell, NOT_REACHED, detail) for cell in missed]
 
-    def _result(self, run: Run, first: Run) -> CellResult:
+    def _result(self, run: SweepRun, first: SweepRun) -> CellResult:
         """What came of a run.
 
         Raises:
@@ -163,7 +163,7 @@ def _after(calls: Sequence[Seen], fault: Fault) -> list[Seen]:
     return list(calls[labels.index(fault.label) + 1 :]) if fault.label in labels else []
 
 
-def _why_missed(run: Run, fault: Fault) -> str:
+def _why_missed(run: SweepRun, fault: Fault) -> str:
     if not run.has_met(fault):
         return f"{fault.label} was not called"
     return (
@@ -180,13 +180,13 @@ class Swept:
         name: the test's qualified name.
     """
 
-    def __init__(self, options: Options, name: str) -> None:
+    def __init__(self, options: SweepOptions, name: str) -> None:
         self.options = options
         self.name = name
-        self.run: Run | None = None
+        self.run: SweepRun | None = None
 
     @contextmanager
-    def making(self, run: Run) -> Generator[None]:
+    def making(self, run: SweepRun) -> Generator[None]:
         """Inside, whoever calls the test makes this run."""
         state.test_run.latch("a fault sweep is run")
         self.run = run
@@ -196,7 +196,7 @@ class Swept:
             self.run = None
 
     @contextmanager
-    def scenario(self) -> Generator[Run]:
+    def scenario(self) -> Generator[SweepRun]:
         """Around the test's own body and its invariants."""
         run = self.run
         if run is None:

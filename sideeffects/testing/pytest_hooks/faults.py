@@ -17,7 +17,7 @@ from _pytest.runner import runtestprotocol
 
 from sideeffects.errors import SideEffectError
 from sideeffects.testing.faults.report import told
-from sideeffects.testing.faults.run import Run
+from sideeffects.testing.faults.run import SweepRun
 from sideeffects.testing.faults.sweep import ATTRIBUTE, Sweep, Swept, chosen
 
 
@@ -85,7 +85,7 @@ class _Sweeping:
             first[1].duration = self._seconds
         return [*first, *self._leave(nextitem)]
 
-    def _make(self, run: Run) -> None:
+    def _make(self, run: SweepRun) -> None:
         """Run the item from its set-up to its teardown. What it shares with other tests stays set up."""
         item = self._item
         if run.cell:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sideeffects.guard import baseline as baselines, hook, levels, report
-from sideeffects.guard.run import Run, listen_when_on
+from sideeffects.guard.run import GuardRun, listen_when_on
 
 
 class GuardPlugin:
@@ -33,7 +33,7 @@ class GuardPlugin:
                 'SIDE_EFFECTS["GUARD"]["BASELINE"]'
             )
         self._accepted = self._baseline()
-        self._run: Run | None = None
+        self._run: GuardRun | None = None
         self._deselected = 0
         #: What failed the run although all tests passed.
         self.why_failed = ""
@@ -58,7 +58,7 @@ class GuardPlugin:
                 levels.in_force.baseline = accepted
                 hook.listeners.is_accepted = lambda finding: finding.key in accepted.entries
         else:
-            self._run = Run(str(self._config.rootpath), self._accepted)
+            self._run = GuardRun(str(self._config.rootpath), self._accepted)
         hook.listeners.refused = lambda _: self._watch()
 
     @pytest.hookimpl(tryfirst=True)

@@ -26,21 +26,21 @@ from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing import left_open, noticing
 from sideeffects.testing.markers import USAGE, Level, level
 from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
-from sideeffects.testing.one_test import Watch, swallowed
+from sideeffects.testing.one_test import WatchedTest, swallowed
 
 if TYPE_CHECKING:
     from unittest import TestCase
 
 
-class Watcher:
+class WatcherPlugin:
     """The hooks around each test of one pytest run."""
 
     def __init__(self) -> None:
-        self.watch: Watch | None = None
+        self.watch: WatchedTest | None = None
         self._item: pytest.Item | None = None
         self._is_late = False
         #: The test that was begun last, and its calls.
-        self._last: tuple[pytest.Item, Watch] | None = None
+        self._last: tuple[pytest.Item, WatchedTest] | None = None
         self._lifetime = Lifetime("")
         self._is_tearing_down = False
         #: What the running test has left open, once what belongs to it alone is torn down.
@@ -51,7 +51,7 @@ class Watcher:
 
     def join(self, item: pytest.Item) -> None:
         """Begin in the midst of a test: nothing has been called before, since nothing was declared."""
-        self.watch = Watch()
+        self.watch = WatchedTest()
         self._item = item
         self._last = item, self.watch
         self._is_late = True
@@ -61,7 +61,7 @@ class Watcher:
     def calls(self) -> Calls:
         """The calls of the running test, live."""
         if self.watch is None:
-            self.watch = Watch()
+            self.watch = WatchedTest()
         return self.watch.calls
 
     def complain_late(self, item: pytest.Item, start: int) -> None:
@@ -79,7 +79,7 @@ class Watcher:
         if self.watch is not None:  # another plugin runs the test again
             self.watch.finish()
             self.end_lifetime()
-        self.watch = watch = Watch()
+        self.watch = watch = WatchedTest()
         self._item = item
         self._last = item, watch
         self._is_late = False
@@ -206,7 +206,7 @@ class Watcher:
         return result
 
 
-def _enter(watch: Watch, levels: Sequence[Level]) -> None:
+def _enter(watch: WatchedTest, levels: Sequence[Level]) -> None:
     problem = ""
     try:
         watch.enter(levels)
@@ -219,7 +219,7 @@ def _enter(watch: Watch, levels: Sequence[Level]) -> None:
 class _Aside:
     """The bracket around the setup, and later the teardown, of a fixture that several tests share."""
 
-    def __init__(self, watcher: Watcher, levels: Sequence[Level], lifetime: Lifetime) -> None:
+    def __init__(self, watcher: WatcherPlugin, levels: Sequence[Level], lifetime: Lifetime) -> None:
         self._watcher = watcher
         self._levels = levels
         self._lifetime = lifetime
@@ -228,7 +228,7 @@ class _Aside:
     def enter(self) -> None:
         self._watcher.before_shared_teardown()
         self._lifetime.resume()
-        self._back = (self._watcher.watch or Watch()).step_aside(self._levels)
+        self._back = (self._watcher.watch or WatchedTest()).step_aside(self._levels)
 
     def leave(self) -> None:
         if self._back is not None:
@@ -286,7 +286,7 @@ def _level(node: Any, mark: pytest.Mark) -> Level:
     pytest.fail(f"{problem}. The marker is used as {USAGE}", pytrace=False)
 
 
-def _before_rollback(item: pytest.Item, watch: Watch) -> None:
+def _before_rollback(item: pytest.Item, watch: WatchedTest) -> None:
     """Django's `TestCase` rolls back, and forgets what waits for the commit, before the test's call is over."""
     unittest = sys.modules.get("unittest.case")
     instance = getattr(item, "instance", None)
@@ -301,13 +301,13 @@ def _spelt(option: str, names: Sequence[str]) -> str:
     return f"@pytest.mark.side_effects({'='.join(failing_test.as_option(option, names))})"
 
 
-def _ask(item: pytest.Item, watch: Watch) -> None:
+def _ask(item: pytest.Item, watch: WatchedTest) -> None:
     complaints = watch.complaints(lambda: files_of(item))
     if complaints:
         pytest.fail(complaints, pytrace=False)
 
 
-def _add_section(item: pytest.Item, watch: Watch) -> None:
+def _add_section(item: pytest.Item, watch: WatchedTest) -> None:
     """Tell of swallowed refusals in the report of a test that has failed already: they may be the cause."""
     complaints = swallowed(watch.read()[0], lambda: files_of(item))
     if complaints:

@@ -86,7 +86,7 @@ def lead(stream: socket.socket, memory: Memory, race: dict[str, Any]) -> None:
     """
     try:
         _take_over(race)
-        answer = Race(stream, memory, race).hold()
+        answer = LedRace(stream, memory, race).hold()
     except BaseException as error:  # noqa: BLE001 - whatever it is, the test gets to see it
         answer = {"error": to_data(error)}
     with contextlib.suppress(OSError):  # the test has gone
@@ -117,7 +117,7 @@ def _take_over(race: dict[str, Any]) -> None:
     gc.disable()
 
 
-class Race:
+class LedRace:
     """A race in progress."""
 
     def __init__(self, stream: socket.socket, memory: Memory, race: dict[str, Any]) -> None:

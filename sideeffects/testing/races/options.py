@@ -14,11 +14,11 @@ TIMEOUT_VARIABLE: Final = "DJANGO_CONCURRENT_TESTS_TIMEOUT"
 _DEFAULT_TIMEOUT: Final = 30.0
 
 #: A function, or where it is, with its keyword arguments.
-Call = tuple[Callable[..., Any] | str, Mapping[str, Any]]
+RacerCall = tuple[Callable[..., Any] | str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RaceOptions:
     """What `Race` was given; see there."""
 
     timeout: float
@@ -33,7 +33,7 @@ class Options:
     switch_interval: float | None
 
 
-def checked(**given: Any) -> Options:
+def checked(**given: Any) -> RaceOptions:
     """The options.
 
     Raises:
@@ -62,7 +62,7 @@ def checked(**given: Any) -> Options:
         if given[name] is not None and not callable(given[name]):
             raise TypeError(f"{name} is a function, not {given[name]!r}")
     meet_at = None if given["meet_at"] is None else pattern_of(given["meet_at"])
-    return Options(
+    return RaceOptions(
         timeout=float(timeout),
         using=given["using"],
         databases=None if databases is None else frozenset(cast(Collection[str], databases)),
@@ -91,14 +91,14 @@ def default_timeout() -> float:
         raise ValueError(f"the environment variable {TIMEOUT_VARIABLE} is a number of seconds, not {text!r}") from None
 
 
-def checked_calls(calls: Any) -> list[Call]:
+def checked_calls(calls: Any) -> list[RacerCall]:
     """The calls of a race.
 
     Raises:
         TypeError: one of them is no function, or its arguments are no mapping of names.
         ValueError: a function given as text is not written as `package.module:name`.
     """
-    found: list[Call] = []
+    found: list[RacerCall] = []
     for place, call in enumerate(calls):
         if not isinstance(call, (tuple, list)) or len(call) != 2:  # noqa: PLR2004 - a pair
             raise TypeError(f"call {place} is a pair of a function and its keyword arguments, not {call!r}")
@@ -112,11 +112,11 @@ def checked_calls(calls: Any) -> list[Call]:
         if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
             raise TypeError(f"the arguments of call {place} are a mapping of names to values, not {kwargs!r}")
         # The very same pair again stays the same: it is pickled once.
-        found.append(cast(Call, call))
+        found.append(cast(RacerCall, call))
     return found
 
 
-def check_meeting(options: Options) -> None:
+def check_meeting(options: RaceOptions) -> None:
     """Refuse to meet at an effect that nobody has declared.
 
     Raises:

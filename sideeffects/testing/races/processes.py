@@ -15,11 +15,11 @@ from sideeffects.testing.races.errors import RaceError, TerminatedProcessError, 
 from sideeffects.testing.races.exceptions import from_data
 from sideeffects.testing.races.gate import NEVER_OPENED
 from sideeffects.testing.races.messages import can_be_imported, check_extra, packed_call
-from sideeffects.testing.races.options import Call, Options
+from sideeffects.testing.races.options import RaceOptions, RacerCall
 from sideeffects.testing.races.result import Told
 
 
-def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[list[Told], list[int]]:
+def hold(calls: Sequence[RacerCall], options: RaceOptions, seed: int | None) -> tuple[list[Told], list[int]]:
     """Hold a race between processes. Returns what is known of each racer, and who was held with others.
 
     Raises:
@@ -69,7 +69,7 @@ def _asked(settings: Any, race: dict[str, Any]) -> dict[str, Any]:
     return server.hold({**race, "settings": changed})
 
 
-def _packed(calls: Sequence[Call]) -> tuple[list[bytes], list[int]]:
+def _packed(calls: Sequence[RacerCall]) -> tuple[list[bytes], list[int]]:
     """The calls as bytes, each once, and for each racer which of them is its own."""
     blobs: list[bytes] = []
     places: dict[int, int] = {}
@@ -80,7 +80,7 @@ def _packed(calls: Sequence[Call]) -> tuple[list[bytes], list[int]]:
     return blobs, [places[id(call)] for call in calls]
 
 
-def _modules(calls: Sequence[Call]) -> list[str]:
+def _modules(calls: Sequence[RacerCall]) -> list[str]:
     """The modules of the functions, which the fork server imports once for all races.
 
     Those that the test has not imported are left to the racers: they may hang, or end the process.

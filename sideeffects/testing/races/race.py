@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.capture import Window
 from sideeffects.testing.races import options as _options
-from sideeffects.testing.races.options import Call, Options
+from sideeffects.testing.races.options import RaceOptions, RacerCall
 from sideeffects.testing.races.result import RaceResult
 
 #: A process that reports its calls, such as a racer, collects those of one race at a time, and hands them on.
@@ -74,7 +74,7 @@ class Race:
             "patience": patience,
             "switch_interval": switch_interval,
         }
-        self._options: Options = _options.checked(**self._given)
+        self._options: RaceOptions = _options.checked(**self._given)
 
     def __repr__(self) -> str:
         defaults = {"using": "processes", "repeat": 1, "patience": 1.0}
@@ -111,7 +111,7 @@ class Race:
             raise ValueError(f"concurrency is a number of calls, 1 or more, not {concurrency!r}")
         return self.make_concurrent_calls(*[(function, kwargs)] * concurrency)
 
-    def make_concurrent_calls(self, *calls: Call) -> RaceResult:
+    def make_concurrent_calls(self, *calls: RacerCall) -> RaceResult:
         """Make these calls at once.
 
         Args:
@@ -133,7 +133,7 @@ class Race:
             finally:
                 restore()
 
-    def _until_it_fails(self, calls: Sequence[Call]) -> RaceResult:
+    def _until_it_fails(self, calls: Sequence[RacerCall]) -> RaceResult:
         run = 0
         while True:
             run += 1
@@ -152,7 +152,7 @@ class Race:
             return seed + run - 1
         return None if run == 1 else random.SystemRandom().getrandbits(32)
 
-    def _run(self, calls: Sequence[Call], seed: int | None) -> RaceResult:
+    def _run(self, calls: Sequence[RacerCall], seed: int | None) -> RaceResult:
         setup = self._options.setup
         more = setup() if setup is not None else None
         if more is not None:
@@ -199,7 +199,7 @@ def call_concurrently(concurrency: int, function: Callable[..., Any] | str, **kw
     return Race().call_concurrently(concurrency, function, **kwargs)
 
 
-def make_concurrent_calls(*calls: Call) -> RaceResult:
+def make_concurrent_calls(*calls: RacerCall) -> RaceResult:
     """Make different calls at once, each in a process of its own.
 
     Args:

@@ -17,7 +17,7 @@ from sideeffects.testing.races import databases, meeting, settings
 from sideeffects.testing.races.calling import called, jitter, resolved
 from sideeffects.testing.races.errors import TerminatedProcessError, WrappedError
 from sideeffects.testing.races.meeting import Attendance
-from sideeffects.testing.races.options import Call, Options
+from sideeffects.testing.races.options import RaceOptions, RacerCall
 from sideeffects.testing.races.result import Told
 
 
@@ -36,7 +36,7 @@ class _Racer:
         self.thread: threading.Thread
 
 
-def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[list[Told], list[int]]:
+def hold(calls: Sequence[RacerCall], options: RaceOptions, seed: int | None) -> tuple[list[Told], list[int]]:
     """Hold a race between threads. Returns what is known of each racer, and who was held with others.
 
     Raises:
@@ -57,7 +57,7 @@ def hold(calls: Sequence[Call], options: Options, seed: int | None) -> tuple[lis
 
 
 class _Race:
-    def __init__(self, calls: Sequence[Call], options: Options, seed: int | None, aliases: list[str]) -> None:
+    def __init__(self, calls: Sequence[RacerCall], options: RaceOptions, seed: int | None, aliases: list[str]) -> None:
         self._calls = calls
         self._options = options
         self._seed = seed
