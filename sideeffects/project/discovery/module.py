@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -131,7 +131,7 @@ class Module:
             elif isinstance(node, ast.If) and asks_for_main(node.test):
                 waiting += node.orelse
             elif isinstance(node, ast.Assign | ast.AnnAssign) and not owner and (names := _plain_targets(node)):
-                self._passing.append((names, node.value))  # type: ignore[arg-type]
+                self._passing.append((names, cast("ast.expr", node.value)))
             else:
                 self._read_one(node, waiting, self.now)
 
@@ -158,9 +158,9 @@ class Module:
             self._note_import(node)
             return
         for field in _FIELDS.get(kind, ()):
-            value = getattr(node, field, None)
-            if value.__class__ is list:
-                waiting += value
+            value: Any = getattr(node, field, None)
+            if type(value) is list:
+                waiting.extend(value)
             elif value is not None:
                 waiting.append(value)
 
