@@ -314,3 +314,10 @@ def test_a_suite_without_effects_ends_as_ever(run: Callable[..., list[str]]) -> 
     tests = "import unittest, sideeffects\nclass T(unittest.TestCase):\n    def test_it(self): ...\n"
     assert run("-m", "unittest", "test_none", test_none=tests)[-1] == "OK"
     assert "1 passed" in run("-m", "pytest", "-p", "sideeffects", "-p", "no:cacheprovider", "-q", "test_none.py")[-1]
+
+
+@pytest.mark.processes
+def test_a_run_that_only_collects_says_nothing(run: Callable[..., list[str]]) -> None:
+    """Nothing was called because nothing was run."""
+    lines = run("-m", "pytest", "-p", "sideeffects", "-p", "no:cacheprovider", "--collect-only", "-q", "test_it.py")
+    assert not [line for line in lines if line.startswith("side effects:")]

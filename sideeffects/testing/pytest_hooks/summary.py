@@ -50,7 +50,7 @@ class Summary:
             worker[_KEY] = {**tally.as_data(), "declared": sorted(registry), "stubs": sorted(stubs)}
         result = yield
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if worker is None and reporter is not None:
+        if worker is None and reporter is not None and not self._config.option.collectonly:
             tally.add(self._workers.as_data())
             declared = {*registry, *self._declared}
             lines = [*tally.unused({*stubs, *self._stubs}), tally.words(declared)]
