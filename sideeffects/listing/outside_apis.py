@@ -104,8 +104,14 @@ _OBJECTS: Final = {
     "xmlrpc.client.ServerProxy": "",
 }
 
-#: Methods of such objects that reach nothing outside.
-_IDLE: Final = frozenset("close get_paginator get_waiter mount prepare_request quit set_debuglevel".split())
+#: Methods of such objects, and functions of such packages, that reach nothing outside: they sign, check and describe.
+_IDLE: Final = frozenset(
+    """
+    can_paginate close construct_event construct_from copy_with_options generate_presigned_post generate_presigned_url
+    get_paginator get_waiter mount parse_event_notification parse_thin_event prepare_request quit set_debuglevel
+    set_pasv verify_header with_options
+    """.split()
+)
 
 _REACHING: Final = frozenset(f"{module}.{name}" for module, names in _FUNCTIONS.items() for name in names.split())
 _MAKING: Final = {path: frozenset(names.split()) for path, names in _OBJECTS.items()}
@@ -142,4 +148,4 @@ def reaches_outside(path: str) -> bool:
     if package not in _PACKAGES or not rest:
         return False
     name = rest.rpartition(".")[2]
-    return name.islower() and not name.startswith("_") and rest != name
+    return name.islower() and not name.startswith("_") and rest != name and name not in _IDLE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -18,6 +19,8 @@ from sideeffects.project.discovery.survey import Survey
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
+#: The comment that accepts a call or a function as it is.
+_ACCEPTED: Final = re.compile(rb"#\s*sideeffects:\s*accepted\b")
 _DECLARE: Final = ("sideeffects.declare", "sideeffects._core.verbs.declare.declare")
 
 
@@ -105,13 +108,14 @@ class Audit:
                 dotted = f"{name}.{owner}" if owner else name
                 if owner and (dotted in below or self._is_declared(source, owner)):
                     continue
+                line = definition.lineno if isinstance(definition, Function) else 0
                 calls = [
-                    OutsideCall(api, line)
-                    for api, line in source.calls(owner, self._made)
-                    if reaches_outside(api) and api not in self._declared
+                    OutsideCall(api, at)
+                    for api, at in source.calls(owner, self._made)
+                    if reaches_outside(api) and api not in self._declared and not source.is_accepted(line, at)
                 ]
                 if calls:
-                    line = definition.lineno if isinstance(definition, Function) else calls[0].line
+                    line = line or calls[0].line
                     found.append(UndeclaredFunction(name, owner, source.path, line, tuple(calls)))
             yield sorted(found, key=lambda one: one.line)
 
@@ -156,6 +160,7 @@ class _Source:
         self.path = path
         self._module = module
         self._tree = tree
+        self._lines: list[bytes] | None = None
         #: Top-level functions and methods by qualified name; the module itself by the empty one.
         self.owners: dict[str, ast.AST] = {"": tree}
         self._nodes: dict[str, list[ast.AST]] = {}
@@ -188,6 +193,12 @@ class _Source:
             self._classes[node] = kind
         self._nodes.setdefault(owner, []).append(node)
         self._sort(node, owner, kind)
+
+    def is_accepted(self, *lines: int) -> bool:
+        """Whether a comment on one of the lines says that what it calls need not be declared."""
+        if self._lines is None:
+            self._lines = self.path.read_bytes().splitlines()
+        return any(_ACCEPTED.search(self._lines[line - 1]) for line in lines if 0 < line <= len(self._lines))
 
     def decorators(self, owner: str) -> list[str]:
         """The dotted paths of a function's decorators."""

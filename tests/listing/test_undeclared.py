@@ -153,6 +153,52 @@ def test_objects_are_followed_to_what_made_them(audit: Callable[..., dict[str, l
     }
 
 
+def test_what_signs_and_checks_is_left_out(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """A client package has functions that reach nothing: they read a signature, or write one."""
+    found = audit(
+        shop__pure="""
+            import boto3, stripe
+
+            def checked(payload, signature):
+                return stripe.Webhook.construct_event(payload, signature, "secret")
+
+            def signed():
+                return boto3.client("s3").generate_presigned_url("get_object")
+
+            def charged():
+                return stripe.Charge.create(amount=7)
+        """
+    )
+    assert list(found) == ["shop.pure.charged"]
+
+
+def test_a_comment_accepts_a_call_or_a_function(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """On the line of the call, or on that of the `def`; what else the function calls is listed all the same."""
+    found = audit(
+        shop__accepted="""
+            import subprocess
+
+            def version():
+                return subprocess.check_output(["git", "describe"])  # sideeffects: accepted, it changes nothing
+
+            def both():  # sideeffects: accepted
+                subprocess.run(["git", "status"])
+                subprocess.run(["git", "log"])
+
+            def one_of_two():
+                subprocess.run(["git", "status"])  # sideeffects: accepted
+                subprocess.call(["git", "push"])
+
+            def none():
+                subprocess.call(["git", "push"])  # it is accepted by the sideeffects of others
+        """
+    )
+    assert found == {
+        "shop.accepted.one_of_two": ["subprocess.call"],
+        "shop.accepted.none": ["subprocess.call"],
+    }
+
+
 def test_declared_functions_are_left_out(audit: Callable[..., dict[str, list[str]]]) -> None:
     """By the decorator, by one of the project's own, by `declare`, by the settings; and what only these use."""
     assert audit(
