@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 state.test_run.latch("pytest runs (the sideeffects plugin is imported)")
 
 _NAME: Final = "sideeffects"
-#: As in `testing/_levels.py`, which a suite without effects does not import.
+#: As in `testing/markers.py`, which a suite without effects does not import.
 _USAGE: Final = (
     'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off")'
 )
@@ -205,7 +205,7 @@ def _is_asked_for(items: Sequence[pytest.Item]) -> bool:
         node: Any = item
         while node is not None and node is not parent:  # whose markers the item before has shown
             for mark in node.own_markers:
-                if mark.name == "side_effects":
+                if "effect" in mark.name:  # misspelt as well: the watcher says so
                     return True
             node = node.parent
         parent = item.parent

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.policy.override_entry import OverrideRule
+from sideeffects._core.values.close_names import close_to
 from sideeffects._core.verbs.overrides import rule_table
 from sideeffects.settings.guard import LEVELS
 
+MARKER: Final = "side_effects"
 OPTIONS: Final = ("force_run", "record", "forbid", "stub")
 USAGE: Final = (
     'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off")'
@@ -22,6 +25,12 @@ class Level(NamedTuple):
     rules: Sequence[OverrideRule]
     origin: str
     guard: str = ""
+
+
+@cache
+def is_misspelt(name: str) -> bool:
+    """Whether a marker of this name is likely to be meant for `side_effects`."""
+    return name != MARKER and bool(close_to(name, (MARKER,), cutoff=0.8))
 
 
 def level(options: Mapping[str, Any], label: str, origin: str) -> Level:

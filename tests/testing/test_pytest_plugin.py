@@ -429,6 +429,24 @@ def test_a_wrong_marker_is_a_clear_error_and_the_test_does_not_run(project: Proj
         result.stdout.no_fnmatch_line(noise)
 
 
+@pytest.mark.parametrize("name", ["side_effect", "sideeffects", "side_efects"])
+def test_a_misspelt_marker_says_the_right_name(project: Project, name: str) -> None:
+    """The test does not run; a marker that somebody has registered under such a name is theirs."""
+    module = f"""
+        import app, pytest
+
+        @pytest.mark.{name}(forbid=["sms.send"])
+        def test_it():
+            print("RAN")
+        """
+    result = project.run(test_it=module)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*@pytest.mark.{name} on *test_it*: the marker is 'side_effects': side_effects(*"])
+    result.stdout.no_fnmatch_line("*RAN*")
+    project.pytester.makeini(f"[pytest]\nmarkers =\n    {name}(forbid): of somebody else\n")
+    project.run(test_it=module).assert_outcomes(passed=1)
+
+
 def test_a_skipped_test_is_not_asked_for_its_marker(project: Project) -> None:
     """An effect of an optional dependency that is not there does not turn a skip into an error."""
     result = project.run(

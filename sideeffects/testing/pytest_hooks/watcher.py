@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable, Generator, Sequence
 from types import FrameType
@@ -24,7 +25,7 @@ from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError, UnknownSideEffect
 from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing import left_open, noticing
-from sideeffects.testing.markers import USAGE, Level, level
+from sideeffects.testing.markers import MARKER, USAGE, Level, is_misspelt, level
 from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
 from sideeffects.testing.one_test import WatchedTest, swallowed
 
@@ -264,7 +265,10 @@ def _marks(node: Any) -> list[pytest.Mark]:
 
     Pytest has those of a class's bases before its own, and those of a parameter after the function's.
     """
-    marks = [mark for mark in node.own_markers if mark.name == "side_effects"]
+    for mark in node.own_markers:
+        if is_misspelt(mark.name) and not _is_registered(node.config, mark.name):
+            pytest.fail(f"@pytest.mark.{mark.name} on {node.nodeid}: the marker is {MARKER!r}: {USAGE}", pytrace=False)
+    marks = [mark for mark in node.own_markers if mark.name == MARKER]
     closest: list[Any] = list(getattr(getattr(node, "callspec", None), "marks", ()))
     kind = getattr(node, "obj", None)
     if isinstance(kind, type):
@@ -273,6 +277,11 @@ def _marks(node: Any) -> list[pytest.Mark]:
             closest += own if isinstance(own, list) else [own]
     places = {id(getattr(mark, "mark", mark)): place for place, mark in enumerate(closest)}
     return sorted(marks, key=lambda mark: places.get(id(mark), len(places)))
+
+
+def _is_registered(config: pytest.Config, name: str) -> bool:
+    """Whether the project or another plugin has a marker of this name."""
+    return any(re.match(rf"{re.escape(name)}\b", line) for line in config.getini("markers"))
 
 
 def _level(node: Any, mark: pytest.Mark) -> Level:
