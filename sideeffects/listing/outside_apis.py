@@ -15,6 +15,8 @@ _FUNCTIONS: Final = {
     "asyncio": "create_subprocess_exec create_subprocess_shell open_connection",
     "asyncssh": "connect",
     "celery.current_app": "send_task",
+    "dns.asyncresolver": "resolve",
+    "dns.resolver": "query resolve",
     "django.core.mail": "mail_admins mail_managers send_mail send_mass_mail",
     "firebase_admin.messaging": "send send_all send_each send_each_for_multicast send_multicast",
     "httpx": f"{_HTTP} stream",
@@ -51,6 +53,8 @@ _OBJECTS: Final = {
     "celery.Celery": "send_task",
     "confluent_kafka.Producer": "produce flush",
     "django.core.mail.EmailMessage": "send",
+    "dns.asyncresolver.Resolver": "query resolve",
+    "dns.resolver.Resolver": "query resolve",
     "django.core.mail.EmailMultiAlternatives": "send",
     "django.core.mail.get_connection": "send_messages",
     "django.core.mail.message.EmailMessage": "send",
@@ -116,7 +120,11 @@ _IDLE: Final = frozenset(
 _REACHING: Final = frozenset(f"{module}.{name}" for module, names in _FUNCTIONS.items() for name in names.split())
 _MAKING: Final = {path: frozenset(names.split()) for path, names in _OBJECTS.items()}
 #: The same as methods of what another object gives: `boto3.Session().client(...)`.
-_MAKING_ANYWAY: Final = {"boto3.Session().client": "boto3.client", "boto3.Session().resource": "boto3.resource"}
+_MAKING_ANYWAY: Final = {
+    f"boto3.{session}().{made}": f"boto3.{made}"
+    for session in ("Session", "session.Session")
+    for made in ("client", "resource")
+}
 _FACTORIES: Final = frozenset(("boto3.Session", "boto3.session.Session", "kombu.Connection"))
 
 

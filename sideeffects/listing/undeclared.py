@@ -121,8 +121,10 @@ class Audit:
 
     def _is_declared(self, source: _Source, owner: str) -> bool:
         """Whether a function, or one that it stands in, is an effect."""
-        return f"{source.name}.{owner}" in self._declared or any(
-            self._survey.is_declarer(path) for path in source.decorators(owner)
+        return any(
+            f"{source.name}.{one}" in self._declared
+            or any(self._survey.is_declarer(path) for path in source.decorators(one))
+            for one in source.around(owner)
         )
 
     def _below_declared(self) -> set[str]:
@@ -130,11 +132,13 @@ class Audit:
         users: dict[str, set[str]] = {}
         declared: set[str] = set()
         functions: set[str] = set()
+        outer: dict[str, str] = {}
         for name, source in self._sources.items():
             for owner in source.owners:
                 dotted = f"{name}.{owner}" if owner else f"{name}."
                 if owner:
                     functions.add(dotted)
+                    outer.update((dotted, f"{name}.{one}") for one in source.around(owner)[1:2])
                     if self._is_declared(source, owner):
                         declared.add(dotted)
                 for used in source.mentions(owner):
@@ -145,7 +149,7 @@ class Audit:
             more = {
                 function
                 for function in functions - below - declared
-                if function in users and users[function] <= below | declared
+                if (function in users and users[function] <= below | declared) or outer.get(function) in below
             }
             if not more:
                 return below
@@ -161,8 +165,11 @@ class _Source:
         self._module = module
         self._tree = tree
         self._lines: list[bytes] | None = None
-        #: Top-level functions and methods by qualified name; the module itself by the empty one.
+        #: Functions and methods by qualified name, nested ones too; the module itself by the empty one.
         self.owners: dict[str, ast.AST] = {"": tree}
+        #: The function that a nested one stands in, and the class whose `self` a function knows.
+        self._outer: dict[str, str] = {}
+        self._kinds: dict[str, str] = {"": ""}
         self._nodes: dict[str, list[ast.AST]] = {}
         #: The classes in whose bodies statements stand.
         self._classes: dict[ast.AST, str] = {}
@@ -172,27 +179,38 @@ class _Source:
         self._looks = frozenset(f"{module.name}.{name}" for name in ("isinstance", "issubclass"))
 
     def _sort(self, node: ast.AST, owner: str, kind: str) -> None:
-        """Give each node to the function that it stands in; what stands in nested ones is the outer one's."""
+        """Give each node to the innermost function that it stands in."""
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.ClassDef) and not owner:
-                self._nodes.setdefault(owner, []).append(child)
-                self._sort(child, owner, f"{kind}{child.name}.")
-            elif isinstance(child, Function) and not owner:
-                name = f"{kind}{child.name}"
-                self.owners[name] = child
-                for decorator in child.decorator_list:
-                    self._add(decorator, owner, kind)
-                self._nodes.setdefault(name, [])
-                for inner in (child.args, *child.body):
-                    self._add(inner, name, kind)
-            else:
-                self._add(child, owner, kind)
+            self._place(child, owner, kind)
 
-    def _add(self, node: ast.AST, owner: str, kind: str) -> None:
-        if kind and not owner:
-            self._classes[node] = kind
-        self._nodes.setdefault(owner, []).append(node)
-        self._sort(node, owner, kind)
+    def _place(self, node: ast.AST, owner: str, kind: str) -> None:
+        if isinstance(node, ast.ClassDef) and not owner:
+            self._nodes.setdefault(owner, []).append(node)
+            self._sort(node, owner, f"{kind}{node.name}.")
+        elif isinstance(node, Function):
+            name = f"{owner}.{node.name}" if owner else f"{kind}{node.name}"
+            self.owners[name] = node
+            self._kinds[name] = self._kinds[owner] if owner else kind.removesuffix(".")
+            if owner:
+                self._outer[name] = owner
+            for decorator in node.decorator_list:
+                self._place(decorator, owner, kind)
+            self._nodes.setdefault(name, [])
+            for inner in (node.args, *node.body):
+                self._place(inner, name, kind)
+        else:
+            if kind and not owner:
+                self._classes[node] = kind
+            self._nodes.setdefault(owner, []).append(node)
+            self._sort(node, owner, kind)
+
+    def around(self, owner: str) -> list[str]:
+        """A function and those that it stands in, the innermost first."""
+        listed = []
+        while owner:
+            listed.append(owner)
+            owner = self._outer.get(owner, "")
+        return listed
 
     def is_accepted(self, *lines: int) -> bool:
         """Whether a comment on one of the lines says that what it calls need not be declared."""
@@ -270,7 +288,7 @@ class _Source:
                 kind = self._made(node, owner, made)
                 return None if kind is None else ".".join([f"{kind}()", *reversed(attributes)])
             path = self._path(node, owner)
-            kind = self._local.get(owner, {}).get(node.id) if isinstance(node, ast.Name) else None
+            kind = self._kind_of(node.id, owner) if isinstance(node, ast.Name) else None
             if kind is None and path is not None:
                 kind = made.get(path)
             if kind is not None:
@@ -284,11 +302,17 @@ class _Source:
         path = self._module.dotted(node)
         if path is None:
             return None
+        kind = self._kinds.get(owner)
         for first in ("self", "cls"):
             own = f"{self.name}.{first}."
-            if "." in owner and path.startswith(own):
-                return f"{self.name}.{owner.rpartition('.')[0]}.{path.removeprefix(own)}"
+            if kind and path.startswith(own):
+                return f"{self.name}.{kind}.{path.removeprefix(own)}"
         return path
+
+    def _kind_of(self, name: str, owner: str) -> str | None:
+        """What kind of object a local name is, of a function or of one that it stands in."""
+        found = (self._local.get(one, {}).get(name) for one in self.around(owner))
+        return next(filter(None, found), None)
 
 
 class _Annotation(ast.AST):

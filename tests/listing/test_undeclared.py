@@ -43,6 +43,8 @@ def audit(tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
         ("from requests import post as send", "send(url)", "requests.post"),
         ("import requests", "requests.Session().get(url)", "requests.Session().get"),
         ("import httpx", "httpx.AsyncClient().post(url)", "httpx.AsyncClient().post"),
+        ("import dns.resolver", "dns.resolver.Resolver().resolve(url)", "dns.resolver.Resolver().resolve"),
+        ("import boto3.session", "boto3.session.Session().client('s3').put_object()", "boto3.client().put_object"),
         ("import urllib.request", "urllib.request.urlopen(url)", "urllib.request.urlopen"),
         ("from urllib.request import urlopen", "urlopen(url)", "urllib.request.urlopen"),
         ("import urllib3", "urllib3.PoolManager().request('GET', url)", "urllib3.PoolManager().request"),
@@ -149,7 +151,46 @@ def test_objects_are_followed_to_what_made_them(audit: Callable[..., dict[str, l
         "shop.use.returned": ["boto3.client().put_object", "boto3.client().delete_object"],
         "shop.use.annotated": ["httpx.Client().get"],
         "shop.use.Gateway.send": ["httpx.Client().post", "httpx.Client().put"],
-        "shop.use.Gateway.send_later": ["httpx.AsyncClient().post"],
+        "shop.use.Gateway.send_later.inner": ["httpx.AsyncClient().post"],
+    }
+
+
+def test_a_nested_function_is_named_itself(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """Declaring the outer one would do nothing; one that stands in a declared function is covered."""
+    found = audit(
+        shop__nested="""
+            import boto3, requests
+            from sideeffects import side_effect
+
+            def install():
+                def connect(url):
+                    requests.get(url)
+                return connect
+
+            class Ses:
+                def __init__(self):
+                    self.client = boto3.client("ses")
+
+                def later(self):
+                    session = requests.Session()
+                    def send():
+                        def now():
+                            session.post("https://example.com")
+                        self.client.send_email()
+                        return now
+                    return send
+
+            @side_effect
+            def declared():
+                def inner():
+                    requests.get("https://example.com")
+                inner()
+        """
+    )
+    assert found == {
+        "shop.nested.install.connect": ["requests.get"],
+        "shop.nested.Ses.later.send": ["boto3.client().send_email"],
+        "shop.nested.Ses.later.send.now": ["requests.Session().post"],
     }
 
 
