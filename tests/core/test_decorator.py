@@ -1570,6 +1570,42 @@ def test_its_repr_says_that_it_is_an_effect() -> None:
     assert "Gateway()" in repr(Gateway().send)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated lazily from Python 3.14 on")
+@pytest.mark.parametrize("options", ["", "()", "(sensitive=('to',))"])
+def test_annotations_may_name_what_is_defined_later(
+    options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or only for type checkers: declaring and calling evaluate none, and once defined they are there as ever."""
+    (tmp_path / "lazily_annotated.py").write_text(
+        textwrap.dedent(f"""
+            from sideeffects import side_effect
+
+            @side_effect{options}
+            def send(to: Later, body: OnlyForTypeCheckers.Body = None) -> Later | None:
+                return None
+
+            class Gateway:
+                @side_effect{options}
+                def send(self, to: Later) -> Later | None:
+                    return None
+
+            class Later:
+                pass
+        """)
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lazily_annotated", raising=False)
+    module = importlib.import_module("lazily_annotated")
+
+    with capture() as calls:
+        for call in (module.send, module.Gateway().send):
+            with stub(call.effect.name, returns=None):
+                assert call(module.Later()) is None
+
+    assert len(calls) == 2
+    assert inspect.get_annotations(module.Gateway.send)["to"] is module.Later
+
+
 def test_method_decorator_is_refused_where_it_is_written() -> None:
     """Django applies its decorators to a new function at each call, which is no declaration."""
     for decorator in (side_effect, side_effect(name="view.post")):

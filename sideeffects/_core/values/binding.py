@@ -13,13 +13,23 @@ from typing import Any
 
 from sideeffects._core.values.kinds import SCALARS
 
+if sys.version_info >= (3, 14):
+    import annotationlib
+
 Binder = Callable[..., dict[str, Any]]
+
+
+def lazy_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """`inspect.signature` that bears annotations naming what is defined later, or for type checkers only (3.14)."""
+    if sys.version_info >= (3, 14):
+        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+    return inspect.signature(function)
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
     """The signature of `function`, or `None` where Python cannot tell (some C functions)."""
     try:
-        return inspect.signature(function)
+        return lazy_signature(function)
     except (ValueError, TypeError):
         return None
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar, cast
 
+from sideeffects._core.values.binding import lazy_signature
 from sideeffects.testing.faults import invariants
 from sideeffects.testing.faults.cases import call_case
 from sideeffects.testing.faults.sweep import ATTRIBUTE, SweepOptions, Swept
@@ -35,7 +36,7 @@ def decorate(function: F, options: SweepOptions, frame: FrameType) -> F:
         raise TypeError(f"fault_sweep decorates test functions and methods, not {function!r}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"fault_sweep cannot decorate the generator {function.__qualname__}")
-    signature = inspect.signature(function)
+    signature = lazy_signature(function)
     invariants.check_names(options.invariants, signature.parameters)
     swept = Swept(options, str(getattr(function, "__qualname__", function)))
 

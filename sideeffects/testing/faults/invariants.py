@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
+from sideeffects._core.values.binding import lazy_signature
 from sideeffects.testing.faults.errors import FaultSweepError
 from sideeffects.testing.faults.run import SweepRun
 
@@ -132,7 +133,7 @@ def _ask(invariant: Invariant, given: dict[str, Any]) -> object:
 
 
 def _parameters(invariant: Invariant) -> list[tuple[str, inspect.Parameter]]:
-    return list(inspect.signature(invariant).parameters.items())
+    return list(lazy_signature(invariant).parameters.items())
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:
