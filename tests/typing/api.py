@@ -1,8 +1,9 @@
 """What type checkers make of the public API. Read by `make types`, never run."""
 
+import abc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from typing import Any, assert_type
+from typing import Any, Generic, Protocol, Self, TypeVar, assert_type
 
 from django_tasks import TaskResult, task
 
@@ -25,6 +26,9 @@ from sideeffects import (
     stub,
 )
 from sideeffects.testing import isolated_registry
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # -- functions keep their signature, however they are declared
 
@@ -177,6 +181,157 @@ Gateway.static_method_above("5")  # type: ignore[arg-type] # pyright: ignore[rep
 
 assert_type(Special().bare(5), int)
 assert_type(gateway(5), int)
+
+# -- methods that return `Self`, that are generic, overridden, abstract, part of a protocol
+
+
+class Returning:
+    """Methods that return their own class, and those that are overridden."""
+
+    @side_effect(name="returning.me")
+    def me(self, again: int = 0) -> Self:
+        return self
+
+    @side_effect
+    def bare_me(self) -> Self:
+        return self
+
+    @side_effect(name="returning.later")
+    async def later(self) -> Self:
+        return self
+
+    @classmethod
+    @side_effect(name="returning.below")
+    def below(cls, cents: int) -> Self:
+        return cls()
+
+    @side_effect(name="returning.above")
+    @classmethod
+    def above(cls, cents: int) -> Self:
+        return cls()
+
+    @side_effect(name="returning.cents")
+    def cents(self, cents: int) -> int:
+        return cents
+
+    @side_effect(name="returning.same")
+    def same(self) -> "Returning":
+        return self
+
+    @side_effect(name="returning.anything")
+    def anything(self) -> Any: ...
+
+    @side_effect
+    def untyped(self, cents):  # type: ignore[no-untyped-def] # pyright: ignore[reportMissingParameterType]
+        return cents.whatever
+
+    @side_effect(name="returning.anything.later")
+    async def anything_later(self) -> Any: ...
+
+    @side_effect(name="returning.anything.class")
+    @classmethod
+    def class_anything(cls) -> Any: ...
+
+    @side_effect(name="returning.optional")
+    def optional(self) -> int | None: ...
+
+    @side_effect(name="returning.plain")
+    @classmethod
+    def plain(cls, cents: int) -> int:
+        return cents
+
+
+class Overriding(Returning):
+    @side_effect(name="overriding.me")
+    def me(self, again: int = 0) -> Self:
+        return super().me(again)
+
+    def bare_me(self) -> Self:
+        return super().bare_me()
+
+    def cents(self, cents: int) -> int:
+        return super().cents(cents)
+
+    @classmethod
+    def plain(cls, cents: int) -> int:
+        return super().plain(cents)
+
+
+assert_type(Overriding().me(), Overriding)
+assert_type(Overriding().me(again=1).cents(1), int)
+assert_type(Overriding().bare_me(), Overriding)
+assert_type(Overriding.below(1), Overriding)
+assert_type(Overriding.above(1), Overriding)
+assert_type(Overriding().above(cents=1), Overriding)
+assert_type(Returning().me(), Returning)
+assert_type(Overriding().same(), Returning)
+assert_type(Overriding().anything(), Any)
+assert_type(Overriding.class_anything(), Any)
+assert_type(Overriding().optional(), int | None)
+Overriding().untyped(3).whatever
+assert_type(Returning().me.effect, SideEffect)
+assert_type(Returning.above.effect, SideEffect)
+Returning().me.enqueue(again=1)
+Returning().cents.__self__
+Returning().me("x")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+Returning.above("x")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+async def use_returning() -> None:
+    assert_type(await Overriding().later(), Overriding)
+    assert_type(await Overriding().anything_later(), Any)
+
+
+class Box(Generic[T]):
+    def __init__(self, content: T) -> None:
+        self.content = content
+
+    @side_effect(name="box.map")
+    def map(self, function: Callable[[T], R]) -> "Box[R]":
+        return Box(function(self.content))
+
+    @side_effect(name="box.get")
+    def get(self) -> T:
+        return self.content
+
+
+assert_type(Box(1).map(str), Box[str])
+assert_type(Box(1).get(), int)
+
+
+class HasCents(Protocol):
+    def cents(self, cents: int) -> int: ...
+
+
+has_cents: HasCents = Returning()
+has_other_cents: HasCents = Overriding()
+
+
+class Abstract(abc.ABC):
+    @side_effect(name="abstract.go")
+    @abc.abstractmethod
+    def go(self, cents: int) -> None: ...
+
+
+class Concrete(Abstract):
+    def go(self, cents: int) -> None: ...
+
+
+class ConcreteEffect(Abstract):
+    @side_effect(name="concrete.go")
+    def go(self, cents: int) -> None: ...
+
+
+assert_type(ConcreteEffect().go.effect, SideEffect)
+
+
+@side_effect(name="function.of.self")
+def of_self(self: Gateway, cents: int) -> int:
+    return cents
+
+
+assert_type(of_self(gateway, 3), int)
+
 
 # -- asynchronous functions, generators, context managers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
@@ -31,13 +31,13 @@ from sideeffects.errors import DeclarationError, DuplicateSideEffect
 __tracebackhide__ = True
 
 if TYPE_CHECKING:
-    from sideeffects._core.calls.effect_types import Effect, SideEffectDecorator, StaticEffect
+    from sideeffects._core.calls import effect_types as types
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
+S = TypeVar("S")
 
-# The proxies are whatever they wrap, so their own types say nothing; `Effect` is what users see.
+# The proxies are whatever they wrap, so their own types say nothing; `effect_types` are what users see.
 _BoundFunctionWrapper: Any = wrapt.BoundFunctionWrapper
 _FunctionWrapper: Any = wrapt.FunctionWrapper
 
@@ -307,11 +307,31 @@ def _declared(function: Any, effect: SideEffect, returns: Any) -> Declared:
 def side_effect(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
     name: staticmethod[P, R],
     /,
-) -> StaticEffect[P, R]: ...
+) -> types.StaticEffect[P, R]: ...
 @overload
-def side_effect(name: classmethod[T, P, R], /) -> StaticEffect[P, R]: ...
+def side_effect(name: classmethod[Any, P, R], /) -> types.StaticEffect[P, R]: ...
 @overload
-def side_effect(name: Callable[P, R], /) -> Effect[P, R]: ...
+def side_effect(name: types.AnyTakingSelf[S], /) -> types.Method[S, ..., Any]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.AnyTakingClass[S], /) -> types.ClassMethod[..., Any]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.LaterAnyTakingSelf[S], /) -> types.Method[S, ..., Coroutine[Any, Any, Any]]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.LaterAnyTakingClass[S], /) -> types.ClassMethod[..., Coroutine[Any, Any, Any]]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.SelfTakingSelf[P], /) -> types.SelfMethod[P]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.SelfTakingClass[P], /) -> types.SelfClassMethod[P]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.LaterSelfTakingSelf[P], /) -> types.LaterSelfMethod[P]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.LaterSelfTakingClass[P], /) -> types.LaterSelfClassMethod[P]: ...  # type: ignore[overload-overlap]
+@overload
+def side_effect(name: types.TakingSelf[S, P, R], /) -> types.Method[S, P, R]: ...
+@overload
+def side_effect(name: types.TakingClass[S, P, R], /) -> types.ClassMethod[P, R]: ...
+@overload
+def side_effect(name: Callable[P, R], /) -> types.Effect[P, R]: ...
 @overload
 def side_effect(
     name: str | None = None,
@@ -324,7 +344,7 @@ def side_effect(
     sensitive: Iterable[str] = (),
     tags: Iterable[str] = (),
     owner: str = "",
-) -> SideEffectDecorator: ...
+) -> types.SideEffectDecorator: ...
 def side_effect(
     name: Any = None,
     *,
