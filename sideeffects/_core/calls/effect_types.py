@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.handle import Handle
+
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+
+    class Protocol:
+        """At run time a protocol may not inherit from other classes."""
+
+        def __class_getitem__(cls, _parameters: Any) -> type[Protocol]:
+            return cls
+
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -278,7 +289,7 @@ class StaticEffect(Protocol[P, R_co]):
     @property
     def effect(self) -> SideEffect:
         """The declared effect."""
-        ...
+        raise NotImplementedError
 
     def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Effect[P, R_co]: ...
 
