@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import EVERYTHING
+from sideeffects._core.policy.levels import RAISE
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads as _propagation
@@ -82,7 +83,7 @@ class DryRun(Holder):
         self._files = Identities()
         self._ledger = PlanLedger(state.rules_source().max_calls)
         self.plan = Plan(self._ledger, self.refusals, self.remarks, self.messages, membership.rules_for_real())
-        self._guard = levels.Entry(levels.RAISE, is_wall=True)
+        self._guard = levels.Entry(RAISE, is_wall=True)
         self._guard.is_shown = True  # what it refuses is in the plan
 
     def start(self) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from sideeffects._core.policy.levels import LEVELS, OFF
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.state.work_origin import lineage
 from sideeffects.guard import hook
 from sideeffects.guard.findings import Finding
-from sideeffects.guard.levels import OFF, Entry, enter
-from sideeffects.settings.guard import LEVELS, host_problem
+from sideeffects.guard.levels import Entry, enter
+from sideeffects.settings.guard import host_problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 

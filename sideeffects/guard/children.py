@@ -13,6 +13,7 @@ import os
 from dataclasses import asdict
 from typing import Any, Final
 
+from sideeffects._core.policy.levels import OFF
 from sideeffects._core.records.lines import locked, write_lines
 from sideeffects._core.state.children import temporary_folder
 from sideeffects.guard import at_test_end, baseline as baselines, call_sites, hook, hosts, levels
@@ -130,5 +131,5 @@ def join() -> None:
             hook.listeners.is_accepted = lambda finding: finding.key in accepted.entries
     use(channel)
     hook.listeners.refused = at_test_end.ask_running_test  # a test's own worker may be such a child
-    if entry.level != levels.OFF:
+    if entry.level != OFF:
         hook.install()

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+from sideeffects._core.policy.levels import OFF, RAISE, WARN
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import lineage, watching
@@ -115,7 +116,7 @@ def _look(event: str, args: tuple[Any, ...], reader: EventReader, frame: FrameTy
 
 
 def _in_doubt(event: str, frame: FrameType) -> UndeclaredSideEffect | None:
-    if levels.level_of(levels.open_entries()) != levels.RAISE or lineage.get().effect:
+    if levels.level_of(levels.open_entries()) != RAISE or lineage.get().effect:
         return None
     caller = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     advice = "The guard could not judge it; why is in the log `sideeffects`, as an error."
@@ -130,7 +131,7 @@ def _judge(event: str, args: tuple[Any, ...], reader: EventReader, frame: FrameT
     level = levels.level_of(entries)
     if event in STARTS:
         listeners.before_process()
-    if level == levels.OFF or lineage.get().effect:
+    if level == OFF or lineage.get().effect:
         return None
     reach = reader(args)
     if reach is None or _is_allowed(reach, entries, frame, event):
@@ -184,12 +185,12 @@ def _found(
     if reach.kind == NETWORK:
         is_address = hosts.address_of(what) is not None
         what = book.name_for((file, site.code.co_firstlineno), what, is_address=is_address)
-        if level == levels.WARN and what != reach.what:
+        if level == WARN and what != reach.what:
             return None  # it has been noted with the host's name
     finding = functools.partial(_finding, event, reach, level, site, what)
     block = entries[0] if entries and entries[0] is not levels.in_force.inherited else None
     ignore = (*levels.rules().ignore, *(pattern for entry in entries for pattern in entry.ignore))
-    if block is not None and (level == levels.RAISE or not state.test_run.is_on()):
+    if block is not None and (level == RAISE or not state.test_run.is_on()):
         # Who says so in a block gets to see it there, whatever a baseline accepts.
         found = finding()
         if is_ignored(found, ignore):
@@ -197,7 +198,7 @@ def _found(
         block.add(found)
         if os.getpid() != block.pid:
             listeners.tell(found)  # in a fork nobody else gets to see it
-        if level != levels.RAISE:
+        if level != RAISE:
             return None
     else:
         noted, is_counted = book.see((level, reach.kind, file, site.line, site.code.co_qualname, what), event, finding)
@@ -209,7 +210,7 @@ def _found(
             listeners.tell(found)
             if block is not None:
                 block.add(found)
-        if level != levels.RAISE or listeners.is_accepted(found):
+        if level != RAISE or listeners.is_accepted(found):
             return None
     refusal = UndeclaredSideEffect(found.what, found.caller, found.called, _advice(found))
     if block is None or not block.is_shown:
@@ -235,7 +236,7 @@ def _finding(event: str, reach: Reach, level: str, site: call_sites.CallSite, wh
         event=event,
         detail=" ".join(reach.detail.split())[:_DETAIL] or (f"port {reach.port}" if reach.port else ""),
         test=call_sites.running_test(),
-        is_refused=level == levels.RAISE,
+        is_refused=level == RAISE,
         is_own_code=site.is_own,
         target=target,
         defined=call_sites.line_of_def(site.code),

@@ -11,6 +11,7 @@ from typing import Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
+from sideeffects._core.policy.levels import OFF, RAISE, WARN
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.open_transactions import Transaction, Transactions, hands_over_at_once, innermost
 from sideeffects.errors import EffectInTransaction
@@ -19,9 +20,6 @@ from sideeffects.guard.findings import HAZARD, Finding, books
 
 logger: Final = logging.getLogger("sideeffects")
 
-OFF: Final = "off"
-WARN: Final = "warn"
-RAISE: Final = "raise"
 #: Call call_sites that were logged outside a test run, each once.
 _logged: Final[set[tuple[object, ...]]] = set()
 _MOST_LOGGED: Final = 1000

@@ -6,16 +6,13 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from sideeffects._core.policy.levels import OFF, RAISE, WARN
 from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.state.work_origin import Lineage, lineage
 from sideeffects.guard.baseline import Baseline
 from sideeffects.guard.findings import Finding
-
-OFF: Final = "off"
-WARN: Final = "warn"
-RAISE: Final = "raise"
 
 
 class Entry:

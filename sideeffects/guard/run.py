@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from sideeffects._core.policy.levels import OFF
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.extension_points import rules_changed
 from sideeffects.guard import baseline as baselines, call_sites, children, hook, levels
@@ -105,6 +106,6 @@ def look_at_level(_: Rules | None = None) -> None:
     """Install the hook if the guard is on. Children are told, too, what the settings say."""
     if hook.is_installed():
         return  # which tells them before each of them is started
-    if levels.level_of([]) != levels.OFF:
+    if levels.level_of([]) != OFF:
         hook.install()
     levels.in_force.when_changed()

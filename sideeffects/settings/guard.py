@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sideeffects._core.policy.levels import LEVELS
 from sideeffects._core.policy.rules import GuardRules
 
-LEVELS: Final = ("off", "warn", "raise")
 _LISTS: Final = {"ALLOW_HOSTS": "hosts", "ALLOW_PROCESSES": "processes", "IGNORE": "ignore"}
 _KEYS: Final = ("LEVEL", *_LISTS, "BASELINE")
 _SHAPE: Final = f"must be 'off', 'warn' or 'raise', or a dict with any of {', '.join(_KEYS)}, not {{!r}}"

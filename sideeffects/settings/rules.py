@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING, check_name
+from sideeffects._core.policy.levels import LEVELS
 from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._core.values.sensitive_names import normalise
@@ -339,13 +340,10 @@ def _check_guard(value: Any) -> list[str]:
     return spelling.problems(value)
 
 
-_TRANSACTIONS: Final = ("off", "warn", "raise")
-
-
 def _check_transactions(value: Any) -> list[str]:
-    if value in _TRANSACTIONS:
+    if value in LEVELS:
         return []
-    return [f"must be one of {', '.join(map(repr, _TRANSACTIONS))}, not {value!r}"]
+    return [f"must be one of {', '.join(map(repr, LEVELS))}, not {value!r}"]
 
 
 #: The keys, each with the number of its problems in `manage.py check` and what finds them.

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from sideeffects._core.policy.levels import LEVELS
 from sideeffects._core.policy.override_entry import OverrideRule
 from sideeffects._core.values.close_names import close_to
 from sideeffects._core.verbs.overrides import rule_table
-from sideeffects.settings.guard import LEVELS
 
 MARKER: Final = "side_effects"
 OPTIONS: Final = ("force_run", "record", "forbid", "stub")

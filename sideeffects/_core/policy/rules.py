@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.policy.levels import OFF
 from sideeffects._core.records.ledger import SharedLedger
 
 PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
@@ -73,4 +74,4 @@ class Rules:
     @property
     def watches_transactions(self) -> bool:
         """Whether a call outside a test run may be of interest because of the transaction that it is made in."""
-        return self.transactions not in ("", "off")
+        return self.transactions not in ("", OFF)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.policy.levels import RAISE
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state import threads
@@ -162,7 +163,7 @@ class Look:
 @contextmanager
 def looking() -> Generator[Look]:
     """Import modules in here, and nothing comes of it but their effects."""
-    guard = levels.Entry(levels.RAISE, is_wall=True)
+    guard = levels.Entry(RAISE, is_wall=True)
     guard.is_shown = True  # what it refuses is told as an attempt
     hook.install()
     look = Look(guard)
