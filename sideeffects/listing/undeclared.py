@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+import tokenize
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -20,7 +21,7 @@ from sideeffects.project.discovery.survey import Survey
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 #: The comment that accepts a call or a function as it is.
-_ACCEPTED: Final = re.compile(rb"#\s*sideeffects:\s*accepted\b")
+_ACCEPTED: Final = re.compile(r"#\s*sideeffects:\s*accepted\b")
 _DECLARE: Final = ("sideeffects.declare", "sideeffects._core.verbs.declare.declare")
 
 
@@ -164,7 +165,7 @@ class _Source:
         self.path = path
         self._module = module
         self._tree = tree
-        self._lines: list[bytes] | None = None
+        self._accepted: set[int] | None = None
         #: Functions and methods by qualified name, nested ones too; the module itself by the empty one.
         self.owners: dict[str, ast.AST] = {"": tree}
         #: The function that a nested one stands in, and the class whose `self` a function knows.
@@ -214,9 +215,11 @@ class _Source:
 
     def is_accepted(self, *lines: int) -> bool:
         """Whether a comment on one of the lines says that what it calls need not be declared."""
-        if self._lines is None:
-            self._lines = self.path.read_bytes().splitlines()
-        return any(_ACCEPTED.search(self._lines[line - 1]) for line in lines if 0 < line <= len(self._lines))
+        if self._accepted is None:
+            with self.path.open("rb") as file:
+                comments = (token for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT)
+                self._accepted = {token.start[0] for token in comments if _ACCEPTED.match(token.string)}
+        return not self._accepted.isdisjoint(lines)
 
     def decorators(self, owner: str) -> list[str]:
         """The dotted paths of a function's decorators."""

@@ -232,11 +232,12 @@ def test_a_comment_accepts_a_call_or_a_function(audit: Callable[..., dict[str, l
 
             def none():
                 subprocess.call(["git", "push"])  # it is accepted by the sideeffects of others
+                subprocess.call("git push '# sideeffects: accepted'", shell=True)
         """
     )
     assert found == {
         "shop.accepted.one_of_two": ["subprocess.call"],
-        "shop.accepted.none": ["subprocess.call"],
+        "shop.accepted.none": ["subprocess.call", "subprocess.call"],
     }
 
 
