@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from sideeffects._core.values.close_names import did_you_mean
 from sideeffects.probes.finding import find
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.specs import FoundProbes
@@ -28,7 +28,7 @@ def select(
     names = {name for app in installed() for name in (app.label, app.name)}
     for app in skip:
         if app not in names:
-            raise ProbesRefused(f"no installed app is called {app!r}{_hint(app, names)}")
+            raise ProbesRefused(f"no installed app is called {app!r}{did_you_mean(app, sorted(names))}")
     found = find(skip)
     specs, broken = found.specs, found.broken
     if labels:
@@ -36,13 +36,15 @@ def select(
         for label in labels:
             if label not in names and not any(_means(label, name) for name in known):
                 failures = "".join(f"\n{one.module} could not be imported: {one.error!r}" for one in broken)
-                raise ProbesRefused(f"no probe is called {label!r}{_hint(label, _with_parents(known))}{failures}")
+                raise ProbesRefused(
+                    f"no probe is called {label!r}{did_you_mean(label, sorted(_with_parents(known)))}{failures}"
+                )
         specs = tuple(spec for spec in specs if _has(labels, spec.names))
         broken = tuple(one for one in broken if _has(labels, one.names))
     known_tags = {tag for spec in found.specs for tag in spec.traits.tags}
     for tag in (*tags, *exclude_tags):
         if tag not in known_tags and not found.broken:
-            raise ProbesRefused(f"no probe has the tag {tag!r}{_hint(tag, known_tags)}")
+            raise ProbesRefused(f"no probe has the tag {tag!r}{did_you_mean(tag, sorted(known_tags))}")
     if tags:
         specs = tuple(spec for spec in specs if not set(tags).isdisjoint(spec.traits.tags))
     specs = tuple(spec for spec in specs if set(exclude_tags).isdisjoint(spec.traits.tags))
@@ -63,8 +65,3 @@ def _with_parents(names: Iterable[str]) -> set[str]:
         parts = name.split(".")
         found.update(".".join(parts[:length]) for length in range(1, len(parts) + 1))
     return found
-
-
-def _hint(wrong: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(wrong, sorted(known), n=3)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any, Final
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+
+from sideeffects._core.values.close_names import did_you_mean
 
 MODULES: Final = ("smoke", "probes")
 _OURSELVES: Final = "sideeffects"
@@ -55,9 +56,7 @@ def unknown_skipped_apps() -> Iterator[str]:
     known = sorted({name for app in apps.get_app_configs() for name in names_of(app)})
     for name in skipped_apps():
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=3)
-            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-            yield f"SMOKETEST_SKIP_APPS: no installed app is called {name!r}{hint}"
+            yield f"SMOKETEST_SKIP_APPS: no installed app is called {name!r}{did_you_mean(name, known)}"
 
 
 def _class_path(app: AppConfig) -> str:

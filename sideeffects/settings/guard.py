@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sideeffects._core.policy.levels import LEVELS
 from sideeffects._core.policy.rules import GuardRules
+from sideeffects._core.values.close_names import did_you_mean
 
 _LISTS: Final = {"ALLOW_HOSTS": "hosts", "ALLOW_PROCESSES": "processes", "IGNORE": "ignore"}
 _KEYS: Final = ("LEVEL", *_LISTS, "BASELINE")
@@ -60,11 +61,7 @@ def host_problem(text: str) -> str:
 
 
 def _no_level(value: object) -> str:
-    import difflib  # for this message alone
-
-    close = difflib.get_close_matches(str(value).lower(), LEVELS, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{value!r} is no level; the levels are {', '.join(LEVELS)}{hint}"
+    return f"{value!r} is no level; the levels are {', '.join(LEVELS)}{did_you_mean(value, LEVELS, most=1)}"
 
 
 def read(value: Any) -> GuardRules:

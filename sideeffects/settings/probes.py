@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from sideeffects._core.values.close_names import did_you_mean
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -66,8 +67,7 @@ def check_probes(value: Any) -> list[str]:
     found: list[str] = []
     for key, given in value.items():
         if key not in _CHECKS:
-            close = difflib.get_close_matches(str(key).upper(), _CHECKS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(_CHECKS)}"
+            hint = did_you_mean(key, _CHECKS, f"; the keys are {', '.join(_CHECKS)}", most=1)
             found.append(f"has no key {key!r}{hint}")
         elif given is not None:
             problem = _CHECKS[key](given)

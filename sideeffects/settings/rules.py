@@ -13,6 +13,7 @@ from sideeffects._core.calls.registry import EVERYTHING, check_name
 from sideeffects._core.policy.levels import LEVELS
 from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
+from sideeffects._core.values.close_names import did_you_mean
 from sideeffects._core.values.sensitive_names import normalise
 from sideeffects._core.verbs.decorator import OPTIONS
 from sideeffects._core.verbs.targets import is_target
@@ -85,10 +86,7 @@ def problems(raw: Any, legacy: Any) -> list[Problem]:
         given = raw
     for key in given:
         if key not in KEYS:
-            import difflib  # for this message alone
-
-            close = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(KEYS)}"
+            hint = did_you_mean(key, KEYS, f"; the keys are {', '.join(KEYS)}", most=1)
             found.append(Problem("E001", f"SIDE_EFFECTS has no key {key!r}{hint}"))
     for key, (number, check) in _CHECKS.items():
         if given.get(key) is not None:
@@ -266,10 +264,7 @@ def _check_engine(value: Any) -> list[str]:
         return []
     if "." in value and all(part.isidentifier() for part in value.split(".")):
         return []
-    import difflib
-
-    close = difflib.get_close_matches(value, _ENGINES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(value, _ENGINES, most=1)
     return [f"{value!r} is no engine ({', '.join(_ENGINES)}) and no dotted path of one{hint}"]
 
 

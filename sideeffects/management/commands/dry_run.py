@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import builtins
 import contextlib
-import difflib
 import io
 import json
 import shlex
@@ -19,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sideeffects._core.calls import registry
 from sideeffects._core.records.reading import check_known
+from sideeffects._core.values.close_names import did_you_mean
 from sideeffects.dryrun import DryRunRefused, Plan, dry_run
 from sideeffects.dryrun.formats import as_json, as_markdown, as_text
 from sideeffects.dryrun.membership import whole_process
@@ -215,9 +215,8 @@ def _code_of(exit_: SystemExit) -> int:
 def _load(name: str) -> BaseCommand:
     known = get_commands()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "`manage.py help` lists them."
-        raise _wrong(f"there is no command {name!r}. {hint}")
+        hint = did_you_mean(name, known, ". `manage.py help` lists them.", is_sentence=True)
+        raise _wrong(f"there is no command {name!r}{hint}")
     app = known[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
 
