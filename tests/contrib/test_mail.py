@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.locmem import EmailBackend
+from django.core.mail.backends.smtp import EmailBackend as SMTPBackend
 from django.db import transaction
 from django.test import override_settings
 from django.utils.log import AdminEmailHandler
@@ -244,6 +245,13 @@ def test_djangos_backend_in_memory_keeps_its_outbox() -> None:
         with force_run("mail.send"):
             mail.send_mail("two", "Body", None, ["ben@example.org"])
     assert [sent.subject for sent in mail.outbox] == ["one", "two"]
+
+
+def test_a_connection_that_cannot_be_copied_is_left_out_of_the_outbox() -> None:
+    """Django's own SMTP backend has a lock, and a message keeps the connection that it was given."""
+    connection = SMTPBackend(host="192.0.2.1")
+    assert message(connection=connection).send() == 1
+    assert mail.outbox[0].to == ["ben@example.org"]
 
 
 def test_one_connection_serves_all_messages() -> None:

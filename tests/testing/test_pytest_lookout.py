@@ -30,7 +30,7 @@ RUN_CHILD = """
 
 WATCHED = """
     def is_watched(config):
-        return any(type(plugin).__name__ == "Watcher" for plugin in config.pluginmanager.get_plugins())
+        return any(type(plugin).__name__ == "WatcherPlugin" for plugin in config.pluginmanager.get_plugins())
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Generator, Sequence
@@ -127,4 +128,6 @@ def _put_into_outbox(original: Original, backend: Any, message: Any) -> None:
     if isinstance(backend, EmailBackend):
         original(backend, [message])
     else:
-        inspect.unwrap(EmailBackend.send_messages)(EmailBackend(), [message])
+        kept = copy.copy(message)
+        kept.connection = None  # the outbox copies deeply, which a connection may refuse
+        inspect.unwrap(EmailBackend.send_messages)(EmailBackend(), [kept])
