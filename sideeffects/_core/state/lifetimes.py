@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Final
 
@@ -20,7 +21,7 @@ class Lifetime:
 
     Attributes:
         label: what it is, for messages.
-        entries: the overrides that were entered in it.
+        entries: the overrides that were entered in it, held weakly: one that has been left is to be forgotten.
         is_over: whether it has ended.
         refine: finds the lifetime that is meant instead, where this one has begun too late to know.
     """
@@ -29,7 +30,7 @@ class Lifetime:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.entries: list[OverrideEntry] = []
+        self.entries: list[weakref.ref[OverrideEntry]] = []
         self.is_over = False
         self.refine: Callable[[], Lifetime | None] | None = None
         self._thread = threading.get_ident()
@@ -54,7 +55,7 @@ class Lifetime:
 
     def left_open(self) -> list[OverrideEntry]:
         """The overrides that have not been left."""
-        return [entry for entry in self.entries if not entry.closed]
+        return [entry for held in self.entries if (entry := held()) is not None and not entry.closed]
 
 
 #: Those that are running, the innermost last.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 from sideeffects._core.policy.override_entry import OverrideEntry
@@ -112,9 +113,9 @@ class OpenOverrides:
         if lifetime.is_over:
             self._close(entry)
         elif len(lifetime.entries) < _MANY:
-            lifetime.entries.append(entry)
+            lifetime.entries.append(weakref.ref(entry))
         else:
-            lifetime.entries = [*lifetime.left_open(), entry]
+            lifetime.entries = [weakref.ref(one) for one in (*lifetime.left_open(), entry)]
 
     def _open(self, entry: OverrideEntry) -> None:
         self._switches.keep_on(entry)
