@@ -45,7 +45,7 @@ class Block:
             return None
         if self.is_open:
             return FATES[self.kind]
-        if self.is_over_for_all and not flow.is_child:
+        if self.is_over_for_all and flow.hears_of(self):
             return None
         # Work that outlives the block keeps what is strict.
         return {"record": "recorded", "stub": "recorded", "forbid": "refused"}.get(self.kind)
@@ -74,6 +74,10 @@ class Flow:
 
     def __init__(self, own: list[Block]) -> None:
         self.own, self.elsewhere = own, list[Block]()
+
+    def hears_of(self, block: Block) -> bool:
+        """Whether it learns that a block was left elsewhere."""
+        return True
 
     def do(self, function: Callable[[], Any]) -> Any:
         return function()
@@ -156,6 +160,7 @@ class InChild(Flow):
     def __init__(self, parent: Flow, entered: list[Block], call: Callable[[], str]) -> None:
         super().__init__(list(parent.own))
         self.elsewhere = [block for block in entered if block.is_open]
+        self._over = [block for block in entered if block.is_over_for_all]
         (asks, self._asks), (self._answers, answers) = os.pipe(), os.pipe()
 
         def fork() -> int:
@@ -170,6 +175,9 @@ class InChild(Flow):
         self._pid = parent.do(fork)
         os.close(asks)
         os.close(answers)
+
+    def hears_of(self, block: Block) -> bool:
+        return block in self._over  # of what came before the fork
 
     def do(self, function: Callable[[], Any]) -> Any:
         os.write(self._asks, b"?")
