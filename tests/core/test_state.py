@@ -288,8 +288,10 @@ class Programs(RuleBasedStateMachine):
         entry.is_open = False
         del entry.leave  # a restorer keeps its override, and what is kept keeps the switch on
         self.model.everywhere.remove(entry)
-        if entry in self.model.own[place]:
-            self.model.own[place].remove(entry)
+        # What is left elsewhere ends for everybody who descends from it.
+        for other, seen in self.model.own.items():
+            if entry in seen and (other is place or place is not entry.home):
+                seen.remove(entry)
 
     @rule(number=NUMBERS, name=st.sampled_from(EFFECTS))
     def call(self, number: int, name: str) -> None:
