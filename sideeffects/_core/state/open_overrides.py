@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from sideeffects._core.policy.override_entry import OverrideEntry
 from sideeffects._core.records.ledger import Ledger
@@ -30,15 +30,13 @@ class OpenOverrides:
         switches: kept on while an override may be seen.
     """
 
-    __slots__ = ("_signs", "_switches", "entries", "lock", "when_entered")
+    __slots__ = ("_signs", "_switches", "entries", "lock")
 
     def __init__(self, lock: threading.RLock, switches: FastSwitches) -> None:
         self.lock = lock
         self._switches = switches
         #: Those that a test run sees from everywhere, newest last.
         self.entries: tuple[OverrideEntry, ...] = ()
-        #: Called before an override is entered: who runs tests may not have begun to watch them.
-        self.when_entered: list[Callable[[], object]] = []
         self._signs = Signs()
 
     def visible(self, own: Scope, test_run: bool) -> Iterator[tuple[OverrideEntry, bool]]:
@@ -67,8 +65,6 @@ class OpenOverrides:
 
     def enter(self, entry: OverrideEntry) -> Restorer:
         """Put an override into force in this context (and, in a test run, for all others). Returns its restorer."""
-        for look in self.when_entered if not entry.context_only else ():
-            look()
         with self.lock:
             self._open(entry)
             if not entry.context_only:
