@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from sideeffects._core.calls import origins
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
@@ -73,7 +74,7 @@ class Publication(NamedTuple):
 
     def header(self, **more: str) -> dict[str, Any]:
         """What travels with the task; `more` tells the message from others."""
-        about: dict[str, Any] = {"name": self.declared.effect.name, **more}
+        about: dict[str, Any] = {"name": self.declared.effect.name, "origin": origins.origin(), **more}
         if self.call is not None:
             about.update(id=self.call.id, run_id=self.call.run_id)
             published[self.call.id] = self.call

@@ -301,7 +301,7 @@ def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any
         return delay(kwargs, run_id)
     # Where the task is an effect it is decided at this door as well. It has been written down: it is this very call.
     state.expect(call)
-    token = arriving.set(Arrival(task.name, call.id, run_id, call=call))
+    token = arriving.set(Arrival(task.name, call.id, run_id, call, call.origin))
     started = clock.monotonic()
     try:
         return delay(kwargs, run_id)

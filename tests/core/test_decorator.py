@@ -1020,6 +1020,7 @@ def test_the_effect_describes_the_function() -> None:
         sensitive=["body"],
         tags=["mail"],
         owner="team",
+        reads=True,
     )
     def send(to: str, body: str) -> str:
         """Send it.
@@ -1042,6 +1043,7 @@ def test_the_effect_describes_the_function() -> None:
         ("mail",),
         "team",
     )
+    assert effect.reads
     with pytest.raises(AttributeError):
         effect.name = "other"
 
@@ -1146,6 +1148,8 @@ def test_its_signature_tells_its_options() -> None:
         "sensitive": (),
         "tags": (),
         "owner": "",
+        "reads": False,
+        "details": None,
     }
 
 
@@ -1166,6 +1170,7 @@ def test_options_that_do_not_fit_are_refused() -> None:
     refused(TypeError, "on_commit is True, False or a database alias, not 3", name="x", on_commit=3)
     refused(TypeError, "in_transaction is True, False or None, not 'yes'", name="x", in_transaction="yes")
     refused(TypeError, "owner is a text, not 5", name="x", owner=5)
+    refused(TypeError, "reads is True or False, not 1", name="x", reads=1)
     refused(TypeError, "tags takes a list, not the text 'mail'", name="x", tags="mail")
     refused(TypeError, "tags takes texts, not 3", name="x", tags=[3])
     refused(TypeError, "raises takes exception classes, not 3", name="x", raises=[3])

@@ -53,6 +53,8 @@ def empty(to: str) -> int:
     sensitive=["body"],
     tags=("sms",),
     owner="team",
+    reads=True,
+    details=lambda to, **_: {"to": to},
 )
 def named(to: str, *rest: int, body: str, **more: bytes) -> dict[str, int]:
     return {to: len(body) + sum(rest) + len(more)}

@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-from sideeffects._core.calls import process
+from sideeffects._core.calls import origins, process
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.calls.outcome import Outcome, outcome_from_record, outcome_to_record
+from sideeffects._core.calls.outcome import (
+    Outcome,
+    RemoteError,
+    error_to_record,
+    outcome_from_record,
+    outcome_to_record,
+)
 from sideeffects._core.calls.process import Identity
 from sideeffects._core.values import clock, describe, kinds, redaction
 from sideeffects._core.values.callers import Site, line_of
@@ -56,6 +62,9 @@ Row: TypeAlias = tuple[
     "str | None",  # the run list
     int,  # its number
     Identity,  # the process
+    object,  # what set the code going
+    "Mapping[str, Any] | BaseException | None",  # what `details` gave or raised
+    "dict[str, Any] | None",  # the arguments that were given, where a redirect has changed them
 ]
 
 
@@ -71,6 +80,8 @@ def row_of(
     is_async: bool = False,
     run_id: str | None = None,
     by_reference: tuple[str, ...] = (),
+    details: Mapping[str, Any] | BaseException | None = None,
+    asked: dict[str, Any] | None = None,
 ) -> Row:
     """The row of a call that is made now, in this process.
 
@@ -86,6 +97,8 @@ def row_of(
         is_async: whether it was handed to the background.
         run_id: the run list that it belongs to.
         by_reference: paths of the arguments that could not be copied.
+        details: what the effect's `details` gave, or raised.
+        asked: the arguments by parameter that were given, where others are used.
     """
     return (
         effect,
@@ -102,10 +115,16 @@ def row_of(
         run_id,
         next(serials),
         process.current,
+        _origin(),
+        details,
+        asked,
     )
 
 
 _now: Final = clock.now
+_origin: Final = origins.current.get
+#: Characters of one detail that a line shows.
+_SHOWN: Final = 200
 #: One for all calls without keywords: each keeps what it was given, and most are given none.
 _NO_KEYWORDS: Final[dict[str, Any]] = {}
 
@@ -121,10 +140,12 @@ class Call:
     __slots__ = (
         "__weakref__",
         "_args",
+        "_asked",
         "_at",
         "_bound",
         "_by_reference",
         "_decision",
+        "_details",
         "_effect",
         "_instance",
         "_is_async",
@@ -132,6 +153,7 @@ class Call:
         "_is_read",
         "_kwargs",
         "_names",
+        "_origin",
         "_outcome",
         "_process",
         "_run_id",
@@ -156,6 +178,9 @@ class Call:
             self._run_id,
             self._serial,
             self._process,
+            self._origin,
+            self._details,
+            self._asked,
         ) = row
         if not isinstance(bound, dict):
             bound = bound.bind(self._instance, self._args, self._kwargs)
@@ -180,12 +205,32 @@ class Call:
     @property
     def arguments(self) -> Mapping[str, Any]:
         """The arguments by parameter, defaults applied, redacted."""
+        return self._shown(self._bound)
+
+    @property
+    def asked(self) -> Mapping[str, Any] | None:
+        """The arguments that were given, where a redirect has changed them; `None` where they are those used."""
+        return None if self._asked is None else self._shown(self._asked)
+
+    @property
+    def details(self) -> Mapping[str, Any] | BaseException | None:
+        """What the effect's `details` says of the call, redacted; what it raised; `None` without one."""
+        details = self._details
+        if details is None or isinstance(details, BaseException):
+            return details
         return MappingProxyType(
-            {
-                name: kinds.REDACTED if self._hides(name) else self._clean_argument(name, value)
-                for name, value in self._bound.items()
-            }
+            {name: kinds.REDACTED if self._hides(name) else self._clean(value) for name, value in details.items()}
         )
+
+    @property
+    def details_shown(self) -> str:
+        """The details in words, as they stand behind the call's arguments; empty without any."""
+        details = self.details
+        if details is None:
+            return ""
+        if isinstance(details, BaseException):
+            return f"; details raised {': '.join(error_to_record(details, self.scrubbed))}"
+        return "".join(f"; {name}={describe.describe(value, _SHOWN)}" for name, value in details.items())
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -255,6 +300,15 @@ class Call:
         code, _ = self._site
         assert not isinstance(code, str)  # noqa: S101 - calls that were read from elsewhere are asked nothing
         return code.co_filename, code.co_qualname, self._site
+
+    @property
+    def origin(self) -> str:
+        """What set the code going: a request, a command, a task or a test; empty where that is not known."""
+        return str(self._origin)
+
+    def take_origin(self, origin: object) -> None:
+        """Note what set the code going, where that was said elsewhere: a worker has it from who enqueued the call."""
+        self._origin = origin
 
     @property
     def run_id(self) -> str | None:
@@ -363,7 +417,7 @@ class Call:
     def scrubbed(self, text: str) -> str:
         """`text` without this call's sensitive values: for what others have written, such as an exception's message."""
         secrets = set(redaction.secrets_in(self._attributes(), self._names))
-        for name, value in (*self._bound.items(), *self._extras().items()):
+        for name, value in (*self._bound.items(), *self._extras().items(), *self._said_besides()):
             secrets.update(
                 redaction.texts_in(value) if self._hides(name) else redaction.secrets_in(value, self._names),
             )
@@ -374,7 +428,9 @@ class Call:
         outcome = self.outcome
         return {
             "name": self.name,
-            "arguments": {name: describe.jsonable(value) for name, value in self.arguments.items()},
+            "arguments": _as_json(self.arguments),
+            **({} if self._asked is None else {"asked": _as_json(self._shown(self._asked))}),
+            **({} if self._details is None else {"details": self._details_record()}),
             "mode": self.mode.value,
             "is_async": self.is_async,
             "run_id": self.run_id,
@@ -384,7 +440,7 @@ class Call:
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={describe.describe(value)}" for name, value in self.arguments.items())
-        return f"<Call {self.name}({shown}) {self.mode.name} at {self.caller}>"
+        return f"<Call {self.name}({shown}{self.details_shown}) {self.mode.name} at {self.caller}>"
 
     def to_record(self) -> dict[str, Any]:
         """The call as JSON-safe, redacted data, from which `from_record` makes an equal-looking call elsewhere."""
@@ -394,12 +450,15 @@ class Call:
             "mode": self.mode.value,
             "reason": self.reason,
             "origin": self._decision.origin,
-            "arguments": {name: describe.jsonable(value) for name, value in self.arguments.items()},
+            "arguments": _as_json(self.arguments),
+            "asked": None if self._asked is None else _as_json(self._shown(self._asked)),
+            "details": self._details_record(),
             "args": [describe.jsonable(value) for value in self.args],
-            "kwargs": {name: describe.jsonable(value) for name, value in self.kwargs.items()},
+            "kwargs": _as_json(self.kwargs),
             "instance": None if self._instance is None else describe.describe(self._clean(self._instance)),
             "by_reference": list(self._by_reference),
             "caller": self.caller,
+            "set_going_by": self.origin,
             "is_async": self._is_async,
             "run_id": self._run_id,
             "at": self._at,
@@ -449,15 +508,39 @@ class Call:
             is_async=record["is_async"],
             run_id=record["run_id"],
             by_reference=tuple(record["by_reference"]),
+            details=_details_from(record["details"]),
+            asked=record["asked"],
         )
         call = cls(row, None if outcome is None else outcome_from_record(outcome))
         call._at, call._serial = record["at"], record["serial"]
         call._process = Identity(record["process"][0], record["process"][1], record["racer"])
+        call._origin = record["set_going_by"]
         call._is_foreign = True
         return call
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Call.from_record, (self.to_record(),)
+
+    def _details_record(self) -> Any:
+        """The details as JSON-safe data: a mapping, or a list of what an exception is called and says."""
+        details = self.details
+        if isinstance(details, BaseException):
+            return error_to_record(details, self.scrubbed)
+        return None if details is None else _as_json(details)
+
+    def _said_besides(self) -> list[tuple[str, Any]]:
+        """What else has names: the arguments that a redirect has changed, and the details."""
+        details = self._details
+        said = [*(self._asked or {}).items()]
+        return said if details is None or isinstance(details, BaseException) else [*said, *details.items()]
+
+    def _shown(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return MappingProxyType(
+            {
+                name: kinds.REDACTED if self._hides(name) else self._clean_argument(name, value)
+                for name, value in arguments.items()
+            }
+        )
 
     def _hides(self, name: str) -> bool:
         sensitive = self._effect.sensitive
@@ -507,3 +590,11 @@ class Call:
             if self._hides(name):
                 hidden.add(position)
         return frozenset(hidden)
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: describe.jsonable(value) for name, value in values.items()}
+
+
+def _details_from(record: Any) -> Mapping[str, Any] | RemoteError | None:
+    return RemoteError(*record) if isinstance(record, list) else record

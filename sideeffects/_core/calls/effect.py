@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class SideEffect:
         sensitive: parameters whose values are redacted.
         tags: free labels, matched by `tag:x` policies and `side_effects --tag`.
         owner: who answers for it.
+        reads: whether it only reads from the outside, so that dry runs and probes may execute it.
+        details: what is asked, with a call's arguments, for more that the call is to say of itself.
         short_name: the function's `__name__`.
     """
 
@@ -45,6 +49,8 @@ class SideEffect:
     sensitive: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     owner: str = ""
+    reads: bool = False
+    details: Callable[..., Mapping[str, Any]] | None = None
     short_name: str = ""
 
     @property

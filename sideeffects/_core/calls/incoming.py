@@ -17,16 +17,25 @@ class Arrival:
         run_id: the run list that it belongs to.
         is_taken: whether the call has begun here. What the effect calls after that are calls of their own.
         call: the call itself, where it was written down in this very process.
+        origin: what set the code going that has enqueued it.
     """
 
-    __slots__ = ("call", "id", "is_taken", "name", "run_id")
+    __slots__ = ("call", "id", "is_taken", "name", "origin", "run_id")
 
-    def __init__(self, name: str, id: str, run_id: str | None = None, call: Call | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        name: str,
+        id: str,  # noqa: A002
+        run_id: str | None = None,
+        call: Call | None = None,
+        origin: str = "",
+    ) -> None:
         self.name = name
         self.id = id
         self.run_id = run_id
         self.is_taken = False
         self.call = call
+        self.origin = origin
 
     def claim(self, name: str, is_async: bool, run_id: str | None) -> tuple[Arrival | None, bool, str | None]:
         """For a call of `name` that begins now: this, if it is that call, and what the call says of itself then.
@@ -43,6 +52,7 @@ class Arrival:
         if self.call is not None:
             return self.call
         call.take_id(self.id)
+        call.take_origin(self.origin)
         return call
 
 

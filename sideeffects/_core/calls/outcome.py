@@ -36,9 +36,16 @@ def outcome_to_record(outcome: Outcome, scrubbed: Callable[[str], str]) -> dict[
     error = outcome.error
     return {
         "result": describe.jsonable(outcome.result),
-        "error": None if error is None else [type(error).__name__, scrubbed(describe.text_of(error))],
+        "error": None if error is None else error_to_record(error, scrubbed),
         "duration": outcome.duration,
     }
+
+
+def error_to_record(error: BaseException, scrubbed: Callable[[str], str]) -> list[str]:
+    """What an exception is called and says; that of another process, what it was called and said there."""
+    if isinstance(error, RemoteError):
+        return [error.kind, scrubbed(error.text)]
+    return [type(error).__name__, scrubbed(describe.text_of(error))]
 
 
 def outcome_from_record(record: Mapping[str, Any]) -> Outcome:

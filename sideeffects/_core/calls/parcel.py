@@ -18,6 +18,7 @@ class Parcel:
         kwargs: keyword arguments.
         is_forced: whether a test named it, so that the worker's own test run does not hold it back.
         run_id: the run list that it belongs to.
+        origin: what set the code going that has enqueued it.
         instance: what the function is bound to, if no worker would find that; it cannot travel.
     """
 
@@ -27,6 +28,7 @@ class Parcel:
     kwargs: dict[str, Any]
     is_forced: bool = False
     run_id: str | None = None
+    origin: str = ""
     instance: object = None
 
     def to_data(self) -> dict[str, Any]:
@@ -59,11 +61,18 @@ class Parcel:
             "kwargs": dict(self.kwargs),
             "is_forced": self.is_forced,
             "run_id": self.run_id,
+            "origin": self.origin,
         }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Parcel:
         """The parcel that `to_data` packed."""
         return cls(
-            data["id"], data["name"], tuple(data["args"]), dict(data["kwargs"]), data["is_forced"], data["run_id"]
+            data["id"],
+            data["name"],
+            tuple(data["args"]),
+            dict(data["kwargs"]),
+            data["is_forced"],
+            data["run_id"],
+            data["origin"],
         )

@@ -62,4 +62,4 @@ def line_of(call: Call) -> str:
     )
     error = call.outcome.error if call.outcome is not None else None
     what = call.mode.name if error is None else f"{call.mode.name}, {type(error).__name__}"
-    return f"{call.name}({shown})  [{what}]  {call.caller}"
+    return f"{call.name}({shown}{call.details_shown})  [{what}]  {call.caller}"

@@ -17,11 +17,13 @@ from typing import Any, Final
 from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.handle import Handle
+from sideeffects._core.calls.origins import origin
 from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED
 from sideeffects._core.runtime.acting import Later, act, alias_of, answer
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
+from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.observing import comes_from_signal
 from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state import extension_points
@@ -93,7 +95,14 @@ def hand_over(
     from sideeffects._core.calls.parcel import Parcel  # when something is enqueued, which most processes never do
 
     parcel = Parcel(
-        number, effect.name, args, kwargs, state.test_run.is_on(), run_id, _found_by_nobody(effect.name, wrapped)
+        number,
+        effect.name,
+        args,
+        kwargs,
+        state.test_run.is_on(),
+        run_id,
+        origin() if call is None else call.origin,
+        _found_by_nobody(effect.name, wrapped),
     )
     work = _reporting(declared, wrapped, call, args, kwargs, run_id)
     engine = extension_points.engine.last()
@@ -185,8 +194,10 @@ def unwritten(
     except TypeError:
         # Wrong arguments, which may be what the error is about. Those without a name cannot be told from secrets.
         bound, args = kwargs, ()
-    names = state.rules_source().sensitive
-    return Call(row_of(declared.effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id))
+    effect, names = declared.effect, state.rules_source().sensitive
+    details = details_of(effect, instance, args, kwargs)
+    row = row_of(effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id, (), details)
+    return Call(row)
 
 
 #: Who calls, where no code of the user's does.

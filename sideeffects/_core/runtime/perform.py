@@ -16,6 +16,7 @@ from sideeffects._core.calls.incoming import arriving
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.acting import answer, execute, wait_for_commit
 from sideeffects._core.runtime.deciding import decided, is_watched
+from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.writing import as_given, ends_at_once, refuse_or_pass, write
 from sideeffects._core.state.runtime_effect import Declared, Verdict, placed
 from sideeffects._core.state.scope import EMPTY, scope
@@ -139,9 +140,9 @@ def begin(
         decision, stub, fault = faults.meet(effect, verdict.decision, verdict.stub, declared.returns)
         verdict = Verdict(verdict.ruled, decision, stub)
     ruled, decision = verdict.ruled, verdict.decision
-    row = row_of(
-        effect, decision, bound, args, kwargs, instance, site, ruled.rules.sensitive, is_async, run_id, by_reference
-    )
+    details = None if effect.details is None else details_of(effect, instance, args, kwargs)
+    names = ruled.rules.sensitive
+    row = row_of(effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id, by_reference, details)
     if ruled.may_end and not is_async and run_id is None and arrival is None and ends_at_once(row, verdict, own):
         return ENDED
     call = write(row, verdict, own, arrival)

@@ -17,6 +17,7 @@ from sideeffects._core.records.reading import load_known
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
 from sideeffects._core.runtime.background import WORKER, _answered, reached, to_end
+from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.scope import scope
@@ -83,7 +84,10 @@ def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[De
         overrides = state.overrides.visible(scope.get(), is_test_run)
         decision, stub = decide(declared.effect, MappingProxyType(bound), overrides, ruled)
     effect, args, kwargs = declared.effect, parcel.args, parcel.kwargs
-    row = row_of(effect, decision, bound, args, kwargs, instance, WORKER, rules.sensitive, True, parcel.run_id)
+    details = details_of(effect, instance, args, kwargs)
+    names = rules.sensitive
+    row = row_of(effect, decision, bound, args, kwargs, instance, WORKER, names, True, parcel.run_id, (), details)
     call = Call(row)
     call.take_id(parcel.id)
+    call.take_origin(parcel.origin)
     return decision, stub, call

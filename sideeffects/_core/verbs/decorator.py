@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
@@ -344,6 +344,8 @@ def side_effect(
     sensitive: Iterable[str] = (),
     tags: Iterable[str] = (),
     owner: str = "",
+    reads: bool = False,
+    details: Callable[..., Mapping[str, Any]] | None = None,
 ) -> types.SideEffectDecorator: ...
 def side_effect(
     name: Any = None,
@@ -356,6 +358,8 @@ def side_effect(
     sensitive: Iterable[str] = (),
     tags: Iterable[str] = (),
     owner: str = "",
+    reads: bool = False,
+    details: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Any:
     """Declare that a function reaches the outside world. It goes on being called as before.
 
@@ -373,6 +377,9 @@ def side_effect(
         sensitive: parameters whose values are redacted wherever they would show.
         tags: free labels.
         owner: who answers for it.
+        reads: whether it only reads from the outside: dry runs and probes then execute it, and use its answer.
+        details: called with the call's arguments (with `self`), where these say little; the mapping that it gives is
+            kept as `Call.details`.
 
     Returns:
         the function, decorated; or a decorator.
@@ -382,7 +389,7 @@ def side_effect(
         TypeError: a class, a property or something that cannot be called was decorated, or an option does not fit.
         DuplicateSideEffect: another function has the name.
     """
-    given = (async_ok, on_commit, in_transaction, raises, sensitive, tags, owner)
+    given = (async_ok, on_commit, in_transaction, raises, sensitive, tags, owner, reads, details)
     options: dict[str, Any] = dict(zip(_DESCRIBED, given, strict=True))
     if name is not None and not isinstance(name, str):
         if given != _LEFT_OUT or returns is not None:
@@ -398,8 +405,18 @@ def side_effect(
 
 
 #: What describes an effect, and what it is when it is left out.
-_DESCRIBED: Final = ("async_ok", "on_commit", "in_transaction", "raises", "sensitive", "tags", "owner")
-_LEFT_OUT: Final = (False, False, None, (), (), (), "")
+_DESCRIBED: Final = (
+    "async_ok",
+    "on_commit",
+    "in_transaction",
+    "raises",
+    "sensitive",
+    "tags",
+    "owner",
+    "reads",
+    "details",
+)
+_LEFT_OUT: Final = (False, False, None, (), (), (), "", False, None)
 OPTIONS: Final = frozenset(("name", "returns", *_DESCRIBED))
 
 

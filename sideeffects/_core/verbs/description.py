@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
@@ -78,6 +78,8 @@ def describe_function(
     sensitive: Iterable[str] = (),
     tags: Iterable[str] = (),
     owner: str = "",
+    reads: bool = False,
+    details: Callable[..., Mapping[str, Any]] | None = None,
 ) -> SideEffect:
     """The frozen description of a function as an effect.
 
@@ -99,6 +101,8 @@ def describe_function(
     registry.check_name(name)
     kind = _kind_of(function)
     _check_options(name, kind, async_ok, on_commit, in_transaction, owner)
+    if details is not None and not callable(details):
+        raise TypeError(f"{name}: details is a function of the call's arguments, not {details!r}")
     signature = signature_of(subject)
     code = getattr(plain, "__code__", None)
     docstring = inspect.getdoc(told) or ""
@@ -118,6 +122,8 @@ def describe_function(
         sensitive=_parameters(name, sensitive, signature),
         tags=_texts("tags", tags),
         owner=owner,
+        reads=_flag("reads", reads),
+        details=details,
         short_name=short_name or str(getattr(told, "__name__", type(told).__name__)),
     )
 

@@ -113,7 +113,7 @@ class _Handover:
             elif registry.registry:
                 header = test_run_part()
         elif call is not None:
-            arrival = Arrival(call.name, call.id, call.run_id, call=call)
+            arrival = Arrival(call.name, call.id, call.run_id, call, call.origin)
         was_publishing = publishing.set(self.task.func)
         before = arriving.set(arrival)
         try:

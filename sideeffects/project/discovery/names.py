@@ -22,7 +22,7 @@ from sideeffects.project.discovery.survey import Survey
 _DEEPEST: Final = 10
 _DECLARE: Final = "declare"
 _SIDE_EFFECT: Final = "side_effect"
-_LITERALS: Final = ("async_ok", "on_commit", "in_transaction", "sensitive", "tags", "owner")
+_LITERALS: Final = ("async_ok", "on_commit", "in_transaction", "sensitive", "tags", "owner", "reads")
 
 
 class ReadNames(NamedTuple):
