@@ -1,0 +1,3 @@
+"""Migrations of the outbox."""
+
+__all__: list[str] = []
