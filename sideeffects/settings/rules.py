@@ -17,7 +17,7 @@ from sideeffects._core.values.close_names import did_you_mean
 from sideeffects._core.values.sensitive_names import normalise
 from sideeffects._core.verbs.decorator import OPTIONS
 from sideeffects._core.verbs.targets import is_target
-from sideeffects.settings import check_stubs
+from sideeffects.settings import check_stubs, outbox
 from sideeffects.settings.probes import check_probes
 
 
@@ -50,6 +50,7 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         # As dj-saferunner read it: whatever counts as true.
         use_sentry=bool(given.get("USE_SENTRY") or saferunner),
         guard=_guard(given.get("GUARD")),
+        outbox=outbox.read(given.get("OUTBOX")),
         transactions=given.get("TRANSACTIONS") or "",
         check_answer=check_stubs.checker(given.get("CHECK_STUBS", False)),
         settled=True,
@@ -356,5 +357,6 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "GUARD": ("E012", _check_guard),
     "TRANSACTIONS": ("E013", _check_transactions),
     "CHECK_STUBS": ("E015", check_stubs.problems),
+    "OUTBOX": ("E017", outbox.problems),
 }
 KEYS: Final = tuple(_CHECKS)

@@ -46,6 +46,24 @@ NO_GUARD_RULES: Final = GuardRules()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class OutboxRules:
+    """What `SIDE_EFFECTS["OUTBOX"]` says.
+
+    Attributes:
+        database: the alias of the database that has held calls and pauses.
+        cache: the alias of the cache that counts for budgets.
+        refresh: within how many seconds all processes follow a pause.
+    """
+
+    database: str = "default"
+    cache: str = "default"
+    refresh: float = 2.0
+
+
+NO_OUTBOX_RULES: Final = OutboxRules()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rules:
     """Everything that settings say about decisions, checked."""
 
@@ -64,6 +82,8 @@ class Rules:
     shared: SharedLedger | None = None
     #: What the guard does about calls to the outside that no effect covers.
     guard: GuardRules = NO_GUARD_RULES
+    #: Where held calls, pauses and budgets are kept.
+    outbox: OutboxRules = NO_OUTBOX_RULES
     #: What is done about effects inside open transactions; empty when the settings do not say.
     transactions: str = ""
     #: Holds what a stub gives in a test run against the effect's annotation; `None` where that is not asked for.
