@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -46,6 +47,7 @@ def running_function() -> str:
     return f"{frame.f_code.co_qualname}() at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+@functools.lru_cache(maxsize=1024)
 def line_of(code: CodeType, instruction: int) -> int:
     """The line of the instruction at that offset in bytes: `frame.f_lineno`, worked out long after the call."""
     for start, end, line in code.co_lines():

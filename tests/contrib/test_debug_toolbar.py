@@ -1,0 +1,159 @@
+"""Django Debug Toolbar's panel, with the real toolbar around requests of a site in production."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.projects import Project
+
+pytest.importorskip("debug_toolbar")
+
+#: In no source line, so that it shows only where a value does.
+SECRET = "tok-5f3759df"
+
+SHOP = """
+    import contextlib, json, os, re, time
+
+    import django
+    from django.conf import settings
+    from django.http import HttpResponse
+    from django.urls import include, path
+
+    settings.configure(
+        DEBUG=True,
+        SECRET_KEY="shop",
+        ALLOWED_HOSTS=["*"],
+        ROOT_URLCONF="shop",
+        INSTALLED_APPS=["django.contrib.staticfiles", "debug_toolbar"],
+        STATIC_URL="/static/",
+        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+        MIDDLEWARE=["debug_toolbar.middleware.DebugToolbarMiddleware"],
+        DEBUG_TOOLBAR_PANELS=[os.environ.get("PANEL", "sideeffects.contrib.debug_toolbar.SideEffectsPanel")],
+        DEBUG_TOOLBAR_CONFIG={"SHOW_TOOLBAR_CALLBACK": lambda request: True},
+        SIDE_EFFECTS={"POLICY": {"mail.*": "RECORD", "fax.*": "RAISE"}},
+    )
+    django.setup()
+    import debug_toolbar
+    from django.test import AsyncClient, Client
+    from sideeffects import SideEffectBlocked, side_effect
+
+    SECRET = os.environ["SECRET"]
+
+
+    @side_effect(name="sms.send")
+    def send(to, token=""):
+        if to == "ben":
+            raise ConnectionError(f"no answer to {token}")
+
+
+    @side_effect(name="mail.send")
+    def mail(to):
+        raise AssertionError("it is recorded")
+
+
+    @side_effect(name="fax.send")
+    def fax(to):
+        raise AssertionError("it is refused")
+
+
+    def page(request):
+        send("ann", token=SECRET)
+        mail("<b>ann</b>")
+        with contextlib.suppress(ConnectionError):
+            send("ben", token=SECRET)
+        with contextlib.suppress(SideEffectBlocked):
+            fax("ann")
+        return HttpResponse("<html><body>page</body></html>")
+
+
+    def busy(request):
+        for number in range(20):
+            send(f"+44 {number}", token=SECRET)
+        return HttpResponse("<html><body>busy</body></html>")
+
+
+    quiet = path("quiet/", lambda request: HttpResponse("<html><body>quiet</body></html>"))
+    urlpatterns = [path("", page), path("busy/", busy), quiet, path("__debug__/", include(debug_toolbar.urls))]
+
+
+    def shown(response):
+        '''What stands in the bar, and the panel as the browser asks for it when somebody opens it.'''
+        page = response.content.decode()
+        number = re.search(r'data-request-id="([^"]+)"', page)[1]
+        asked = {"request_id": number, "panel_id": "SideEffectsPanel"}
+        return page, Client().get("/__debug__/render_panel/", asked).json()["content"]
+"""
+
+NOTHING = """
+    from debug_toolbar.panels import Panel
+
+
+    class NothingPanel(Panel):
+        title = nav_subtitle = ""
+        has_content = False
+
+        def generate_stats(self, request, response):
+            self.record_stats({"count": 0})
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.write("shop.py", SHOP)
+    project.write("nothing.py", NOTHING)
+    return project
+
+
+def test_the_panel_shows_the_calls_of_its_request(project: Project) -> None:
+    """Each with mode, reason, arguments, caller and error, without secrets, under WSGI and ASGI; or none."""
+    pages: dict[str, list[str]] = json.loads(
+        project.program(
+            """
+            import asyncio
+            from shop import *
+
+            pages = {"sync": shown(Client().get("/")), "quiet": shown(Client().get("/quiet/"))}
+            pages["async"] = shown(asyncio.run(AsyncClient().get("/")))
+            print(json.dumps(pages))
+            """,
+            environment={"SECRET": SECRET},
+        )
+    )
+    for page, panel in (pages["sync"], pages["async"]):
+        assert "4 calls, 2 not executed" in page
+        modes = [part.partition('"')[0] for part in panel.split("se-mode se-")[1:]]
+        assert modes == ["EXECUTE", "RECORD", "EXECUTE", "RAISE"]
+        assert "[settings.SIDE_EFFECTS[&quot;POLICY&quot;][&#x27;mail.*&#x27;]]" in panel
+        assert "to=&#x27;&lt;b&gt;ann&lt;/b&gt;&#x27;" in panel
+        assert "ConnectionError: no answer to [redacted]" in panel
+        assert str(project.root / "shop.py") in panel
+        assert SECRET not in page + panel
+    assert "0 calls" in pages["quiet"][0]
+    assert "This request called no side effect." in pages["quiet"][1]
+
+
+def test_a_request_with_20_calls_takes_a_millisecond_longer_at_most(project: Project) -> None:
+    """Than with a panel that does nothing: the best of many requests in one process, three times where it is busy."""
+
+    def best(**environment: Any) -> float:
+        source = """
+            from shop import *
+
+            client, times = Client(), []
+            for _ in range(60):
+                begin = time.perf_counter()
+                client.get("/busy/")
+                times.append(time.perf_counter() - begin)
+            print(min(times))
+            """
+        return float(project.program(source, environment={"SECRET": SECRET, **environment}))
+
+    costs = []
+    for _ in range(3):
+        costs.append(best() - best(PANEL="nothing.NothingPanel"))
+        if costs[-1] < 0.001:
+            break
+    assert min(costs) < 0.001, costs
