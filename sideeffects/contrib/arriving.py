@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sideeffects._core.calls.incoming import Arrival, arriving
+from sideeffects._core.calls.origins import originating
 from sideeffects.contrib.carried_test_run import enter
 from sideeffects.contrib.publishing import published
 
@@ -28,6 +29,21 @@ def obeyed(header: object, **same: str | None) -> Generator[None]:
         arriving.reset(token)
         if leave is not None:
             leave()
+
+
+@contextmanager
+def running(task: str, ours: str = "") -> Generator[None]:
+    """Let the calls made inside say that this task set them going.
+
+    Args:
+        task: its name.
+        ours: that of the task which carries enqueued calls: these say themselves what set them going.
+    """
+    if task == ours:
+        yield
+        return
+    with originating(f"task {task}"):
+        yield
 
 
 def _arrival(about: object, same: Mapping[str, str | None]) -> Arrival | None:

@@ -20,6 +20,9 @@ from sideeffects._core.values import clock
 from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
 
+#: The function under which the task stands in messages.
+TASK: Final = f"{__name__}.run_effect"
+
 #: The packages that have tasks.
 PACKAGES: Final = ("django.tasks", "django_tasks")
 _BASES: Final = frozenset(f"{package}.base" for package in PACKAGES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from sideeffects._core.calls import registry
+from sideeffects._core.calls import origins, registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state import extension_points, import_hooks
@@ -108,6 +108,18 @@ def _hook_sentry(sentry_sdk: Any) -> None:
     reporting.install(sentry_sdk)
 
 
+def _hook_requests(handlers: Any) -> None:
+    from sideeffects.project.origins import hook_requests  # when there is Django
+
+    hook_requests(handlers)
+
+
+def _hook_commands(management: Any) -> None:
+    from sideeffects.project.origins import hook_commands  # when there is Django
+
+    hook_commands(management)
+
+
 def _declare_mail(*declaration: Any) -> None:
     from sideeffects.contrib.mail import backends  # when somebody declares it
 
@@ -130,6 +142,10 @@ import_hooks.after_import("huey", _hook_huey)
 import_hooks.after_import("rq", _hook_rq)
 import_hooks.after_import("gevent", _hook_gevent)
 import_hooks.after_import("sentry_sdk", _hook_sentry)
+import_hooks.after_import("django.core.handlers.base", _hook_requests)
+import_hooks.after_import("django.core.management.base", _hook_commands)
+if hasattr(sys, "ps1"):  # somebody types
+    origins.current.set("shell")
 for _target in ("django.core.mail", "django.core.mail:EmailMessage.send", "django.core.mail.message:EmailMessage.send"):
     targets.whole[_target] = _declare_mail
 live_settings.install()

@@ -1,5 +1,7 @@
 """Where unittest and Django's runner run the tests: how long the overrides of each test, class and module may last.
 
+And what each test's calls say that has set them going.
+
 `import sideeffects` installs this in a test run without pytest. No mixin is needed for it.
 """
 
@@ -9,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects._core.calls.origins import originating
 from sideeffects._core.state import threads
 from sideeffects._core.state.lifetimes import Lifetime
 from sideeffects._core.state.state import state
@@ -41,7 +44,8 @@ def _with_lifetime(original: Callable[..., Any]) -> Callable[..., Any]:
 
         ask_at_end(case, ask)
         try:
-            return original(case, *args, **kwargs)
+            with originating(f"test {case.id()}"):
+                return original(case, *args, **kwargs)
         finally:
             state.overrides.end(lifetime)
             vars(case).pop("doCleanups", None)

@@ -10,6 +10,7 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from sideeffects import Calls, SideEffectBlocked, forbid, force_run, side_effect, stub
+from sideeffects._core.calls.origins import originating
 
 app = Celery("in_process", broker="memory://", backend="cache+memory://")
 app.conf.broker_connection_retry_on_startup = True
@@ -99,3 +100,13 @@ def test_a_block_that_has_ended_decides_nothing_any_more(worker: Any) -> None:
     go_on.set()
     assert result.get(timeout=30) == "recorded"
     assert executed == []
+
+
+def test_a_task_is_the_origin_of_what_it_calls_and_has_its_publishers(side_effects: Calls, worker: Any) -> None:
+    """The effect that is the task was called by the request, in the worker too; what it calls, by the task."""
+    with force_run("in_process.declared"), originating("GET /orders/ (shop.views.orders)"):
+        declared.delay("ann").get(timeout=20)
+    assert [(call.name, call.origin) for call in side_effects] == [
+        ("in_process.declared", "GET /orders/ (shop.views.orders)"),
+        ("in_process.send", "task in_process.declared"),
+    ]

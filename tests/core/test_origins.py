@@ -25,13 +25,13 @@ class Request:
 
 
 def test_calls_keep_what_set_them_going() -> None:
-    """Empty where nobody has said it; an object is asked when the call is read, and a record has its text."""
+    """The test's where nobody has said more; an object is asked when the call is read, and a record has its text."""
 
     @side_effect(name="post.it")
     def post() -> None:
         raise AssertionError("a test run executes nothing")
 
-    request = Request()
+    request, test = Request(), origin()
     with capture() as calls:
         post()
         with originating("command remind"):
@@ -40,11 +40,11 @@ def test_calls_keep_what_set_them_going() -> None:
                 post()
             post()
     request.route = "/orders/"
-    assert [call.origin for call in calls] == ["", "command remind", "GET /orders/", "command remind"]
+    assert [call.origin for call in calls] == [test, "command remind", "GET /orders/", "command remind"]
     again = pickle.loads(pickle.dumps(calls[2]))
     request.route = "/other/"
     assert again.origin == "GET /orders/"
-    assert origin() == ""
+    assert origin() == test
 
 
 def test_a_worker_is_told_what_set_the_caller_going(monkeypatch: pytest.MonkeyPatch) -> None:

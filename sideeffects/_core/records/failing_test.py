@@ -66,7 +66,10 @@ def as_option(option: str, names: Sequence[str]) -> tuple[str, str]:
 def _line(call: Call) -> str:
     outcome = call.outcome
     gave = outcome is not None and outcome.error is None and not call.is_async
-    return f"{line_of(call)}" + (f", gave {describe.describe(outcome.result, _SHOWN)}" if gave and outcome else "")
+    what = f", gave {describe.describe(outcome.result, _SHOWN)}" if gave and outcome else ""
+    # The test itself has set most of them going, which need not be said.
+    by = f", by {call.origin}" if call.origin and not call.origin.startswith("test ") else ""
+    return f"{line_of(call)}{what}{by}"
 
 
 def _gave_nothing(call: Call) -> bool:

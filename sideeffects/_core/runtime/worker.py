@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.origins import originating
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.policy.override_entry import Stub
@@ -47,7 +48,9 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
         SideEffectBlocked: the worker refuses it.
     """
     try:
-        return _run(Parcel.from_data(data))
+        parcel = Parcel.from_data(data)
+        with originating(parcel.origin):
+            return _run(parcel)
     except BaseException as error:
         forget(error)
         del data
@@ -89,5 +92,4 @@ def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[De
     row = row_of(effect, decision, bound, args, kwargs, instance, WORKER, names, True, parcel.run_id, (), details)
     call = Call(row)
     call.take_id(parcel.id)
-    call.take_origin(parcel.origin)
     return decision, stub, call

@@ -1,4 +1,4 @@
-"""Carrying what a context has of ours (overrides, captures, lineage, lifetime) into threads and executors.
+"""Carrying what a context has of ours (overrides, captures, lineage, lifetime, origin) into threads and executors.
 
 A `ContextVar` is seen by tasks and `asyncio.to_thread`, but not by `Thread`, `ThreadPoolExecutor` and what is built on
 them. `Thread.start`, `ThreadPoolExecutor.submit`, `Future.add_done_callback` and `_thread.start_new_thread` are
@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from sideeffects._core.calls import origins
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.lifetimes import Lifetime, inherited
 from sideeffects._core.state.scope import EMPTY, Scope, scope
@@ -60,14 +61,16 @@ class Baggage:
         own: its overrides and captures.
         line: what it descends from.
         lifetime: the test, or the fixture of several, in which it was started.
+        origin: what set its code going.
     """
 
-    __slots__ = ("lifetime", "line", "own")
+    __slots__ = ("lifetime", "line", "origin", "own")
 
-    def __init__(self, own: Scope, line: Lineage, lifetime: Lifetime | None) -> None:
+    def __init__(self, own: Scope, line: Lineage, lifetime: Lifetime | None, origin: object) -> None:
         self.own = own
         self.line = line
         self.lifetime = lifetime
+        self.origin = origin
 
     @property
     def is_empty(self) -> bool:
@@ -78,6 +81,7 @@ class Baggage:
         scope.set(self.own)
         lineage.set(self.line)
         inherited.set(self.lifetime)
+        origins.current.set(self.origin)
 
     def context(self) -> contextvars.Context:
         """A context that has this and nothing else."""
@@ -86,7 +90,7 @@ class Baggage:
         return context
 
 
-_NOTHING: Final = Baggage(EMPTY, NONE, None)
+_NOTHING: Final = Baggage(EMPTY, NONE, None, "")
 
 
 def baggage(line: Lineage | None = None) -> Baggage:
@@ -95,9 +99,11 @@ def baggage(line: Lineage | None = None) -> Baggage:
     Args:
         line: to be its lineage, in place of the one that the context has.
     """
-    own, lifetime = scope.get(), inherited.get()
+    own, lifetime, origin = scope.get(), inherited.get(), origins.current.get()
     line = lineage.get() if line is None else line
-    return _NOTHING if own is EMPTY and line is NONE and lifetime is None else Baggage(own, line, lifetime)
+    if own is EMPTY and line is NONE and lifetime is None and origin == "":
+        return _NOTHING
+    return Baggage(own, line, lifetime, origin)
 
 
 def carried(function: Callable[..., Any], given: Baggage, *, ends_line: bool = False) -> Callable[..., Any]:

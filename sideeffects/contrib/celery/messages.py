@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Final
 
-from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.arriving import obeyed, running
+from sideeffects.contrib.celery.tasks import effect_below
+from sideeffects.engines.celery import TASK
 
 HEADER: Final = "side_effects"
 
@@ -41,10 +43,11 @@ def arrive(task: Any = None, task_id: str | None = None, **_: Any) -> None:
     """Before a task runs, in a worker or eagerly (Celery's `task_prerun`): obey what its message carries."""
     request = task.request
     header = header_of(request)
-    if header is None:
-        return
     block = ExitStack()
-    block.enter_context(obeyed(header, task=task_id))
+    if not (request.is_eager and effect_below(task)):  # an eager call of an effect is its caller's own
+        block.enter_context(running(task.name, TASK))
+    if header is not None:
+        block.enter_context(obeyed(header, task=task_id))
     vars(request)[_BLOCK] = block
 
 

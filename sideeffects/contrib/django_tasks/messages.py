@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.arriving import obeyed, running
+from sideeffects.engines.django_tasks import TASK
 
 KEYWORD: Final = "__side_effects__"
 
@@ -51,14 +52,18 @@ def run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     __tracebackhide__ = True
     if inspect.iscoroutinefunction(function):
         return _run_async(function, args, kwargs)
-    with _running(args, kwargs):
+    with _running(args, kwargs), running(_path_of(function), TASK):
         return function(*args, **kwargs)
 
 
 async def _run_async(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
-    with _running(args, kwargs):
+    with _running(args, kwargs), running(_path_of(function), TASK):
         return await function(*args, **kwargs)
+
+
+def _path_of(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 @contextmanager

@@ -11,11 +11,12 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.arriving import obeyed, running
 from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.dramatiq import publishing
 from sideeffects.contrib.dramatiq.actors import declare_actor, effect_below, refuse_generic
@@ -50,9 +51,10 @@ def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def process_message(self: Any, message: Any) -> Any:
         header = message.options.get(publishing.OPTION, publishing.NOTHING)
-        if header is publishing.NOTHING:
-            return original(self, message)
-        with obeyed(header, task=message.message_id):
+        with ExitStack() as block:
+            block.enter_context(running(publishing.path_of(self.broker, message), engine.ACTOR))
+            if header is not publishing.NOTHING:
+                block.enter_context(obeyed(header, task=message.message_id))
             return original(self, message)
 
     return process_message

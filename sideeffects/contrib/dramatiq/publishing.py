@@ -75,6 +75,13 @@ def _enqueue(publish: Callable[[Any, dict[str, Any]], Any], broker: Any, message
     return sent[0] if sent else message
 
 
+def path_of(broker: Any, message: Any) -> str:
+    """What runs a message: the dotted path of the actor's function, or the actor's name where its broker has none."""
+    function = getattr(broker.actors.get(message.actor_name), "fn", None)
+    path = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+    return message.actor_name if path.startswith(".") or path.endswith(".") or "<" in path else path
+
+
 _PACKAGES: Final = frozenset(("dramatiq", "sideeffects"))
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.arriving import obeyed, running
 from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.huey import messages, publishing
 from sideeffects.contrib.huey.tasks import declare_task, effect_below
@@ -49,9 +50,10 @@ def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def execute(self: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
         header = messages.header_of(task)
-        if header is None:
-            return original(self, task, *args, **kwargs)
-        with obeyed(header, task=task.id):
+        with ExitStack() as block:
+            block.enter_context(running(self._registry.task_to_string(type(task)), engine.TASK))
+            if header is not None:
+                block.enter_context(obeyed(header, task=task.id))
             return original(self, task, *args, **kwargs)
 
     return execute

@@ -16,9 +16,10 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.arriving import obeyed
+from sideeffects.contrib.arriving import obeyed, running
 from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.rq import jobs, publishing
+from sideeffects.engines import rq as engine
 
 
 def install() -> None:
@@ -46,7 +47,10 @@ _joined: Final = ExitStack()
 def _join_running_job() -> None:
     """Obey the job that runs here: a worker of RQ imports a job's module, and so this, when it runs the first one."""
     job = importlib.import_module("rq").get_current_job()
-    if job is not None and publishing.KEY in job.meta:
+    if job is None:
+        return
+    _joined.enter_context(running(str(job.func_name), engine.TASK))
+    if publishing.KEY in job.meta:
         _joined.enter_context(obeyed(job.meta[publishing.KEY], task=job.id))
 
 
@@ -54,9 +58,10 @@ def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def run(self: Any, job: Any, *args: Any, **options: Any) -> Any:
         _joined.close()
-        if publishing.KEY not in job.meta:
-            return original(self, job, *args, **options)
-        with obeyed(job.meta[publishing.KEY], task=job.id):
+        with ExitStack() as block:
+            block.enter_context(running(str(job.func_name), engine.TASK))
+            if publishing.KEY in job.meta:
+                block.enter_context(obeyed(job.meta[publishing.KEY], task=job.id))
             return original(self, job, *args, **options)
 
     return run

@@ -90,7 +90,8 @@ def report(error: BaseException, call: Call) -> None:
     offer()
     told = f"{type(error).__name__}: {call.scrubbed(describe.text_of(error))}"
     arguments = {name: describe.jsonable(value) for name, value in call.arguments.items()}
-    _Report(error, call).capture(call.name, told, call.run_id, is_async=call.is_async, arguments=arguments)
+    sent = _Report(error, call)
+    sent.capture(call.name, told, call.run_id, is_async=call.is_async, arguments=arguments, origin=call.origin)
 
 
 class _Report:
@@ -104,7 +105,7 @@ class _Report:
 
     @side_effect(name=CAPTURE)
     def capture(
-        self, effect: str, error: str, run_id: str | None, *, is_async: bool, arguments: dict[str, Any]
+        self, effect: str, error: str, run_id: str | None, *, is_async: bool, arguments: dict[str, Any], origin: str
     ) -> str | None:
         """Send a swallowed error to Sentry, with the effect's name and its redacted arguments."""
         said = trouble()
@@ -112,6 +113,7 @@ class _Report:
             _say_once(said)
             return None
         about = {"name": effect, "run_id": run_id, "is_async": is_async, "arguments": arguments, "error": error}
+        about["origin"] = origin
         sent: str | None = events.send(self._error, self._call.scrubbed, effect, about)
         return sent
 
@@ -149,6 +151,7 @@ class _Span:
     def __init__(self, parent: Any, call: Call, sdk: Any) -> None:
         self.span = parent.start_child(op="side_effect", name=call.name, origin="auto.side_effect")
         self.span.set_data("side_effect.is_async", call.is_async)
+        self.span.set_data("side_effect.origin", call.origin)
         if call.run_id is not None:
             self.span.set_data("side_effect.run_id", call.run_id)
         self._block = contextlib.ExitStack()
@@ -191,6 +194,7 @@ def _finished(call: Call) -> None:
         "arguments": {name: _short(value) for name, value in call.arguments.items()},
         "is_async": call.is_async,
         "run_id": call.run_id,
+        "origin": call.origin,
         "milliseconds": round(outcome.duration * 1000, 3),
     }
     if error is not None:

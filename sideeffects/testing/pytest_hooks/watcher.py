@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from sideeffects._core.calls import origins
 from sideeffects._core.records import failing_test
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state import threads
@@ -125,6 +126,7 @@ class WatcherPlugin:
             watch.finish()
             self.end_lifetime()
             self.watch = self._item = None
+            origins.current.set("")
             if state.heard():
                 state.sync()
         if state.ledger.end != start:
@@ -151,6 +153,7 @@ class WatcherPlugin:
     def _begin_lifetime(self, item: pytest.Item) -> None:
         self._left = ""
         self._lifetime = Lifetime(item.nodeid).resume()
+        origins.current.set(f"test {item.nodeid}")
 
     def end_lifetime(self) -> None:
         """Close what the test has left open. What is torn down after that is shared with other tests."""
