@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from debug_toolbar.panels import Panel
-from django.http import HttpRequest, HttpResponse
-from django.template import Context, Engine, Template
-from django.utils.safestring import SafeString
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
@@ -56,7 +53,7 @@ class SideEffectsPanel(_Panel):  # type: ignore[misc]
         """End."""
         self._block.close()
 
-    def generate_stats(self, request: HttpRequest, response: HttpResponse) -> None:
+    def generate_stats(self, request: Any, response: Any) -> None:
         """Keep what is shown, as data: toolbars may be looked at in another process."""
         del request, response
         calls = list(self._calls or ())
@@ -65,13 +62,18 @@ class SideEffectsPanel(_Panel):  # type: ignore[misc]
         self.record_stats({"count": len(calls), "held": held, "left_out": len(calls) - len(shown), "calls": shown})
 
     @property
-    def content(self) -> SafeString:
+    def content(self) -> str:
         """The panel's page."""
-        return _template().render(Context(self.get_stats()))
+        from django.template import Context
+
+        page: str = _template().render(Context(self.get_stats()))
+        return page
 
 
 @functools.cache
-def _template() -> Template:
+def _template() -> Any:
+    from django.template import Engine
+
     # By an engine of our own: `sideeffects` need not be in INSTALLED_APPS.
     return Engine().from_string((Path(__file__).parent / "panel.html").read_text(encoding="utf-8"))
 
