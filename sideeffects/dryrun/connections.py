@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects.database import waiting_rows
 from sideeffects.database.holding import Replaced, TransactionState, is_in_transaction, set_fresh
 from sideeffects.dryrun import other_connections
 from sideeffects.dryrun.drivers import Given, Link
@@ -20,7 +21,6 @@ from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.postgresql import PostgresLink
 from sideeffects.dryrun.row_counts import RowTally
 from sideeffects.dryrun.sqlite import SqliteLink
-from sideeffects.dryrun.strands import marking_hooks
 
 _LINKS: Final[dict[str, type[Link]]] = {"postgresql": PostgresLink, "sqlite": SqliteLink}
 
@@ -42,6 +42,7 @@ class HeldConnection:
         self._serial = serial
         self._link: Link | None = None
         self._make: Callable[[], Any] | None = None
+        waiting_rows.write_now(connection)  # these are not the dry run's
         self._state = TransactionState(connection)
         self._autocommit = connection.autocommit
         self._replaced = Replaced(connection, self._hooks())
@@ -122,7 +123,6 @@ class HeldConnection:
             "_commit": self._commit,
             "_rollback": self._rollback,
             "close": self._close,
-            **marking_hooks(connection, connection.run_and_clear_commit_hooks, connection.on_commit),
         }
         if hasattr(connection, "_start_transaction_under_autocommit"):
             hooks["_start_transaction_under_autocommit"] = self._begin

@@ -19,6 +19,7 @@ class Parcel:
         is_forced: whether a test named it, so that the worker's own test run does not hold it back.
         run_id: the run list that it belongs to.
         origin: what set the code going that has enqueued it.
+        held: where the call is kept that is meant, if it was held and has been released; then it has no arguments here.
         instance: what the function is bound to, if no worker would find that; it cannot travel.
     """
 
@@ -30,6 +31,7 @@ class Parcel:
     run_id: str | None = None
     origin: str = ""
     instance: object = None
+    held: str | None = None
 
     def to_data(self) -> dict[str, Any]:
         """The parcel as JSON can carry it.
@@ -62,6 +64,7 @@ class Parcel:
             "is_forced": self.is_forced,
             "run_id": self.run_id,
             "origin": self.origin,
+            "held": self.held,
         }
 
     @classmethod
@@ -74,5 +77,6 @@ class Parcel:
             dict(data["kwargs"]),
             data["is_forced"],
             data["run_id"],
-            data["origin"],
+            data.get("origin", ""),
+            held=data.get("held"),
         )

@@ -26,7 +26,7 @@ class Identity:
 
 def _new() -> Identity:
     racer = os.environ.get(RACER_VARIABLE, "")
-    return Identity(os.getpid(), os.urandom(4).hex(), int(racer) if racer.isdecimal() else None)
+    return Identity(os.getpid(), os.urandom(8).hex(), int(racer) if racer.isdecimal() else None)
 
 
 #: This process: read it where it is used, since a child of a fork is another one.

@@ -9,17 +9,18 @@ from typing import Any, Final
 
 from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.calls.known import load_known
 from sideeffects._core.calls.origins import originating
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import decide
+from sideeffects._core.records.reading import load_known
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
 from sideeffects._core.runtime.background import WORKER, _answered, reached, to_end
 from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.finishing import finish
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
@@ -49,6 +50,8 @@ def run_parcel(data: Mapping[str, Any]) -> Any:
     """
     try:
         parcel = Parcel.from_data(data)
+        if parcel.held is not None:
+            return extension_points.released.last(parcel.held)
         with originating(parcel.origin):
             return _run(parcel)
     except BaseException as error:
@@ -77,19 +80,24 @@ def _run(parcel: Parcel) -> Any:
 
 
 def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[Decision, Stub | None, Call]:
-    rules = state.rules_source()
-    is_test_run = state.test_run.is_on(rules)
-    bound = declared.bind(instance, parcel.args, parcel.kwargs)
+    effect, args, kwargs = declared.effect, parcel.args, parcel.kwargs
+    bound = declared.bind(instance, args, kwargs)
     if parcel.is_forced:
         decision, stub = Decision(Mode.EXECUTE, "a test named it where it was enqueued"), None
     else:
-        ruled = declared.ruled_by(rules, is_test_run).standing
-        overrides = state.overrides.visible(scope.get(), is_test_run)
-        decision, stub = decide(declared.effect, MappingProxyType(bound), overrides, ruled)
-    effect, args, kwargs = declared.effect, parcel.args, parcel.kwargs
+        decision, stub = decide_here(declared, bound)
     details = details_of(effect, instance, args, kwargs)
-    names = rules.sensitive
+    names = state.rules_source().sensitive
     row = row_of(effect, decision, bound, args, kwargs, instance, WORKER, names, True, parcel.run_id, (), details)
     call = Call(row)
     call.take_id(parcel.id)
     return decision, stub, call
+
+
+def decide_here(declared: Declared, arguments: dict[str, Any]) -> tuple[Decision, Stub | None]:
+    """What the rules and overrides of this process say of a call that was made in another one."""
+    rules = state.rules_source()
+    is_test_run = state.test_run.is_on(rules)
+    ruled = declared.ruled_by(rules, is_test_run).standing
+    overrides = state.overrides.visible(scope.get(), is_test_run)
+    return decide(declared.effect, MappingProxyType(arguments), overrides, ruled)

@@ -81,6 +81,12 @@ def _no_engine() -> Engine:
     raise RuntimeError("no background engine is installed; `import sideeffects` installs one")
 
 
+def _no_outbox(held: str) -> object:
+    raise SideEffectError(
+        f"the held call {held} cannot be executed by this process: its INSTALLED_APPS lack 'sideeffects.outbox'"
+    )
+
+
 #: What says which rules hold. One is in force.
 rules_source: Final[Point[Callable[[], Rules]]] = Point(Rules)
 
@@ -98,6 +104,9 @@ deferral: Final[Point[Deferral]] = Point(NoTransactions())
 
 #: Gives the engine that runs the background. One is in force.
 engine: Final[Point[Callable[[], Engine]]] = Point(_no_engine)
+
+#: Executes a call that was held and has been released, in a worker; given where it is kept. One is in force.
+released: Final[Point[Callable[[str], object]]] = Point(_no_outbox)
 
 #: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
 places: Final[Point[Callable[[Call, Rules, bool], SideEffectError | None]]] = Point()
