@@ -13,7 +13,7 @@ from sideeffects.listing.rows import WHY_NOT, Row, dotted
 #: Colours a text for its role, one of those that Django's palettes know.
 Paint = Callable[[str, str], str]
 
-_HEADINGS: Final = ("NAME", "MODE", "ASYNC_OK", "WHERE", "DESCRIPTION")
+_HEADINGS: Final = ("NAME", "MODE", "ASYNC_OK", "READS", "WHERE", "DESCRIPTION")
 #: With less room than this for the description, it gets a line of its own.
 _NARROW: Final = 24
 _ROLES: Final = {Mode.EXECUTE: "SUCCESS", Mode.RECORD: "WARNING", Mode.RAISE: "ERROR"}
@@ -26,13 +26,13 @@ def as_json(rows: Sequence[Row], *, ascii_only: bool = False) -> str:
 
 def as_markdown(rows: Sequence[Row], *, verbose: bool = False, explain: bool = False) -> str:
     """A table to paste into a page or a comment."""
-    headings = ["name", "mode", "async_ok", "where", "description"]
+    headings = ["name", "mode", "async_ok", "reads", "where", "description"]
     headings += ["signature", "raises", "sensitive"] if verbose else []
     headings += ["why"] if explain else []
     lines = []
     for row in rows:
         effect = row.effect
-        cells = [code(effect.name), row.mode, _yes(effect.async_ok), code(row.where)]
+        cells = [code(effect.name), row.mode, _yes(effect.async_ok), _yes(effect.reads), code(row.where)]
         cells.append(escaped(effect.docstring if verbose else effect.doc))
         if verbose:
             raised = ", ".join(code(dotted(kind)) for kind in effect.raises)
@@ -52,16 +52,16 @@ def as_table(rows: Sequence[Row], paint: Paint, width: int | None, *, explain: b
         width: columns of the terminal, to which descriptions are cut; `None` for as much as it takes.
         explain: whether to say below each effect why its mode is in force.
     """
-    cells = [(row.effect.name, row.mode, _yes(row.effect.async_ok), row.where) for row in rows]
+    cells = [(row.effect.name, row.mode, _yes(row.effect.async_ok), _yes(row.effect.reads), row.where) for row in rows]
     columns = widths_of([_HEADINGS[:-1], *cells])
     indent = sum(columns) + len(GAP) * len(columns)
     is_narrow = width is not None and width - indent < _NARROW
     room = None if width is None else width - (len(GAP) if is_narrow else indent)
     headings = _HEADINGS[:-1] if is_narrow else _HEADINGS
     lines = [_joined([(heading, "MIGRATE_HEADING") for heading in headings], columns, paint)]
-    for row, (name, mode, async_ok, where) in zip(rows, cells, strict=True):
+    for row, (name, mode, async_ok, reads, where) in zip(rows, cells, strict=True):
         described = cut(printable(row.effect.doc), room)
-        parts = [(name, "MIGRATE_LABEL"), (mode, _role(row)), (async_ok, ""), (where, "")]
+        parts = [(name, "MIGRATE_LABEL"), (mode, _role(row)), (async_ok, ""), (reads, ""), (where, "")]
         if is_narrow:
             lines.append(_joined(parts, columns, paint))
             lines += [GAP + described] if described else []
@@ -81,6 +81,7 @@ def _details(row: Row, paint: Paint, *, explain: bool) -> list[str]:
     effect = row.effect
     options = [
         "async_ok" if effect.async_ok else "",
+        "reads" if effect.reads else "",
         "on_commit" if effect.on_commit is True else f"on_commit={effect.on_commit!r}" if effect.on_commit else "",
         "" if effect.in_transaction is None else f"in_transaction={effect.in_transaction}",
     ]

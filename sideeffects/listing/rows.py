@@ -98,6 +98,7 @@ class Row:
             "reason": WHY_NOT if decision is None else decision.reason,
             "origin": "" if decision is None else decision.origin,
             "async_ok": effect.async_ok,
+            "reads": effect.reads,
             "on_commit": effect.on_commit,
             "in_transaction": effect.in_transaction,
             "kind": effect.kind,

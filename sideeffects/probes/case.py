@@ -33,6 +33,7 @@ class SmokeTest(unittest.TestCase):
         tags: what `--tag` and `?tag=` select by.
         databases: the aliases that it may use, or `"__all__"`.
         force_run: the effects that it may execute, as decorated functions, names or globs.
+        only_reads: whether calling an effect that does more than read is refused, instead of held back.
         read_only: whether writing to a database is an error.
     """
 
@@ -40,6 +41,7 @@ class SmokeTest(unittest.TestCase):
     tags: ClassVar[Collection[str]] = ()
     databases: ClassVar[Collection[str]] = EVERY_DATABASE
     force_run: ClassVar[Sequence[object]] = ()
+    only_reads: ClassVar[bool] = False
     read_only: ClassVar[bool] = False
 
     #: As in django-smoketest, a message that is given stands for the one that unittest makes.

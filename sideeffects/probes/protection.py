@@ -30,10 +30,16 @@ from sideeffects.database.sql import statement_text, writes
 from sideeffects.probes.databases import HeldDatabase, held
 from sideeffects.probes.drivers import Terms
 from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
+from sideeffects.probes.specs import Traits
 
 _HELD_BACK: Final = OverrideRule(
     EVERYTHING,
     Decision(Mode.RECORD, "a probe is running, and effects that it does not force are held back", "a probe"),
+)
+
+
+_REFUSED: Final = OverrideRule(
+    EVERYTHING, Decision(Mode.RAISE, "the probe says that it only reads (only_reads = True)", "a probe")
 )
 
 
@@ -46,13 +52,15 @@ class _HoldingBack(OverrideEntry):
 
     Args:
         owner: the guard.
-        force: the effects that the probe forces.
+        traits: what the probe's class asks for.
         outside: what was in force around the probe, in a test run; `None` elsewhere.
     """
 
-    def __init__(self, owner: Guard, force: Sequence[OverrideRule], outside: tuple[OverrideEntry, ...] | None) -> None:
-        super().__init__((_HELD_BACK,), "a probe", context_only=True, foremost=True, owner=owner)
+    def __init__(self, owner: Guard, traits: Traits, outside: tuple[OverrideEntry, ...] | None) -> None:
+        self._held_back = _REFUSED if traits.only_reads else _HELD_BACK
+        super().__init__((self._held_back,), "a probe", context_only=True, foremost=True, owner=owner)
         self.is_over = False
+        force = traits.force
         self._force = tuple(rule.pattern for rule in force) if force else ()
         self._outside = outside
 
@@ -68,13 +76,14 @@ class _HoldingBack(OverrideEntry):
             rule = None if entry.closed or entry.foremost else entry.find(name)
             if rule is None:
                 continue
-            if rule.decision.mode is not Mode.EXECUTE or (is_forced and outside is not None and entry in outside):
+            is_strict = rule.decision.mode >= self._held_back.decision.mode
+            if is_strict or (is_forced and outside is not None and entry in outside):
                 return rule
             if not is_forced:
-                return _HELD_BACK
+                return self._held_back
             has_been_forced_inside = True
         if not is_forced or outside is None or has_been_forced_inside:
-            return _HELD_BACK
+            return self._held_back
         return None
 
 
@@ -101,7 +110,7 @@ class Guard:
 
     # -- one probe
 
-    def start(self, terms: Terms, force: Sequence[OverrideRule]) -> None:
+    def start(self, terms: Terms, traits: Traits) -> None:
         """Protect this thread from here on.
 
         Raises:
@@ -111,6 +120,7 @@ class Guard:
         self._ledger = Ledger()
         for database in self._databases:
             database.forget()
+        force = traits.force
         for rule in force:
             check_known(rule.pattern)
         install()
@@ -119,7 +129,7 @@ class Guard:
             outside: tuple[OverrideEntry, ...] | None = None
             if force and state.test_run.is_on(state.rules_source()):
                 outside = (*scope.get().entries, *state.overrides.entries)
-            self._holding = holding = _HoldingBack(self, force, outside)
+            self._holding = holding = _HoldingBack(self, traits, outside)
             entries: tuple[OverrideEntry, ...] = (holding,)
             if force and outside is None:
                 entries = OverrideEntry(tuple(force), "a probe", context_only=True), holding

@@ -130,7 +130,7 @@ class ProbeRunner:
         collector = Collector()
         try:
             is_read_only = traits.read_only or self.read_only
-            guard.start(Terms(traits.databases, is_read_only, deadline, guard.waiting), traits.force)
+            guard.start(Terms(traits.databases, is_read_only, deadline, guard.waiting), traits)
             try:
                 _call(unit, collector)
                 # What an exception of the probe's says of itself is its own code.

@@ -25,6 +25,7 @@ class Traits:
         timeout: seconds for each of its probes; `None` for what the run says.
         databases: the aliases that it may use; `None` for all.
         force: the effects that it may execute.
+        only_reads: whether it may call no effect that does more than read.
         read_only: whether it may not write.
         problem: what is wrong with the attributes; empty when nothing is. Such a probe is not run.
     """
@@ -33,6 +34,7 @@ class Traits:
     timeout: float | None = None
     databases: frozenset[str] | None = None
     force: tuple[OverrideRule, ...] = ()
+    only_reads: bool = False
     read_only: bool = False
     problem: str = ""
 
@@ -45,6 +47,7 @@ def traits_of(case: type[unittest.TestCase]) -> Traits:
             timeout=_timeout(case),
             databases=_databases(case),
             force=tuple(rule_table(getattr(case, "force_run", ()), (), (), {}, case.__qualname__)),
+            only_reads=bool(getattr(case, "only_reads", False)),
             read_only=bool(getattr(case, "read_only", False)),
             problem=_awaited_by_nobody(case),
         )

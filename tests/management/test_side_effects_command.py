@@ -70,7 +70,7 @@ def test_the_table_is_complete_and_aligned(project: Project) -> None:
     """Each effect has a line, although nothing has imported its module; plain and uncut where it is piped."""
     lines = listing(project).splitlines()
 
-    assert lines[0].split() == ["NAME", "MODE", "ASYNC_OK", "WHERE", "DESCRIPTION"]
+    assert lines[0].split() == ["NAME", "MODE", "ASYNC_OK", "READS", "WHERE", "DESCRIPTION"]
     assert [line.split()[0] for line in lines[1:]] == [
         "card.charge",
         "hook.post",
@@ -85,11 +85,12 @@ def test_the_table_is_complete_and_aligned(project: Project) -> None:
         "card.charge",
         "EXECUTE",
         "no",
+        "no",
         "shop/money.py:8",
         "Charge a card, | however *long* a description of that may get, since this one goes on and on and on.",
     ]
-    assert cells[1] == ["hook.post", "EXECUTE", "yes", "shop/money.py:13", ""]
-    assert cells[5] == ["sms.send", "EXECUTE", "no", "shop/sms.py:5", "Send a text message."]
+    assert cells[1] == ["hook.post", "EXECUTE", "yes", "no", "shop/money.py:13", ""]
+    assert cells[5] == ["sms.send", "EXECUTE", "no", "no", "shop/sms.py:5", "Send a text message."]
 
 
 def test_the_mode_is_the_one_now_in_force(project: Project) -> None:
@@ -122,8 +123,8 @@ def test_in_a_narrow_terminal_descriptions_get_a_line_of_their_own(project: Proj
     """Names and places are never cut."""
     lines = listing(project, COLUMNS="60").splitlines()
 
-    assert lines[0].split() == ["NAME", "MODE", "ASYNC_OK", "WHERE"]
-    assert lines[1].split() == ["card.charge", "EXECUTE", "no", "shop/money.py:8"]
+    assert lines[0].split() == ["NAME", "MODE", "ASYNC_OK", "READS", "WHERE"]
+    assert lines[1].split() == ["card.charge", "EXECUTE", "no", "no", "shop/money.py:8"]
     assert lines[2].startswith("  Charge a card,")
     assert max(map(len, lines)) <= 60
 
@@ -301,6 +302,7 @@ def test_json_holds_everything_under_stable_keys(project: Project) -> None:
         "reason": "outside a test run effects execute",
         "origin": "default",
         "async_ok": False,
+        "reads": False,
         "on_commit": False,
         "in_transaction": None,
         "kind": "function",
@@ -327,8 +329,8 @@ def test_markdown_is_one_table(project: Project) -> None:
     table = listing(project, "--format", "markdown", "--verbose", "--explain").splitlines()
 
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table]
-    assert {len(row) for row in cells} == {9}
-    assert [cell.strip() for cell in cells[0]][:5] == ["name", "mode", "async_ok", "where", "description"]
+    assert {len(row) for row in cells} == {10}
+    assert [cell.strip() for cell in cells[0]][:6] == ["name", "mode", "async_ok", "reads", "where", "description"]
     assert set("".join(cells[1])) == {"-", " "}
     charge = next(line for line in table if "card.charge" in line)
     assert "Charge a card, \\| however \\*long\\*" in charge
