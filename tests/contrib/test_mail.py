@@ -16,8 +16,10 @@ from django.test import override_settings
 from django.utils.log import AdminEmailHandler
 
 from sideeffects import Mode, SideEffectBlocked, capture, declare, dry_run, forbid, force_run, record, registry, stub
+from sideeffects._core.calls import registry as registry_module
 from sideeffects.contrib.mail import backends
 from sideeffects.errors import DeclarationError
+from sideeffects.testing import isolated_registry
 
 # Django 6.1 has mailers, and warns of what was there before.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
@@ -307,3 +309,21 @@ def test_mail_may_wait_for_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
             assert message().send() == 1
             assert not delivered
         assert len(delivered) == 1
+
+
+def test_it_ends_with_the_registry_that_declared_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is declared in an `isolated_registry` block is no effect afterwards; what was before it stays one inside."""
+    with isolated_registry():
+        message().send()
+        assert not delivered
+    monkeypatch.setattr(backends, "_effects", [])
+    with isolated_registry():
+        declare("django.core.mail", name="mail.send")
+        message().send()
+        assert not delivered
+    monkeypatch.setattr(registry_module.store, "isolations", 0)  # as outside this test's own block
+    message().send()
+    assert [sent.to for sent in delivered] == [["ben@example.org"]]
+    declare("django.core.mail", name="mail.other")
+    message().send()
+    assert len(delivered) == 1

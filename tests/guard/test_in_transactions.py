@@ -229,7 +229,7 @@ def test_publishing_a_task_inside_is_found(database: Database, found: Book) -> N
     Celery's tasks wait for the commit, but of another database here.
     """
     app = celery.Celery("hazards", broker="memory://", set_as_current=False)
-    sent = app.task(name="in_transactions.text")(side_effect(name="sms.celery")(text))
+    sent = app.task(name="in_transactions.text", shared=False)(side_effect(name="sms.celery")(text))
     with override_settings(TASKS={"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}):
         queued = django_tasks.task()(side_effect(name="sms.django")(text))
         for way in (sent.delay, lambda to: sent.apply_async((to,)), queued.enqueue):
@@ -248,7 +248,7 @@ def test_publishing_a_task_inside_is_found(database: Database, found: Book) -> N
 def test_a_celery_task_waits_for_the_commit_by_itself(found: Book, django_db_blocker: Any) -> None:
     """It is published when the transaction commits, and not when it rolls back: there is nothing to find."""
     app = celery.Celery("hazards", broker="memory://", set_as_current=False)
-    sent = app.task(name="in_transactions.waiting")(side_effect(name="sms.celery")(text))
+    sent = app.task(name="in_transactions.waiting", shared=False)(side_effect(name="sms.celery")(text))
     ways = (sent.delay, lambda to: sent.apply_async((to,)), lambda to: sent.s(to).delay())
     with django_db_blocker.unblock(), override_settings(SIDE_EFFECTS={"TRANSACTIONS": "raise"}):
         for way in ways:

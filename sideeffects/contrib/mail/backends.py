@@ -27,7 +27,7 @@ def declare_mail(_: ModuleType, name: str | None, returns: Any, options: dict[st
         DeclarationError: it is declared already, under another name.
     """
     name = name or "django.core.mail.EmailMessage.send"
-    if _effects:
+    if _is_declared():
         effect = _effects[0]
         if effect.effect.name != name:
             raise DeclarationError(f"all mail of Django is a side effect already, named {effect.effect.name!r}")
@@ -36,11 +36,20 @@ def declare_mail(_: ModuleType, name: str | None, returns: Any, options: dict[st
     function = FunctionType(message.send.__code__, message.send.__globals__, "send", message.send.__defaults__)
     function.__doc__, function.__annotations__ = message.send.__doc__, {}
     function.__module__, function.__qualname__ = "django.core.mail", "EmailMessage.send"
-    _effects.append(wrap(function, describe_function(function, name, **options), returns))
-    from django.core.mail.backends.base import BaseEmailBackend
+    is_hooked = bool(_effects)
+    _effects[:] = [wrap(function, describe_function(function, name, **options), returns)]
+    if not is_hooked:
+        from django.core.mail.backends.base import BaseEmailBackend
 
-    _follow_subclasses(BaseEmailBackend)
-    _follow_makers(sys.modules["django.core.mail"])
+        _follow_subclasses(BaseEmailBackend)
+        _follow_makers(sys.modules["django.core.mail"])
+
+
+def _is_declared() -> bool:
+    """Whether mail is an effect: no longer after the `isolated_registry` block that declared it, in doubt it is."""
+    if not _effects:
+        return False
+    return bool(registry.store.isolations) or registry.store.functions.get(_effects[0].effect.name) is _effects[0]
 
 
 def _follow_subclasses(base: type[Any]) -> None:
@@ -87,7 +96,7 @@ def hook(kind: type[Any]) -> None:
     def send_messages(backend: Any, email_messages: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         messages = list(email_messages or ())
-        if not _effects or not sending.is_new(messages):
+        if not _is_declared() or not sending.is_new(messages):
             return original(backend, messages, *args, **kwargs)
 
         def own(backend: Any, messages: Any) -> Any:
