@@ -91,8 +91,14 @@ _of_new: Final = _calibrated()
 
 
 def _explained(function: FunctionType) -> int:
-    """How many references are variables: of its own module, and of the functions that are running."""
+    """How many references are variables: of its own module or class, and of the functions that are running."""
     count = int(function.__globals__.get(function.__name__) is function)
+    *above, name = function.__qualname__.split(".")
+    if above and "<locals>" not in above:
+        owner: Any = function.__globals__.get(above[0])
+        for part in above[1:]:
+            owner = getattr(owner, part, None)
+        count += int(isinstance(owner, type) and vars(owner).get(name) is function)
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to the variables of callers
     while frame is not None:
         is_own = str(frame.f_globals.get("__name__", "")).startswith("sideeffects._core.")
