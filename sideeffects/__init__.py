@@ -27,6 +27,7 @@ if _TYPE_CHECKING:
     from sideeffects.errors import (
         AsyncNotAllowed as AsyncNotAllowed,
         DuplicateSideEffect as DuplicateSideEffect,
+        PlanChanged as PlanChanged,
         SideEffectBlocked as SideEffectBlocked,
         SideEffectError as SideEffectError,
         StubMismatch as StubMismatch,
@@ -49,6 +50,7 @@ _HOMES = {
     "errors": (
         "AsyncNotAllowed",
         "DuplicateSideEffect",
+        "PlanChanged",
         "SideEffectBlocked",
         "SideEffectError",
         "StubMismatch",

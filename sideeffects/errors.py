@@ -128,6 +128,39 @@ class StubMismatch(SideEffectError):
         )
 
 
+class PlanChanged(SideEffectError):
+    """Under `dry_run --apply` a call came that is not the plan's next one; it was not executed.
+
+    Args:
+        name: the effect that was called.
+        problem: what differs from the plan, in a sentence.
+        caller: where it was called, as `file:line`.
+        argument: the argument that differs; empty where another effect was due, or none.
+        planned: its value in the plan, as text, redacted.
+        given: its value in the call, as text, redacted.
+    """
+
+    def __init__(
+        self, name: str, problem: str, caller: str = "", argument: str = "", planned: str = "", given: str = ""
+    ) -> None:
+        super().__init__(name, problem, caller, argument, planned, given)
+        self.name = name
+        self.problem = problem
+        self.caller = caller
+        self.argument = argument
+        self.planned = planned
+        self.given = given
+
+    def __str__(self) -> str:
+        at = f" at {self.caller}" if self.caller else ""
+        ignoring = f" If that argument is another one each time, save with --ignore {self.name}.{self.argument}."
+        return (
+            f"side effect {self.name!r} was called{at}, and the plan has changed: {self.problem}. "
+            f"It was not executed.\n"
+            f"Make a new plan with `manage.py dry_run --save` and look at it.{ignoring if self.argument else ''}"
+        )
+
+
 class UnknownSideEffect(SideEffectError, KeyError):
     """A name or glob that no declared effect has.
 

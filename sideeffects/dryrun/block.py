@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.calls.registry import EVERYTHING
+from sideeffects._core.calls.registry import EVERYTHING, only_reads
 from sideeffects._core.policy.levels import RAISE
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.reading import check_known
@@ -38,19 +38,21 @@ class dry_run:  # noqa: N801 - a verb, as `capture` and `record` are
 
     Args:
         stub: what effects return whose answer the block needs, by effect, name or glob: values, or exceptions to raise.
+        max_calls: how many calls the plan keeps; what the settings say (`LEDGER`), unless given.
 
     Raises:
         DryRunRefused: on leaving, when something was refused and the block went on all the same.
         UnknownSideEffect: on entering, when a stub means no declared effect.
     """
 
-    def __init__(self, *, stub: Mapping[Any, Any] | None = None) -> None:
+    def __init__(self, *, stub: Mapping[Any, Any] | None = None, max_calls: int | None = None) -> None:
+        self._max_calls = max_calls
         self._rules = tuple(rule_table((), (), (), dict(stub or {}), "dry_run"))
         self._runs: list[DryRun] = []
 
     def __enter__(self) -> Plan:
         frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
-        run = DryRun(self._rules, f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        run = DryRun(self._rules, f"{frame.f_code.co_filename}:{frame.f_lineno}", self._max_calls)
         run.start()
         self._runs.append(run)
         return run.plan
@@ -70,9 +72,10 @@ class DryRun(Holder):
     Args:
         rules: the stubs.
         origin: where it was asked for.
+        max_calls: how many calls its plan keeps; `None` for what the settings say.
     """
 
-    def __init__(self, rules: Sequence[OverrideRule], origin: str) -> None:
+    def __init__(self, rules: Sequence[OverrideRule], origin: str, max_calls: int | None = None) -> None:
         for rule in rules:
             check_known(rule.pattern)
         self._rules = rules
@@ -81,7 +84,7 @@ class DryRun(Holder):
         self._connections: tuple[HeldConnection, ...] = ()
         self._undo: list[Restorer] = []
         self._files = Identities()
-        self._ledger = PlanLedger(state.rules_source().max_calls)
+        self._ledger = PlanLedger(state.rules_source().max_calls if max_calls is None else max_calls)
         self.plan = Plan(self._ledger, self.refusals, self.remarks, self.messages, membership.rules_for_real())
         self._guard = levels.Entry(RAISE, is_wall=True)
         self._guard.is_shown = True  # what it refuses is in the plan
@@ -99,8 +102,7 @@ class DryRun(Holder):
         for alias in connections:
             connection = connections[alias]  # a mirror is the same one under another alias
             held.setdefault(id(connection), HeldConnection(connection, self, next(_serials)))
-        held_back = OverrideRule(EVERYTHING, Decision(Mode.RECORD, "a dry run executes nothing", self._origin))
-        entry = OverrideEntry((held_back, *self._rules), self._origin, context_only=True, foremost=True, owner=self)
+        entry = _HoldingBack(self, self._rules, self._origin)
         try:
             self._undo.append(state.overrides.enter(entry))
             self._undo.append(state.watch(self._ledger))
@@ -145,6 +147,25 @@ class DryRun(Holder):
     def holds(self, connection: Any) -> bool:
         """Whether what is done on this connection is rolled back."""
         return any(held.is_of(connection) for held in self._connections)
+
+
+class _HoldingBack(OverrideEntry):
+    """What holds the effects of a dry run back. Those that only read are left to all others that have a say.
+
+    Args:
+        owner: the dry run.
+        stubs: what effects return whose answer is needed.
+        origin: where the dry run was asked for.
+    """
+
+    def __init__(self, owner: DryRun, stubs: Sequence[OverrideRule], origin: str) -> None:
+        self._held_back = OverrideRule(EVERYTHING, Decision(Mode.RECORD, "a dry run executes nothing", origin))
+        super().__init__((self._held_back, *stubs), origin, context_only=True, foremost=True, owner=owner)
+
+    def find(self, name: str) -> OverrideRule | None:
+        """The rule for an effect. A stub speaks for those that read, too; after the block nothing executes."""
+        rule = super().find(name)
+        return None if rule is self._held_back and not self.closed and only_reads(name) else rule
 
 
 def _on_its_own() -> Restorer:

@@ -21,6 +21,7 @@ from sideeffects.dryrun.membership import Holder
 from sideeffects.dryrun.postgresql import PostgresLink
 from sideeffects.dryrun.row_counts import RowTally
 from sideeffects.dryrun.sqlite import SqliteLink
+from sideeffects.dryrun.strands import marking_hooks
 
 _LINKS: Final[dict[str, type[Link]]] = {"postgresql": PostgresLink, "sqlite": SqliteLink}
 
@@ -123,6 +124,7 @@ class HeldConnection:
             "_commit": self._commit,
             "_rollback": self._rollback,
             "close": self._close,
+            **marking_hooks(connection, connection.run_and_clear_commit_hooks, connection.on_commit),
         }
         if hasattr(connection, "_start_transaction_under_autocommit"):
             hooks["_start_transaction_under_autocommit"] = self._begin

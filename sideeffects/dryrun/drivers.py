@@ -138,7 +138,7 @@ class Link(ABC):
                 f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
             )
         text = query if type(query) is str else statements.statement_text(query, self.raw)
-        seen = _look(text) if len(text) < _LONG else look(text)
+        seen = look_again(text)
         if seen.reason:
             self.given.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {seen.reason} (database {self._alias!r})")
         if self.is_wanted and not self.has_base:
@@ -215,3 +215,8 @@ _DISCARDS: Final = re.compile(r"\s*discard\s+temp", re.IGNORECASE)
 _LONG: Final = 32768
 _SHOWN: Final = 200
 _look: Final = functools.lru_cache(256)(look)
+
+
+def look_again(text: str) -> Look:
+    """Look at a statement that may have been seen before."""
+    return _look(text) if len(text) < _LONG else look(text)

@@ -2,8 +2,8 @@
 
 A dry run belongs to a context. Where all of a process is one (`manage.py dry_run`), also what no context of it reaches
 belongs to it: threads that were there before and get their work by queues of their own, and those that were started
-past `threading`. They execute nothing, and write to no database. Nor does what runs while such a process ends:
-callbacks of `atexit`, and queues that are emptied only then.
+past `threading`. They execute nothing but what only reads, and write to no database. Nor does what runs while such a
+process ends: callbacks of `atexit`, and queues that are emptied only then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, NoReturn
 
-from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.extension_points import rules_source
 from sideeffects._core.state.scope import EMPTY, scope
@@ -73,7 +72,7 @@ class _Afterwards(Holder):
 
 @contextmanager
 def whole_process(*, until_its_end: bool) -> Generator[None]:
-    """Inside the block no effect executes outside a test run, and dry runs hold for all contexts.
+    """Inside the block no effect executes outside a test run that does more than read; dry runs hold for all contexts.
 
     Args:
         until_its_end: whether it stays so after the block.
@@ -84,7 +83,7 @@ def whole_process(*, until_its_end: bool) -> Generator[None]:
     def held_back() -> Rules:
         rules = source()
         if not known or known[0][0] is not rules:
-            recording = replace(rules, mode=Mode.RECORD, policy=(), settled=False)
+            recording = replace(rules, holds_back=True, settled=False)
             known[:] = [(rules, recording)]
         return known[0][1]
 

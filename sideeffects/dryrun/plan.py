@@ -7,31 +7,42 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from sideeffects._core.calls.call import Call, Row
-from sideeffects._core.calls.decision import Decision
+from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.policy.policy import decide, standing
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import Calls
-from sideeffects.dryrun.formats import as_text, never_happens
+from sideeffects.dryrun.formats import as_text
+from sideeffects.dryrun.plan_data import as_data, never_happens
 from sideeffects.dryrun.publishing import Message, Messages
 from sideeffects.dryrun.refusals import Notes, Refusals
 from sideeffects.dryrun.row_counts import Writes
+from sideeffects.dryrun.strands import Place, Strands
 
 
 class PlanLedger(Ledger):
-    """Counts each effect, however many calls it keeps."""
+    """Counts each effect, however many calls it keeps; of those that only read it keeps no more."""
 
     def __init__(self, bound: int) -> None:
         super().__init__(bound)
         self.counts: Counter[str] = Counter()
+        #: How often each effect was executed that only reads.
+        self.reads: Counter[str] = Counter()
+        self._strands = Strands()
+        #: Where each call was made, also those that are no longer kept.
+        self.places: list[Place] = []
 
     def append(self, call: Call | Row) -> None:
         """Write a call down, and count it."""
         if not self._is_closed:
-            effect = call[0] if isinstance(call, tuple) else call.effect
+            effect, mode = (call[0], call[1].mode) if isinstance(call, tuple) else (call.effect, call.mode)
             with self._lock:
+                if mode is Mode.EXECUTE:  # it only reads
+                    self.reads[effect.name] += 1
+                    return
                 self.counts[effect.name] += 1
-        super().append(call)
+                self.places.append(self._strands.here())
+                super().append(call)
 
 
 class Plan(Calls):
@@ -71,10 +82,21 @@ class Plan(Calls):
         counts = self._ledger.counts - Counter(call.name for call in self._source()[0] if never_happens(call))
         return MappingProxyType(dict(sorted(counts.items())))
 
+    def placed(self) -> Sequence[tuple[Call, Place]]:
+        """The calls that are kept, each with where in the run it was made."""
+        calls = list(self)
+        places = self._ledger.places
+        return list(zip(calls, places[len(places) - len(calls) :], strict=True))
+
     @property
     def writes(self) -> tuple[Writes, ...]:
         """The rows that were written, and rolled back, by database and table; empty inside the block."""
         return self._writes
+
+    @property
+    def reads(self) -> Mapping[str, int]:
+        """How often each effect that only reads was executed, by name. These calls are not in the plan."""
+        return MappingProxyType(dict(sorted(self._ledger.reads.items())))
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -109,4 +131,4 @@ class Plan(Calls):
         self._error = error
 
     def __str__(self) -> str:
-        return as_text(self)
+        return as_text(as_data(self))

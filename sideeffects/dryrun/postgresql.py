@@ -29,7 +29,8 @@ from sideeffects.dryrun.psycopg_blocks import Blocks
 from sideeffects.dryrun.refusals import DryRunRefused
 from sideeffects.dryrun.schema import POSTGRESQL, Schema, emptied_by
 
-_COUNTS: Final = """
+#: The rows that the transaction has written so far, by table.
+COUNTS: Final = """
     SELECT CASE WHEN schemaname = current_schema() THEN relname ELSE schemaname || '.' || relname END,
            n_tup_ins, n_tup_upd, n_tup_del
     FROM pg_stat_xact_user_tables
@@ -181,7 +182,7 @@ class PostgresLink(Link):
         return bool(self._own.fetchone()[0])
 
     def _counts(self) -> dict[str, tuple[int, ...]]:
-        self._own.execute(_COUNTS)
+        self._own.execute(COUNTS)
         return {table: tuple(counts) for table, *counts in self._own.fetchall()}
 
     def end(self) -> None:

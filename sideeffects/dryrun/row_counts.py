@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 KINDS: Final = ("inserted", "updated", "deleted")
+#: Rows are counted up to this many.
+MOST_ROWS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,22 @@ class RowTally:
             )
         if self._unattributed:
             yield Writes(self.database, "", unattributed=self._unattributed)
+
+
+def what_of(row: Mapping[str, Any]) -> str:
+    """What was written, in words.
+
+    Args:
+        row: the fields of a `Writes`.
+    """
+    parts = [f"{row[kind]} {kind}" for kind in KINDS if row[kind]]
+    if row["change"]:
+        parts.insert(0, row["change"])
+    if row["truncated"]:
+        parts.append("emptied by TRUNCATE" + (f" {row['truncated']} times" if row["truncated"] > 1 else ""))
+    if row["unattributed"]:
+        parts.append(f"{row['unattributed']} unattributed")
+    if row["rows"] is not None:
+        more = " or more" if row["rows"] == MOST_ROWS else ""
+        parts.append(f"it had {row['rows']} row{'' if row['rows'] == 1 else 's'}{more}")
+    return ", ".join(parts)

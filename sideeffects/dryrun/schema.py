@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sideeffects.dryrun.refusals import Notes
-from sideeffects.dryrun.row_counts import RowTally
+from sideeffects.dryrun.row_counts import MOST_ROWS, RowTally
 
-#: Rows are counted up to this number: nobody waits for the whole of a large table.
-MOST_ROWS: Final = 1_000_000
 _MAY_CHANGE: Final = re.compile(r"\b(?:create|alter|drop|rename|do|call|execute|import|into)\b", re.IGNORECASE)
 #: What the catalog of tables does not show, or not as this: functions, roles, rights, types, extensions.
 _OTHER: Final = re.compile(

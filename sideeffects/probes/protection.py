@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.calls.registry import EVERYTHING, matches
+from sideeffects._core.calls.registry import EVERYTHING, matches, only_reads
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.records.reading import check_known
@@ -48,7 +48,8 @@ class _HoldingBack(OverrideEntry):
 
     Outside a test run, effects that the probe forces are left to the other overrides, among them the one that forces
     them. In a test run they are left to what the tests had entered by then: a probe is no test, and names nothing for
-    one. Work that outlives the probe, and a probe past its timeout, force nothing any more.
+    one. Work that outlives the probe, and a probe past its timeout, force nothing any more. Effects that only read are
+    left to the ordinary table while the probe runs.
 
     Args:
         owner: the guard.
@@ -66,6 +67,8 @@ class _HoldingBack(OverrideEntry):
 
     def find(self, name: str) -> OverrideRule | None:
         """What the overrides inside and around the probe say of an effect, as far as it is no looser than this."""
+        if not self.closed and not self.is_over and only_reads(name):
+            return None
         is_forced = bool(self._force) and not self.closed and not self.is_over
         is_forced = is_forced and any(matches(own, name) for own in self._force)
         outside = self._outside

@@ -16,7 +16,8 @@ from django.test.utils import CaptureQueriesContext
 
 from sideeffects import capture, dry_run, explain, force_run, side_effect
 from sideeffects.dryrun import DryRunRefused, Writes
-from sideeffects.dryrun.formats import as_json, as_markdown
+from sideeffects.dryrun.formats import as_markdown
+from sideeffects.dryrun.plan_data import as_data, as_json
 from sideeffects.errors import UndeclaredSideEffect
 from tests.dryrun.effects import executed
 from tests.support.database import Database
@@ -146,12 +147,12 @@ def test_the_plan_says_what_the_settings_would_decide(database: Database, send: 
         "only recorded for real too",
         *["refused for real too", ""] * 2,
     ][:5]
-    assert "hunter2" not in str(plan) + as_json(plan) + as_markdown(plan)
+    assert "hunter2" not in str(plan) + as_json(plan) + as_markdown(as_data(plan))
     assert json.loads(as_json(plan))["effects"][4]["for_real"] == {
         "mode": "raise",
         "reason": "POLICY['card.*'] is RAISE",
     }
-    assert "refused for real too" in as_markdown(plan)
+    assert "refused for real too" in as_markdown(as_data(plan))
 
 
 def test_stubs_answer(database: Database, send: Any) -> None:

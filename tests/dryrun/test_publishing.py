@@ -12,7 +12,8 @@ from celery import Celery, chain, group
 
 from sideeffects import dry_run
 from sideeffects.dryrun import DryRunRefused
-from sideeffects.dryrun.formats import as_data, as_markdown
+from sideeffects.dryrun.formats import as_markdown
+from sideeffects.dryrun.plan_data import as_data
 from sideeffects.dryrun.publishing import Message
 from tests.support.redis_server import for_celery, redis_server
 
@@ -63,7 +64,7 @@ def test_a_task_of_celery_is_held(task: Any, client: Any, way: str) -> None:
     assert plan.messages == (Message("shop.remind", "celery", 1),)
     assert "  shop.remind  celery  1" in str(plan).splitlines()
     assert as_data(plan)["messages"] == [{"name": "shop.remind", "to": "celery", "times": 1}]
-    assert "| shop.remind | celery | 1 |" in as_markdown(plan)
+    assert "| shop.remind | celery | 1 |" in as_markdown(as_data(plan))
     task.delay(1)
     assert client.llen("celery") == 1, "after the block it is published"
 

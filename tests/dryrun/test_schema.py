@@ -7,7 +7,8 @@ from django.core.management.color import no_style
 
 from sideeffects import dry_run
 from sideeffects.dryrun import Plan
-from sideeffects.dryrun.formats import as_data, as_markdown
+from sideeffects.dryrun.formats import as_markdown
+from sideeffects.dryrun.plan_data import as_data
 from tests.support.database import Database
 
 FUNCTION = "CREATE FUNCTION drop_parts() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP TABLE parts; END $$"
@@ -64,7 +65,7 @@ def test_what_is_done_to_tables(database: Database, statement: str, expected: di
     assert database.committed() == ["kept", "second"]
     for table in expected:
         assert table in str(plan)
-        assert table in as_markdown(plan)
+        assert table in as_markdown(as_data(plan))
     assert {row["table"] for row in as_data(plan)["writes"]} >= set(expected)
 
 

@@ -401,6 +401,10 @@ class Call:
             return self._bound[name]
         return self._extras()[name]
 
+    def true_given(self, name: str) -> Any:
+        """The unredacted value that was given for a parameter, whatever a redirect has made of it."""
+        return (self._bound if self._asked is None else self._asked)[name]
+
     def has_argument(self, name: str) -> bool:
         """Whether `true_argument(name)` would find one."""
         return name in self._bound or name in self._extras()

@@ -189,6 +189,12 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
 registry: Final = Registry(store)
 
 
+def only_reads(name: str) -> bool:
+    """Whether the effect of that name is declared with `reads=True`."""
+    effect = store.effects.get(name)
+    return effect is not None and effect.reads
+
+
 def function_of(name: str) -> Any:
     """The decorated function of an effect.
 

@@ -38,6 +38,7 @@ def legacy_names(effect: SideEffect) -> frozenset[str]:
 RECORDED_IN_TESTS: Final = Decision(
     Mode.RECORD, "a test run executes nothing that no test names", "default of a test run"
 )
+HELD_BACK: Final = Decision(Mode.RECORD, "this process executes only what reads", "default")
 EXECUTED: Final = Decision(Mode.EXECUTE, "outside a test run effects execute", "default")
 
 
@@ -50,6 +51,8 @@ def standing(rules: Rules, effect: SideEffect, test_run: bool, option: Mode | No
         test_run: whether this is a test run.
         option: pytest's `--side-effects`, if given.
     """
+    if rules.holds_back and not effect.reads and not test_run:
+        return Standing(HELD_BACK)
     policy = _policy_for(rules, effect)
     fixed = [_by_rule(rule.pattern, rule.verdict, rule.origin) for rule in policy if isinstance(rule.verdict, Mode)]
     conditions = tuple(rule for rule in policy if not isinstance(rule.verdict, Mode))

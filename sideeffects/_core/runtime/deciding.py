@@ -44,6 +44,7 @@ def is_watched(verdict: Verdict, own: Scope) -> bool:
         ruled.is_test_run
         or own.captures
         or state.observers
+        or state.gates
         or ruled.rules.shared is not None
         or lineage.get().guards
         or open_transactions.get()

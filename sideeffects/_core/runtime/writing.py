@@ -77,7 +77,7 @@ def ends_at_once(row: Row, verdict: Verdict, own: Scope) -> bool:
     """
     if verdict.mode is not _RECORD or verdict.stub is not None:
         return False
-    if state.faults is not None or state.observers or open_transactions.get():
+    if state.faults is not None or state.observers or state.gates or open_transactions.get():
         return False
     if verdict.ruled.is_test_run:
         if state.children.reports is None and not own.captures:
@@ -116,13 +116,16 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
 
     Raises:
         SideEffectBlocked: it is refused.
-        SideEffectError: it is refused because of the transaction that it is made in.
+        SideEffectError: it is refused because of the transaction that it is made in, or by a gate.
     """
     rules, is_test_run = verdict.ruled.rules, verdict.ruled.is_test_run
     blocked: SideEffectError | None = None
     if is_new and open_transactions.get():
         for place in extension_points.places:
             blocked = place(call, rules, is_test_run) or blocked
+    if is_new:
+        for gate in state.gates:
+            blocked = gate(call) or blocked
     if verdict.mode is _RAISE:
         blocked = SideEffectBlocked(call.name, call.reason, call.caller, verdict.decision.origin)
     shared = rules.shared

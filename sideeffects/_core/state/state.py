@@ -25,8 +25,11 @@ from sideeffects._core.state.open_overrides import OpenOverrides
 from sideeffects._core.state.scope import EMPTY, scope, scope_of
 from sideeffects._core.state.switches import FastSwitches, Restorer
 from sideeffects._core.state.work_origin import NONE, lineage
+from sideeffects.errors import SideEffectError
 
 Observer = Callable[[Call], object]
+#: Asked of each call that has been decided here, before anything of it happens. What it returns is raised.
+Gate = Callable[[Call], SideEffectError | None]
 
 
 class Faults(Protocol):
@@ -71,6 +74,7 @@ class State:
     __slots__ = (
         "children",
         "faults",
+        "gates",
         "ledger",
         "lock",
         "observers",
@@ -99,6 +103,8 @@ class State:
         self.children = Children(self.lock, self.ledger, self.sync)
         self.test_run = Latch(self.lock, self.switches, self.children)
         self.observers: tuple[Observing, ...] = ()
+        #: What may refuse calls, once they have been decided.
+        self.gates: tuple[Gate, ...] = ()
         #: What `--side-effects` says.
         self.option: Mode | None = None
 
@@ -159,6 +165,21 @@ class State:
 
         return remove
 
+    # -- who may refuse calls
+
+    def add_gate(self, gate: Gate) -> Restorer:
+        """Let no call of this process happen, in whichever context, before `gate` was asked. Returns its remover."""
+        with self.lock:
+            forget = self.switches.keep_on(gate)
+            self.gates = (*self.gates, gate)
+
+        def remove() -> None:
+            with self.lock:
+                self.gates = tuple(other for other in self.gates if other is not gate)
+                forget()
+
+        return remove
+
     # -- calls of other processes
 
     def expect(self, call: Call) -> None:
@@ -196,7 +217,7 @@ class State:
         """
         own, line = scope.get(), lineage.get()
         with self.lock:
-            before = self.overrides, self.children, self.test_run, self.observers, self.option
+            before = self.overrides, self.children, self.test_run, self.observers, self.gates, self.option
             reasons = self.switches.set_aside()
             self._begin()
         scope.set(EMPTY)
@@ -204,9 +225,10 @@ class State:
 
         def put_back() -> list[str]:
             leaks = [*self.overrides.still_open(), *(f"the observer {one.finished!r}" for one in self.observers)]
+            leaks += [f"the gate {gate!r}" for gate in self.gates]
             leaks += ["a capture in the test's own context"] * len(scope.get().captures)
             with self.lock:
-                self.overrides, self.children, self.test_run, self.observers, self.option = before
+                self.overrides, self.children, self.test_run, self.observers, self.gates, self.option = before
                 self.switches.put_back(reasons)
             scope.set(own)
             lineage.set(line)
