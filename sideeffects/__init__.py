@@ -16,7 +16,8 @@ if _TYPE_CHECKING:
     from sideeffects._core.records.reading import Calls as Calls
     from sideeffects._core.verbs.capture import capture as capture, observe as observe
     from sideeffects._core.verbs.declare import declare as declare
-    from sideeffects._core.verbs.decorator import explain as explain, side_effect as side_effect
+    from sideeffects._core.verbs.decorator import side_effect as side_effect
+    from sideeffects._core.verbs.explain import explain as explain
     from sideeffects._core.verbs.overrides import (
         forbid as forbid,
         force_run as force_run,
@@ -42,7 +43,8 @@ _HOMES = {
     "_core.calls.effect": ("SideEffect",),
     "_core.verbs.capture": ("capture", "observe"),
     "_core.verbs.declare": ("declare",),
-    "_core.verbs.decorator": ("explain", "side_effect"),
+    "_core.verbs.decorator": ("side_effect",),
+    "_core.verbs.explain": ("explain",),
     "_core.verbs.overrides": ("forbid", "force_run", "record", "stub"),
     "_core.records.reading": ("Calls",),
     "_core.calls.registry": ("registry",),

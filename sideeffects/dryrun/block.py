@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.known import check_known
 from sideeffects._core.calls.registry import EVERYTHING, only_reads
 from sideeffects._core.policy.levels import RAISE
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
-from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads as _propagation
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.state import state

@@ -13,7 +13,7 @@ from sideeffects._core.calls.decision import Decision
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values import describe, kinds, redaction
 from sideeffects._core.values.sensitive_names import is_sensitive
-from sideeffects._core.verbs.decorator import explain
+from sideeffects._core.verbs.explain import explain
 
 PER_CALL: Final = "per call"
 NOT_IMPORTED: Final = "not imported"

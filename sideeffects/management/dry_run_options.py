@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sideeffects._core.calls.known import check_known
 from sideeffects._core.calls.registry import registry
-from sideeffects._core.records.reading import check_known
 from sideeffects._core.values.close_names import did_you_mean
 from sideeffects.dryrun.planned_calls import SELF, Ignored
 from sideeffects.errors import UnknownSideEffect

@@ -18,10 +18,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.known import check_known
 from sideeffects._core.calls.registry import EVERYTHING, matches, only_reads
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.records.ledger import Ledger
-from sideeffects._core.records.reading import check_known
 from sideeffects._core.state import threads
 from sideeffects._core.state.scope import EMPTY, Scope, scope
 from sideeffects._core.state.state import state

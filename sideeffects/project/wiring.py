@@ -120,6 +120,12 @@ def _hook_commands(management: Any) -> None:
     hook_commands(management)
 
 
+def _teach_cloudpickle(cloudpickle: Any) -> None:
+    from sideeffects._core.verbs import by_value  # when it is there
+
+    by_value.teach(cloudpickle)
+
+
 def _declare_mail(*declaration: Any) -> None:
     from sideeffects.contrib.mail import backends  # when somebody declares it
 
@@ -146,6 +152,9 @@ import_hooks.after_import("django.core.handlers.base", _hook_requests)
 import_hooks.after_import("django.core.management.base", _hook_commands)
 if hasattr(sys, "ps1"):  # somebody types
     origins.current.set("shell")
+for _package in ("cloudpickle", "joblib.externals.cloudpickle", "pyspark.cloudpickle", "ray.cloudpickle"):
+    for _module in ("cloudpickle", "cloudpickle_fast"):  # where releases of the last years define the pickler
+        import_hooks.after_import(f"{_package}.{_module}", _teach_cloudpickle)
 for _target in ("django.core.mail", "django.core.mail:EmailMessage.send", "django.core.mail.message:EmailMessage.send"):
     targets.whole[_target] = _declare_mail
 live_settings.install()

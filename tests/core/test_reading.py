@@ -13,9 +13,9 @@ from django.test import override_settings
 
 from sideeffects import Call, Calls, Mode, SideEffect, UnknownSideEffect, capture, forbid, record, side_effect, stub
 from sideeffects._core.calls import registry
+from sideeffects._core.calls.known import pattern_of
 from sideeffects._core.calls.registry import Found
 from sideeffects._core.records.ledger import Ledger
-from sideeffects._core.records.reading import pattern_of
 from sideeffects.testing import isolated_registry
 
 pytestmark = pytest.mark.usefixtures("own_registry")

@@ -7,10 +7,9 @@ from typing import Any, Final, Never, overload
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
-from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.known import check_known, pattern_of
 from sideeffects._core.records.comparing import agrees
 from sideeffects._core.records.messages import line_of, lines_of_nearest, shown_expectation
-from sideeffects.errors import UnknownSideEffect
 
 __tracebackhide__ = True
 
@@ -30,28 +29,6 @@ Source = Callable[[], tuple[Sequence[Call], int]]
 
 #: How many calls a failing assertion lists.
 _SHOWN: Final = 50
-
-
-def pattern_of(effect: object) -> str:
-    """The name or glob that `effect` stands for.
-
-    Args:
-        effect: a decorated function, a bound one, a `SideEffect`, a name, a glob or `"__all__"`.
-
-    Raises:
-        TypeError: it is none of these.
-    """
-    if isinstance(effect, str):
-        return effect
-    if isinstance(effect, SideEffect):
-        return effect.name
-    declared = getattr(effect, "effect", None)
-    if isinstance(declared, SideEffect):
-        return declared.name
-    raise TypeError(
-        f"{effect!r} is no side effect: give a function decorated with @side_effect, its name, "
-        f"or a glob such as 'sms.*'"
-    )
 
 
 class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
@@ -303,40 +280,6 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             listing.append(f"  … and {len(calls) - _SHOWN} more")
         everything = ["all calls:", *listing] if calls else ["no effect was called."]
         raise AssertionError("\n".join([*lines, *everything]))
-
-
-def check_known(pattern: str) -> Sequence[SideEffect]:
-    """Refuse a name or glob that means no effect, after looking for those in modules that nothing has imported.
-
-    Returns:
-        the effects that it means in such modules, if it means none that is declared by now.
-
-    Raises:
-        UnknownSideEffect: with close matches.
-    """
-    if pattern == registry.EVERYTHING or registry.registry.match(pattern):
-        return ()
-    found = [discover() for discover in registry.discovery]
-    names = {name: effect for one in found for name, effect in one.effects.items()}
-    meant = [effect for name, effect in names.items() if registry.matches(pattern, name)]
-    if not meant and not registry.registry.match(pattern):
-        unknown = UnknownSideEffect(pattern, registry.registry.close_to(pattern, names))
-        for note in (note for one in found for note in one.notes):
-            unknown.add_note(note)
-        raise unknown
-    return meant
-
-
-def load_known(name: str) -> None:
-    """As `check_known`, for an effect that is to run: what declares it is imported.
-
-    Raises:
-        UnknownSideEffect: with close matches.
-    """
-    if name not in registry.registry:
-        for discover in registry.discovery:
-            discover().load(name)
-        check_known(name)
 
 
 def _read(calls: Sequence[Call]) -> list[Call]:

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.known import load_known
 from sideeffects._core.calls.origins import originating
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import decide
-from sideeffects._core.records.reading import load_known
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
 from sideeffects._core.runtime.background import WORKER, _answered, reached, to_end

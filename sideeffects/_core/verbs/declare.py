@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state import import_hooks
-from sideeffects._core.verbs import decorator, targets
+from sideeffects._core.verbs import decorator, proxies, targets
 from sideeffects.errors import DeclarationError
 
 _MISSING: Final = object()
@@ -94,7 +94,7 @@ def _apply(module: ModuleType, *, target: str, path: str, name: str | None, opti
             setattr(owner, attribute, function)
         _waiting.pop(target, None)
         return
-    if isinstance(raw, decorator.EffectFunction):
+    if isinstance(raw, proxies.EffectFunction):
         known = raw.effect.name
         if name is None or known == name:
             # Entered again: the registry may be another one than it was declared in (`isolated_registry`).

@@ -14,6 +14,19 @@ from sideeffects._core.calls import registry
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.values.binding import signature_of
 
+#: The options that describe an effect.
+DESCRIBED: Final = (
+    "async_ok",
+    "on_commit",
+    "in_transaction",
+    "raises",
+    "sensitive",
+    "tags",
+    "owner",
+    "reads",
+    "details",
+)
+
 
 def _kind_of(function: Any) -> str:
     """The kind of a function; see `SideEffect.kind`."""

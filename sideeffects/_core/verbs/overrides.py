@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.known import check_known, pattern_of
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
-from sideeffects._core.records.reading import check_known, pattern_of
 from sideeffects._core.state import threads
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state.runtime_effect import Declared, effect_of
-from sideeffects._core.verbs.decorator import EffectFunction, wrap
 from sideeffects._core.verbs.description import describe_function
+from sideeffects._core.verbs.proxies import EffectFunction, wrap
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.
 _effects: Final[dict[Any, Any]] = {}

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state.runtime_effect import Reached, effect_of
-from sideeffects._core.verbs.decorator import wrap
 from sideeffects._core.verbs.description import describe_function
+from sideeffects._core.verbs.proxies import wrap
 from sideeffects.contrib.django_tasks.functions import PassingOn
 
 #: Functions that have been declared by way of a task, with the effects that stand in for them.

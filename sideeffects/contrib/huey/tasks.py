@@ -7,8 +7,8 @@ from typing import Any
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state.runtime_effect import Reached, effect_of
-from sideeffects._core.verbs.decorator import EffectFunction, wrap
 from sideeffects._core.verbs.description import describe_function
+from sideeffects._core.verbs.proxies import EffectFunction, wrap
 
 
 def effect_below(wrapper: Any) -> Reached | None:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state.runtime_effect import Declared, effect_of
-from sideeffects._core.verbs.decorator import wrap
 from sideeffects._core.verbs.description import describe_function
+from sideeffects._core.verbs.proxies import wrap
 from sideeffects.contrib.mail import message, sending
 from sideeffects.errors import DeclarationError
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state.runtime_effect import Reached, effect_of
-from sideeffects._core.verbs.decorator import wrap
 from sideeffects._core.verbs.description import describe_function
+from sideeffects._core.verbs.proxies import wrap
 
 #: Functions that have been declared above RQ's decorator, whose `delay` knows the bare function alone.
 _effects: Final[dict[Any, Any]] = {}

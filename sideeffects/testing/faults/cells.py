@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.records.reading import check_known, pattern_of
+from sideeffects._core.calls.known import check_known, pattern_of
 from sideeffects.errors import SideEffectFault
 from sideeffects.testing.faults.errors import FaultSweepError
 

@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from sideeffects._core.calls.registry import function_of, registry
 from sideeffects._core.values.describe import text_of
-from sideeffects._core.verbs.decorator import OPTIONS, BoundEffectFunction, EffectFunction, side_effect
+from sideeffects._core.verbs.decorator import OPTIONS, side_effect
+from sideeffects._core.verbs.proxies import BoundEffectFunction, EffectFunction
 from sideeffects.testing.races.errors import CannotTravel, RaceError
 
 _LENGTH: Final = struct.Struct("!Q")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from sideeffects._core.records.reading import check_known, pattern_of
+from sideeffects._core.calls.known import check_known, pattern_of
 
 TIMEOUT_VARIABLE: Final = "DJANGO_CONCURRENT_TESTS_TIMEOUT"
 _DEFAULT_TIMEOUT: Final = 30.0
