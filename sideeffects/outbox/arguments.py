@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sideeffects._core.records.reading import load_known
+from sideeffects._core.calls.known import load_known
 from sideeffects._core.runtime.background import reached
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects.errors import SideEffectError
