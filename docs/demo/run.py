@@ -53,6 +53,10 @@ FOLLOW_UP: Final = (
 )
 
 
+#: What is sent when a plan is applied.
+CANCELLED: Final = {"to": "POST /sms", "sent": {"to": "+44 20 7946 0002", "body": "Order 2 is cancelled."}}
+
+
 class Broken(Exception):
     """Something is not as it should be, and the demo ends here."""
 
@@ -144,11 +148,17 @@ class Stage:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def run(self, *command: str, quietly: bool = False, **environment: str) -> str:
+    def run(self, *command: str, quietly: bool = False, code: int = 0, **environment: str) -> str:
         """Run a Python command of the shop, show it with its output, and return that.
 
+        Args:
+            command: its words.
+            quietly: show it only if it fails.
+            code: the exit code that it should end with.
+            environment: what is different in its environment.
+
         Raises:
-            Broken: it failed.
+            Broken: it ended with another code.
         """
         variables = [f"{name}={value}" for name, value in environment.items()]
         shown = shlex.join([*variables, "python", *command])
@@ -167,7 +177,7 @@ class Stage:
         )
         if not quietly:
             self.out.show(process.stdout)
-        if process.returncode:
+        if process.returncode != code:
             said = f":\n{process.stdout}" if quietly else "; what it said is above."
             arrived = _listing("Until then the receivers got:", self.receivers.take())
             raise Broken(f"`{shown}` ended with exit code {process.returncode}{said}\n{arrived}")
@@ -257,6 +267,7 @@ def play(stage: Stage) -> None:
         place_an_order,
         take_an_order_by_phone,
         run_a_command_dry,
+        plan_review_apply,
         probe_the_live_shop,
         name_one_effect,
         let_each_effect_fail,
@@ -340,6 +351,31 @@ def run_a_command_dry(stage: Stage) -> None:
     if "1 unpaid" not in still:
         raise Broken("the dry run has kept something")
     stage.out.conclude("a plan, and Bob still has his order")
+
+
+def plan_review_apply(stage: Stage) -> None:
+    """That, and nothing else."""
+    stage.out.step(
+        "Plan, review, apply",
+        """The plan is saved, so that somebody can review it, in a pull request for instance. Meanwhile Bob changes his
+        phone number. Applying the plan stops before a text is sent that nobody has agreed to, and the rows are rolled
+        back. A new plan is applied as it is.""",
+    )
+    plan = str(stage.folder / "plan.json")
+    new_phone = "Order.objects.unpaid().update(phone='+44 20 7946 0002')"
+    stage.run("manage.py", "dry_run", "--save", plan, "cancel_unpaid", quietly=True)
+    review = stage.run("manage.py", "dry_run", "--format", "markdown", plan)
+    if "| 1 | sms.send |" not in review:
+        raise Broken("the saved plan cannot be read")
+    stage.run("manage.py", "shell", "-v0", "-c", new_phone)
+    refused = stage.run("manage.py", "dry_run", "--apply", plan, code=2)
+    if "its argument 'to' is '+44 20 7946 0002', and in the plan it is '+44 20 7946 0001'" not in refused:
+        raise Broken("the plan is not refused, or does not say why")
+    stage.expect()
+    stage.run("manage.py", "dry_run", "--save", plan, "cancel_unpaid", quietly=True)
+    stage.run("manage.py", "dry_run", "--apply", plan)
+    stage.expect(CANCELLED)
+    stage.out.conclude("what was agreed to, and nothing else")
 
 
 def probe_the_live_shop(stage: Stage) -> None:

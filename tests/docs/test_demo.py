@@ -21,6 +21,7 @@ STEPS = [
     "The same order in production",
     "A run list",
     "A dry run",
+    "Plan, review, apply",
     "Probes on the live shop",
     "One name in a test",
     "If one of them fails",
@@ -89,6 +90,18 @@ def test_the_listing_and_the_explanations_are_shown(transcript: str) -> None:
     for name in ("card.charge", "mail.confirm_order", "sms.send", "warehouse.announce"):
         assert re.search(rf"^  {re.escape(name)}\s.*effects\.py:\d+", listing, flags=re.MULTILINE), listing
     assert "POLICY" in section(transcript, "Why?")
+
+
+def test_a_plan_is_refused_because_an_order_changed_and_a_new_one_is_applied(transcript: str) -> None:
+    """Nothing arrives of the first, and of the second what it says."""
+    step = section(transcript, "Plan, review, apply")
+    refused, applied = step.split("The receivers got:\n")[:2]
+    shown = " ".join(refused.split())
+    assert "the plan has changed: its argument 'to' is '+44 20 7946 0002'" in shown
+    assert "All rows were rolled back" in shown or "rolled back" in shown
+    assert received("The receivers got:\n" + applied) == ["nothing"]
+    assert "Applied the plan of `cancel_unpaid`." in applied
+    assert step.rstrip().splitlines()[-3].split()[:2] == ["POST", "/sms"] or "POST /sms" in step
 
 
 def test_the_probes_show_what_was_held_back(transcript: str) -> None:
