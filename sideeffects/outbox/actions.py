@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import connections, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from sideeffects._core.calls.handle import Handle
@@ -17,7 +17,8 @@ from sideeffects._core.state.state import state
 from sideeffects.outbox import workers
 from sideeffects.outbox.executing import execute_next
 from sideeffects.outbox.keeping import alias
-from sideeffects.outbox.models import HeldCall, State
+from sideeffects.outbox.models import HeldCall
+from sideeffects.outbox.states import State
 
 #: Which states an action takes calls from.
 RELEASED_FROM: Final = (State.HELD, State.RELEASED)
@@ -38,23 +39,25 @@ class Result:
     """What an action has done.
 
     Attributes:
-        chosen: how many calls it was asked for.
-        changed: how many it has released, rejected or deleted.
+        changed: how many calls it has released, rejected or deleted.
+        missed: those that were in no state for it: their primary keys.
         done: how many were executed, here.
         failed: how many raised, here.
         kept: how many could not be executed and are held as before; each row says why.
         handed_over: how many were given to an engine whose workers execute them.
     """
 
-    chosen: int = 0
     changed: int = 0
+    missed: list[int] = field(default_factory=list)
     done: int = 0
     failed: int = 0
     kept: int = 0
     handed_over: int = 0
 
 
-def release(ids: Iterable[int], *, by: str, on_progress: Progress | None = None) -> Result:
+def release(
+    ids: Iterable[int], *, by: str, on_progress: Progress | None = None, result: Result | None = None
+) -> Result:
     """Release held calls, and execute them: here, or by the workers of the engine. Inside a transaction: after it.
 
     Those that somebody has released before, and that nobody has executed, are executed as well.
@@ -62,38 +65,35 @@ def release(ids: Iterable[int], *, by: str, on_progress: Progress | None = None)
     Args:
         ids: the primary keys of the rows.
         by: who releases them.
-        on_progress: told now and then how many calls have been executed or handed over.
+        on_progress: told again and again how many calls have been executed or handed over.
+        result: what the return value is to be; it grows while calls are executed.
 
     Returns:
         what was done. Inside a transaction nothing is executed yet.
     """
-    return _hand_on(list(ids), RELEASED_FROM, by, on_progress)
+    return _hand_on(list(ids), RELEASED_FROM, by, on_progress, result)
 
 
-def retry(ids: Iterable[int], *, by: str, on_progress: Progress | None = None) -> Result:
+def retry(ids: Iterable[int], *, by: str, on_progress: Progress | None = None, result: Result | None = None) -> Result:
     """Execute calls again that failed, or of which nobody knows whether they were done. As `release`."""
-    return _hand_on(list(ids), RETRIED_FROM, by, on_progress)
+    return _hand_on(list(ids), RETRIED_FROM, by, on_progress, result)
 
 
 def reject(ids: Iterable[int], *, by: str) -> Result:
     """Let calls never be executed. Those that run, or are done, stay as they are."""
-    chosen = list(ids)
     values = {"state": State.REJECTED, "by": by, "changed_at": timezone.now()}
-    changed = sum(
-        HeldCall.objects.using(alias()).filter(pk__in=chunk, state__in=REJECTED_FROM).update(**values)
-        for chunk in _chunks(chosen, _CHUNK)
-    )
-    return Result(len(chosen), changed)
+    result = Result()
+    for rows in _eligible(list(ids), REJECTED_FROM, alias(), result):
+        result.changed += rows.update(**values)
+    return result
 
 
 def prune(ids: Iterable[int]) -> Result:
     """Delete calls that are done or rejected."""
-    chosen = list(ids)
-    deleted = [
-        HeldCall.objects.using(alias()).filter(pk__in=chunk, state__in=PRUNED_FROM).delete()[0]
-        for chunk in _chunks(chosen, _CHUNK)
-    ]
-    return Result(len(chosen), sum(deleted))
+    result = Result()
+    for rows in _eligible(list(ids), PRUNED_FROM, alias(), result):
+        result.changed += rows.delete()[0]
+    return result
 
 
 def note_dead() -> int:
@@ -101,17 +101,27 @@ def note_dead() -> int:
     return workers.note_dead(alias())
 
 
-def _hand_on(ids: list[int], states: Sequence[State], by: str, on_progress: Progress | None) -> Result:
+def _hand_on(
+    ids: list[int], states: Sequence[State], by: str, on_progress: Progress | None, result: Result | None
+) -> Result:
     using = alias()
     workers.note_dead(using)
-    result = Result(len(ids))
+    result = Result() if result is None else result
     values = {"state": State.RELEASED, "by": by, "changed_at": timezone.now()}
-    for chunk in _chunks(ids, _CHUNK):
-        rows = HeldCall.objects.using(using).filter(pk__in=chunk, state__in=states).exclude(state=State.RELEASED)
-        result.changed += rows.update(**values)
+    for rows in _eligible(ids, states, using, result):
+        result.changed += rows.exclude(state=State.RELEASED).update(**values)
     # At once outside a transaction. What is to be executed must have been committed as released.
     transaction.on_commit(lambda: _execute(ids, using, result, on_progress or _nobody), using=using)
     return result
+
+
+def _eligible(ids: list[int], states: Sequence[State], using: str, result: Result) -> Iterator[QuerySet[HeldCall]]:
+    """Those of the calls that are in one of these states, a part at a time. Between two looks they may change."""
+    for chunk in _chunks(ids, _CHUNK):
+        rows = HeldCall.objects.using(using).filter(pk__in=chunk, state__in=states)
+        there = set(rows.values_list("pk", flat=True))
+        result.missed += [pk for pk in chunk if pk not in there]
+        yield rows
 
 
 def _nobody(_: int) -> None:
@@ -159,7 +169,3 @@ def execute_kept(held: str) -> None:
 def _chunks(ids: list[int], size: int) -> Iterator[list[int]]:
     for start in range(0, len(ids), size):
         yield ids[start : start + size]
-
-
-#: How long calls that are done or rejected are kept, unless somebody says otherwise.
-KEPT_FOR: Final = datetime.timedelta(days=30)

@@ -17,8 +17,9 @@ from sideeffects._core.values.describe import text_of
 from sideeffects.errors import SideEffectError
 from sideeffects.outbox import workers
 from sideeffects.outbox.arguments import Made
-from sideeffects.outbox.models import HeldCall, State
+from sideeffects.outbox.models import HeldCall
 from sideeffects.outbox.rows import call_of, storable
+from sideeffects.outbox.states import State
 
 
 class Taken(NamedTuple):

@@ -13,17 +13,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.utils import timezone
 
-
-class State(models.TextChoices):
-    """What became of a held call."""
-
-    HELD = "held", "held"
-    RELEASED = "released", "released"
-    RUNNING = "running", "running"
-    DONE = "done", "done"
-    FAILED = "failed", "failed"
-    UNKNOWN = "unknown", "unknown (perhaps done)"
-    REJECTED = "rejected", "rejected"
+from sideeffects.outbox.states import State
 
 
 class HeldCall(models.Model):

@@ -18,7 +18,8 @@ from django.db import connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from sideeffects.outbox.models import HeldCall, State
+from sideeffects.outbox.models import HeldCall
+from sideeffects.outbox.states import State
 
 logger: Final = logging.getLogger("sideeffects")
 
