@@ -31,6 +31,7 @@ if _TYPE_CHECKING:
         PlanChanged as PlanChanged,
         SideEffectBlocked as SideEffectBlocked,
         SideEffectError as SideEffectError,
+        StubExhausted as StubExhausted,
         StubMismatch as StubMismatch,
         UnknownSideEffect as UnknownSideEffect,
     )
@@ -55,6 +56,7 @@ _HOMES = {
         "PlanChanged",
         "SideEffectBlocked",
         "SideEffectError",
+        "StubExhausted",
         "StubMismatch",
         "UnknownSideEffect",
     ),

@@ -161,6 +161,32 @@ class PlanChanged(SideEffectError):
         )
 
 
+class StubExhausted(SideEffectError):
+    """An effect was called more often than its stub has answers (`stub(effect, in_turn=[...])`).
+
+    Args:
+        name: the effect's name.
+        answers: how many answers the stub has.
+        number: which call of it this was, from 1 on.
+        origin: where the stub was put into force.
+    """
+
+    def __init__(self, name: str, answers: int, number: int, origin: str = "") -> None:
+        super().__init__(name, answers, number, origin)
+        self.name = name
+        self.answers = answers
+        self.number = number
+        self.origin = origin
+
+    def __str__(self) -> str:
+        where = f" (entered at {self.origin})" if self.origin else ""
+        has = "1 answer" if self.answers == 1 else f"{self.answers} answers"
+        return (
+            f"the stub of side effect {self.name!r} has {has}{where}, and this is call {self.number}. Nothing was "
+            f"executed.\nGive `in_turn` one answer for each call, or let `returns` be a function that answers all"
+        )
+
+
 class UnknownSideEffect(SideEffectError, KeyError):
     """A name or glob that no declared effect has.
 

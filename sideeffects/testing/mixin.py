@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
+from sideeffects._core.verbs.overrides import Override
 from sideeffects.errors import SideEffectError
 from sideeffects.guard.at_test_end import files_of_class
 from sideeffects.testing.markers import OPTIONS, Level, level
@@ -36,14 +37,15 @@ class SideEffectsMixin(Case):
         force_run: effects to execute, as decorated functions, names or globs.
         record: effects to record.
         forbid: effects to refuse.
-        stub: effects to record, with what the call returns or raises.
+        stub: effects to record, with what the call returns or raises; or a list of `stub(...)`. Each test begins with
+            the first answer of `in_turn`, and has to have its own `times`.
     """
 
     side_effects: Calls
     force_run: ClassVar[Sequence[object]] = ()
     record: ClassVar[Sequence[object]] = ()
     forbid: ClassVar[Sequence[object]] = ()
-    stub: ClassVar[Mapping[Any, object]] = {}
+    stub: ClassVar[Mapping[Any, object] | Sequence[Override]] = {}
 
     _is_asked_by_plugin = False
     #: While the class is set up, its tests run and it is torn down: its attributes are in force.
@@ -104,14 +106,14 @@ class SideEffectsMixin(Case):
         around = vars(type(self)).get("_class_watch")
         if around is not None:
             around.pause()
+            around.count_anew()
         else:
             # A `setUpClass` that calls no `super()`, or none at all: `TestCase.debug()`.
             try:
                 watch.enter(_levels(type(self)))
             except (SideEffectError, TypeError) as error:
                 self.setUp = _raising(error)  # type: ignore[method-assign]
-        if not self._is_asked_by_plugin:
-            ask_at_end(self, lambda: self._complain(watch))
+        ask_at_end(self, lambda: self._complain(watch, around))
         return watch
 
     def _end(self, watch: WatchedTest) -> None:
@@ -122,8 +124,10 @@ class SideEffectsMixin(Case):
         for shadowing in ("doCleanups", "setUp"):
             vars(self).pop(shadowing, None)
 
-    def _complain(self, watch: WatchedTest) -> None:
-        complaints = watch.complaints(lambda: files_of_class(type(self)))
+    def _complain(self, watch: WatchedTest, around: WatchedTest | None) -> None:
+        # The plugin does not know what the class attributes say of stubs.
+        own = watch.unmet() if self._is_asked_by_plugin else watch.complaints(lambda: files_of_class(type(self)))
+        complaints = "\n\n".join(filter(None, (own, "" if around is None else around.unmet())))
         if complaints:
             raise self.failureException(complaints)
 

@@ -15,8 +15,9 @@ from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.verbs.overrides import enter_rules
+from sideeffects._core.verbs.stub_rules import asks_for_times, placed, unmet
 from sideeffects.database import on_commit
-from sideeffects.errors import EffectInTransaction, SideEffectBlocked, StubMismatch
+from sideeffects.errors import EffectInTransaction, SideEffectBlocked, SideEffectError, StubExhausted, StubMismatch
 from sideeffects.guard import hook
 from sideeffects.guard.at_test_end import MOST_SHOWN, passed, unnoticed
 from sideeffects.guard.block import enter_guard
@@ -37,6 +38,7 @@ class WatchedTest:
     _levels: Sequence[Level] = ()
     _restorers: Sequence[Restorer] = ()
     _is_over = False
+    _asks_for_times = False
 
     def __init__(self) -> None:
         self._start = state.ledger.end
@@ -78,7 +80,20 @@ class WatchedTest:
             self._leave()
             raise
         self._levels = levels
+        self._asks_for_times = any(asks_for_times(rules) for rules, _, _ in levels)
         return before
+
+    def unmet(self) -> str:
+        """What stubs of the levels in force have answered more or fewer calls than they had to, in words."""
+        if not self._asks_for_times:
+            return ""
+        return unmet(rule for rules, origin, _ in self._levels for rule in placed(rules, origin))
+
+    def count_anew(self) -> None:
+        """Another test begins: stubs have their first answer again."""
+        for rule in (rule for rules, _, _ in self._levels for rule in rules):
+            if rule.stub is not None:
+                rule.stub.answered.restart(state.ledger.end)
 
     def _leave(self) -> None:
         restorers, self._restorers, self._levels = self._restorers, (), ()
@@ -122,7 +137,8 @@ class WatchedTest:
         """Whether nothing has been called since the test began."""
         if state.heard():
             state.sync()
-        return state.ledger.end == self._start and not self._earlier and not hook.refusals
+        is_quiet = state.ledger.end == self._start and not self._earlier and not hook.refusals
+        return is_quiet and not self._asks_for_times
 
     def complaints(self, files: Callable[[], Collection[str]]) -> str:
         """What is wrong with the calls so far, in words; empty when nothing is.
@@ -135,7 +151,9 @@ class WatchedTest:
         calls = self.read()[0]
         refusals = list(hook.refusals)
         hook.refusals.clear()
-        return "\n\n".join(filter(None, (swallowed(calls, files), pending(calls), unnoticed(refusals, files))))
+        return "\n\n".join(
+            filter(None, (swallowed(calls, files), pending(calls), unnoticed(refusals, files), self.unmet()))
+        )
 
 
 def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> str:
@@ -155,7 +173,13 @@ def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> st
     errors = [call.outcome.error for call in unseen if call.outcome is not None and call.mode is not Mode.RAISE]
     in_transactions = [error for error in errors if isinstance(error, EffectInTransaction)]
     mismatched = [error for error in errors if isinstance(error, StubMismatch)]
-    told = (_told_of_blocked(blocked), _told_of_hazards(in_transactions), _told_of_mismatches(mismatched))
+    exhausted = [error for error in errors if isinstance(error, StubExhausted)]
+    told = (
+        _told_of_blocked(blocked),
+        _told_of_hazards(in_transactions),
+        _told_of_answers(mismatched, ("an answer was", "answers were"), "of another type than annotated"),
+        _told_of_answers(exhausted, ("a stub was", "stubs were"), "asked more often than it has answers"),
+    )
     return "\n\n".join(filter(None, told))
 
 
@@ -163,7 +187,7 @@ def _is_refused(call: Call) -> bool:
     """Whether it was refused by its mode, or for the transaction around it (`TRANSACTIONS`)."""
     error = call.outcome.error if call.outcome is not None else None
     return call.mode is Mode.RAISE or (
-        isinstance(error, EffectInTransaction | StubMismatch) and error.name == call.name
+        isinstance(error, EffectInTransaction | StubMismatch | StubExhausted) and error.name == call.name
     )
 
 
@@ -181,13 +205,13 @@ def _told_of_hazards(unseen: Sequence[EffectInTransaction]) -> str:
     )
 
 
-def _told_of_mismatches(unseen: Sequence[StubMismatch]) -> str:
+def _told_of_answers(unseen: Sequence[SideEffectError], one_or_more: tuple[str, str], why: str) -> str:
     if not unseen:
         return ""
-    what = "an answer was" if len(unseen) == 1 else f"{len(unseen)} answers were"
+    what = one_or_more[0] if len(unseen) == 1 else f"{len(unseen)} {one_or_more[1]}"
     return "\n".join(
         [
-            f"{what} of another type than annotated, and the test did not notice: the exception was swallowed.",
+            f"{what} {why}, and the test did not notice: the exception was swallowed.",
             *(f"  {number}. {error}" for number, error in enumerate(unseen[:MOST_SHOWN], 1)),
         ]
     )
@@ -239,7 +263,7 @@ def _listed(calls: Sequence[Call]) -> list[str]:
 
 def _reached(call: Call, files: Collection[str]) -> bool:
     error = call.outcome.error if call.outcome is not None else None
-    if not isinstance(error, SideEffectBlocked | EffectInTransaction | StubMismatch):
+    if not isinstance(error, SideEffectBlocked | EffectInTransaction | StubMismatch | StubExhausted):
         return False
     return passed(error, files) or noticing.is_noticed(call, error, files)
 

@@ -410,7 +410,12 @@ def test_a_table_holds_stubs_and_errors(shop: Any) -> None:
 
 @pytest.mark.parametrize(
     ("force", "stubs", "problem"),
-    [("sms.send", {}, "takes a list of effects"), ([], ["sms.send"], "takes a mapping"), (None, {}, "takes a list")],
+    [
+        ("sms.send", {}, "takes a list of effects"),
+        ([], ["sms.send"], "takes a mapping"),
+        ([], [record()], "or a list of stub"),
+        (None, {}, "takes a list"),
+    ],
 )
 def test_a_table_of_the_wrong_shape_is_an_error(force: Any, stubs: Any, problem: str) -> None:
     """A string in place of a list, or a list in place of a mapping, is named with what it should be."""
@@ -873,14 +878,6 @@ async def test_stubs_of_async_effects_may_be_async(shop: Any) -> None:
         assert await shop.fetch() == "later"
     with stub("mail.fetch", raises=KeyError), pytest.raises(KeyError):
         await shop.fetch()
-
-
-def test_a_stub_takes_either_an_answer_or_an_error() -> None:
-    """Neither, or both, is a `TypeError`."""
-    with pytest.raises(TypeError, match=r"returns=\.\.\. or raises=\.\.\."):
-        stub("sms.send")
-    with pytest.raises(TypeError, match=r"returns=\.\.\. or raises=\.\.\."):
-        stub("sms.send", returns=1, raises=OSError)
 
 
 def test_nothing_stays_open_in_the_process(shop: Any, default: str) -> None:

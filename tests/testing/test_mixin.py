@@ -431,6 +431,45 @@ def test_a_test_that_failed_keeps_its_own_failure(project: Project) -> None:
     assert "skipped=1, expected failures=1" in run.output
 
 
+TIMES = """
+    import unittest
+    import app
+    from sideeffects import stub
+    from sideeffects.testing import SideEffectsMixin
+
+    class TestTimes(SideEffectsMixin, unittest.TestCase):
+        stub = [stub("mail.send", in_turn=["first", "second"], times=1)]
+
+        @classmethod
+        def setUpClass(cls):
+            super().setUpClass()
+            app.send_mail("class")
+
+        def test_again(self):
+            self.assertEqual(app.send_mail("one"), "first")
+
+        def test_none(self):
+            pass
+
+        def test_once(self):
+            self.assertEqual(app.send_mail("one"), "first")
+
+        def test_twice(self):
+            self.assertEqual([app.send_mail("one"), app.send_mail("two")], ["first", "second"])
+"""
+
+
+@pytest.mark.parametrize("runner", ["unittest", "pytest"])
+def test_stubs_of_class_attributes_are_counted_for_each_test(project: Project, runner: str) -> None:
+    """What the class has called counts for none of its tests; under pytest too."""
+    command = [] if runner == "unittest" else ["-p", "sideeffects.pytest_plugin", "test_it.py"]
+    project.write(test_it=TIMES)
+    run = project.run([sys.executable, "-m", runner, *command])
+    assert run.output.count("was to answer 1 call, and has answered 0 (entered at test_it.TestTimes)") >= 1, run.output
+    assert run.output.count("was to answer 1 call, and has answered 2 (entered at test_it.TestTimes)") >= 1
+    assert "failures=2)" in run.output or "2 failed, 2 passed" in run.output
+
+
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [

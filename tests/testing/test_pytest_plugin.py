@@ -241,6 +241,55 @@ def test_the_closest_marker_wins_name_by_name(project: Project) -> None:
     assert project.sent == []
 
 
+def test_stubs_of_markers_are_counted_for_each_test(project: Project) -> None:
+    """Each test has the first answer first, and its own number of calls; a shared fixture in between takes none."""
+    result = project.run(
+        test_it="""
+        import app, pytest
+        from sideeffects import StubExhausted, stub
+
+        pytestmark = pytest.mark.side_effects(stub=[stub("sms.send", in_turn=["first", "second"], times=2)])
+
+        @pytest.fixture(scope="module")
+        def broad():
+            app.send_sms("module")
+
+        def test_right(request):
+            assert app.send_sms("one") == "first"
+            request.getfixturevalue("broad")
+            assert app.send_sms("two") == "second"
+
+        def test_again():
+            assert [app.send_sms("one"), app.send_sms("two")] == ["first", "second"]
+
+        def test_too_few():
+            app.send_sms("one")
+
+        def test_none():
+            pass
+
+        def test_too_many():
+            for _ in range(3):
+                app.careless("one")
+
+        def test_fails_by_itself():
+            assert app.send_sms("one") == "other"
+        """
+    )
+    result.assert_outcomes(passed=2, failed=4)
+    result.stdout.fnmatch_lines(
+        [
+            '*stub("sms.send", times=2) was to answer 2 calls, and has answered 1 (entered at test_it.py)',
+            "*1. sms.send(to='one', body='hello')*",
+            '*stub("sms.send", times=2) was to answer 2 calls, and has answered 0 (entered at test_it.py)',
+            "*a stub was asked more often than it has answers, and the test did not notice*",
+            "*the stub of side effect 'sms.send' has 2 answers (entered at test_it.py), and this is call 3*",
+            "*assert 'first' == 'other'",
+        ]
+    )
+    assert project.sent == []
+
+
 def test_a_marker_is_the_outermost_override(project: Project) -> None:
     """With blocks speak first, wherever and whenever they were entered; the marker holds again after them."""
     result = project.run(

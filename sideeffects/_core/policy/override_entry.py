@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterable
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sideeffects._core.calls.decision import Decision
 from sideeffects._core.calls.registry import EVERYTHING, is_glob, matches
+
+
+class Count:
+    """How many calls a stub has answered since it was put into force, in this process.
+
+    Attributes:
+        value: so many.
+        since: where the calls that it may have answered begin in the ledger.
+    """
+
+    __slots__ = ("_lock", "since", "value")
+
+    def __init__(self, since: int = 0) -> None:
+        self._lock = threading.Lock()
+        self.restart(since)
+
+    def restart(self, since: int) -> None:
+        """Count from 0 again."""
+        self.value = 0
+        self.since = since
+
+    def add(self) -> int:
+        """One more. Returns its number, from 1 on."""
+        with self._lock:
+            self.value += 1
+            return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +46,19 @@ class Stub:
         returns: a value, or a callable that is given the call's arguments.
         raises: an exception, or its class.
         at_commit: whether a call that would execute when the transaction commits has its answer only then.
+        in_turn: instead of both: one answer for each call; exceptions are raised.
+        times: how many calls it has to answer.
+        origin: where it was put into force.
+        answered: how many calls it has answered.
     """
 
     returns: Any = None
     raises: BaseException | type[BaseException] | None = None
     at_commit: bool = False
+    in_turn: Sequence[Any] | None = None
+    times: int | None = None
+    origin: str = ""
+    answered: Count = field(default_factory=Count, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

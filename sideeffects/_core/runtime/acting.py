@@ -17,6 +17,7 @@ from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.work_origin import Beneath
 from sideeffects._core.values import clock, copying
 from sideeffects._core.values.frames import forget
+from sideeffects.errors import StubExhausted
 
 __tracebackhide__ = True
 
@@ -74,15 +75,35 @@ def answer(
 
 
 def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if stub is not None and stub.raises is not None:
-        raise stub.raises if isinstance(stub.raises, type) else stub.raises.with_traceback(None)
-    value = declared.returns if stub is None else stub.returns
+    value = declared.returns
+    if stub is not None:
+        value, raises = _turn(declared, stub)
+        if raises is not None:
+            raise raises if isinstance(raises, type) else raises.with_traceback(None)
     if callable(value):
         value = value(*args, **kwargs)
     elif issubclass(type(value), _CONTAINERS):
         value = copying.snapshot(value, "", {}, [])  # not `copy.deepcopy`, which fails on what cannot be copied
     hold_to_annotation(declared, stub, value)
     return value
+
+
+def _turn(declared: Declared, stub: Stub) -> tuple[Any, BaseException | type[BaseException] | None]:
+    """What a stub has for this call: a value, or what is raised.
+
+    Raises:
+        StubExhausted: all its answers have been given.
+    """
+    number = stub.answered.add()
+    answers = stub.in_turn
+    if answers is None:
+        return stub.returns, stub.raises
+    if number > len(answers):
+        raise StubExhausted(declared.effect.name, len(answers), number, stub.origin)
+    given = answers[number - 1]
+    if isinstance(given, BaseException) or (isinstance(given, type) and issubclass(given, BaseException)):
+        return None, given
+    return given, None
 
 
 def hold_to_annotation(declared: Declared, stub: Stub | None, value: Any) -> None:

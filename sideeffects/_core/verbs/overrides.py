@@ -7,17 +7,18 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar, cast
+from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar, cast
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.known import check_known, pattern_of
-from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
+from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule
 from sideeffects._core.state import threads
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.verbs import class_decorators
+from sideeffects._core.verbs.stub_rules import counted_anew, placed, stub_rule, unmet
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +41,15 @@ class Override:
     def __repr__(self) -> str:
         return f"<{self._label}>"
 
+    @property
+    def is_stub(self) -> bool:
+        """Whether `stub` made it."""
+        return all(rule.stub is not None for rule in self._rules)
+
+    def counted(self) -> tuple[OverrideRule, ...]:
+        """Its lines for a marker or a class, whose stubs have answered nothing yet."""
+        return counted_anew(self._rules)
+
     def __enter__(self) -> Self:
         __tracebackhide__ = True
         frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
@@ -49,7 +59,10 @@ class Override:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave(_block_of(sys._getframe(1)))  # noqa: SLF001 - the same block again
+        __tracebackhide__ = True
+        opened = self._leave(_block_of(sys._getframe(1)))  # noqa: SLF001 - the same block again
+        if opened is not None and kind is None:
+            _check_times(opened.entry)
 
     async def __aenter__(self) -> Self:
         __tracebackhide__ = True
@@ -60,7 +73,10 @@ class Override:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave(_block_of(sys._getframe(1)))  # noqa: SLF001 - the same block again
+        __tracebackhide__ = True
+        opened = self._leave(_block_of(sys._getframe(1)))  # noqa: SLF001 - the same block again
+        if opened is not None and kind is None:
+            _check_times(opened.entry)
 
     def __call__(self, decorated: F) -> F:
         """Decorate a function, a test method or a `TestCase` class."""
@@ -79,9 +95,12 @@ class Override:
                 __tracebackhide__ = True
                 leave = self._enter(where)
                 try:
-                    return await decorated(*args, **kwargs)
-                finally:
-                    leave()
+                    result = await decorated(*args, **kwargs)
+                except BaseException:
+                    leave(failed=True)
+                    raise
+                leave()
+                return result
 
             return cast(F, asynchronous)
         if not callable(decorated):
@@ -92,9 +111,12 @@ class Override:
             __tracebackhide__ = True
             leave = self._enter(where)
             try:
-                return decorated(*args, **kwargs)
-            finally:
-                leave()
+                result = decorated(*args, **kwargs)
+            except BaseException:
+                leave(failed=True)
+                raise
+            leave()
+            return result
 
         return cast(F, synchronous)
 
@@ -107,26 +129,28 @@ class Override:
         class_decorators.decorate(decorated, lambda: self._enter(where))
         return decorated
 
-    def _enter(self, origin: str, block: Block | None = None) -> Restorer:
+    def _enter(self, origin: str, block: Block | None = None) -> Leave:
         __tracebackhide__ = True
         for rule in self._rules:
             check_known(rule.pattern)
         threads.install()
-        entry = OverrideEntry(_placed(self._rules, origin), origin)
+        entry = OverrideEntry(placed(counted_anew(self._rules), origin), origin)
         restore = state.overrides.enter(entry)
         opened = _Opened(entry, restore, block)
         self._open.append(opened)
 
-        def leave() -> None:
+        def leave(*, failed: bool = False) -> None:
             with state.lock:
                 if opened not in self._open:
                     return
                 self._open.remove(opened)
             restore()
+            if not failed:
+                _check_times(entry)
 
         return leave
 
-    def _leave(self, block: Block) -> None:
+    def _leave(self, block: Block) -> _Opened | None:
         """Leave the entry that this very `with` block made.
 
         Where no block did (an `ExitStack`, or `__enter__` called by name): the innermost one of this context; where it
@@ -135,18 +159,25 @@ class Override:
         own = scope.get().entries
         with state.lock:
             if not self._open:
-                return
+                return None
             mine = [opened for opened in self._open if opened.block == block]
             if not mine:
                 mine = [opened for entry in own for opened in self._open if opened.entry is entry]
             opened = (mine or self._open)[-1]
             self._open.remove(opened)
         opened.restore()
+        return opened
 
 
 #: A `with` block that is being run: its frame's identity and its line. Python reports the leaving of a block at the
 #: line where it was entered, which calls of `__enter__` and `__exit__` by name do not share.
 Block = tuple[int, int]
+
+
+class Leave(Protocol):
+    """Leaves an override that was entered; whether the block has `failed`, so that no stub is asked for its calls."""
+
+    def __call__(self, *, failed: bool = False) -> None: ...
 
 
 class _Opened(NamedTuple):
@@ -155,6 +186,14 @@ class _Opened(NamedTuple):
     entry: OverrideEntry
     restore: Restorer
     block: Block | None
+
+
+def _check_times(entry: OverrideEntry) -> None:
+    """Fail where a stub has answered more or fewer calls than its `times`."""
+    __tracebackhide__ = True
+    problem = unmet(entry.rules)
+    if problem:
+        raise AssertionError(problem)
 
 
 def _block_of(frame: FrameType) -> Block:
@@ -226,30 +265,36 @@ def forbid(*effects: object) -> Override:
 
 
 def stub(
-    effect: object, /, returns: Any = _MISSING, raises: BaseException | type[BaseException] | None = None
+    effect: object,
+    /,
+    returns: Any = _MISSING,
+    raises: BaseException | type[BaseException] | None = None,
+    in_turn: Sequence[Any] | None = None,
+    times: int | None = None,
 ) -> Override:
     """Record the effect inside the block, and let the call return or raise what is given here.
+
+    Example: `stub(charge, in_turn=[CardDeclined(), {"id": "ch_1"}], times=2)`.
 
     Args:
         effect: as for `force_run`.
         returns: a value (containers are copied for each call), or a callable that is given the call's arguments.
         raises: an exception, or its class.
+        in_turn: instead: a list of such values and exceptions, one for each call. A call past the last one raises
+            `StubExhausted`.
+        times: how many calls there have to be. It is asked when the block is left without an exception.
 
     Raises:
-        TypeError: both or neither of `returns` and `raises` were given.
+        TypeError: not exactly one of `returns`, `raises` and `in_turn` was given.
+        ValueError: `in_turn` has fewer answers than `times` says.
         UnknownSideEffect: on entering, when it means no declared effect.
+        AssertionError: on leaving, when it has not answered exactly `times` calls.
     """
-    if (returns is _MISSING) == (raises is None):
-        raise TypeError("stub() needs either returns=... or raises=...")
-    return Override([stub_rule(pattern_of(effect), returns, raises)], f'stub("{pattern_of(effect)}")')
-
-
-def stub_rule(
-    pattern: str, returns: Any = None, raises: BaseException | type[BaseException] | None = None
-) -> OverrideRule:
-    """The line of an override that `stub` makes."""
-    answer = Stub(None if returns is _MISSING else returns, raises)
-    return OverrideRule(pattern, Decision(Mode.RECORD, f'stubbed by stub("{pattern}")'), answer)
+    if (returns is not _MISSING) + (raises is not None) + (in_turn is not None) != 1:
+        raise TypeError("stub() needs one of returns=..., raises=... and in_turn=[...]")
+    pattern = pattern_of(effect)
+    returned = None if returns is _MISSING else returns
+    return Override([stub_rule(pattern, returned, raises, in_turn, times)], f'stub("{pattern}")')
 
 
 def rule_table(
@@ -258,7 +303,8 @@ def rule_table(
     """The lines of a marker, or of a test class's attributes.
 
     Raises:
-        TypeError: one of them is no list of effects, or `stub` is no mapping of effect to value or exception.
+        TypeError: one of them is no list of effects, or `stub` neither a mapping of effect to value or exception nor a
+            list of `stub(...)`.
     """
     rules = []
     for mode, word, effects in (
@@ -271,8 +317,13 @@ def rule_table(
         for effect in effects:
             pattern = pattern_of(effect)
             rules.append(OverrideRule(pattern, Decision(mode, f'{word}=["{pattern}"] of {label}')))
+    if isinstance(stub, list | tuple) and all(isinstance(one, Override) and one.is_stub for one in stub):
+        return [*rules, *(rule for one in stub for rule in one.counted())]
     if not isinstance(stub, dict):
-        raise TypeError(f"stub of {label} takes a mapping of effect to what it returns or raises, not {stub!r}")
+        raise TypeError(
+            f"stub of {label} takes a mapping of effect to what it returns or raises, or a list of stub(...), "
+            f"not {stub!r}"
+        )
     for effect, value in stub.items():
         if isinstance(value, BaseException) or (isinstance(value, type) and issubclass(value, BaseException)):
             rules.append(stub_rule(pattern_of(effect), raises=value))
@@ -286,14 +337,4 @@ def enter_rules(rules: Sequence[OverrideRule], origin: str) -> Restorer:
     __tracebackhide__ = True
     for rule in rules:
         check_known(rule.pattern)
-    return state.overrides.enter(OverrideEntry(_placed(rules, origin), origin, outermost=True))
-
-
-def _placed(rules: Sequence[OverrideRule], origin: str) -> tuple[OverrideRule, ...]:
-    """The lines with where they stand."""
-    if state.test_run.is_latched:
-        state.stubs.update((rule.decision.reason, origin) for rule in rules if rule.stub is not None)
-    return tuple(
-        OverrideRule(rule.pattern, Decision(rule.decision.mode, rule.decision.reason, origin), rule.stub)
-        for rule in rules
-    )
+    return state.overrides.enter(OverrideEntry(placed(rules, origin), origin, outermost=True))

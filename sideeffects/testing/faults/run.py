@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
@@ -171,7 +172,7 @@ class SweepRun:
             return Decision(Mode.RECORD, reason, "fault_sweep"), Stub(None, error, waits), fault
         if waits and decision.mode is Mode.RECORD:
             given = stub if stub is not None else Stub(returns)
-            stub = Stub(given.returns, given.raises, waits)
+            stub = replace(given, at_commit=waits)
         return decision, stub, fault
 
     def begun(self, call: Call, fault: object) -> None:

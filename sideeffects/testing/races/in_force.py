@@ -12,6 +12,7 @@ from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule,
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs import declare
+from sideeffects.testing.races.errors import CannotTravel
 from sideeffects.testing.races.exceptions import from_data, to_data
 from sideeffects.testing.races.messages import packed
 
@@ -45,6 +46,11 @@ def _rule(rule: OverrideRule) -> bytes:
     what = (rule.pattern, decision.mode.value, decision.reason, decision.origin, decision.conditional)
     if answer is None:
         return packed((what, None), f"the override {decision.reason}")
+    if answer.in_turn is not None:
+        raise CannotTravel(
+            f"stub({rule.pattern!r}, in_turn=[...]) cannot go into racers that are processes: each would begin with "
+            f'the first answer. Race in threads (Race(using="threads")), or give `returns` a function'
+        )
     # Exceptions have a way of their own, since many of them cannot be unpickled.
     raised = to_data(answer.raises) if isinstance(answer.raises, BaseException) else answer.raises
     return packed((what, (answer.returns, raised)), f"what stub({rule.pattern!r}) gives")
