@@ -147,7 +147,7 @@ def test_a_greenlet_that_outlives_its_test_lets_nothing_execute(tmp_path: Path) 
             effects.attempt("the next test")
         """,
     )
-    finished = project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_left.py", code=1)
+    finished = project.pytest("test_left.py", code=1)
     assert project.attempted == {"the next test": 1}
     assert not project.executed
     assert "2 passed" in finished.stdout, finished.stdout

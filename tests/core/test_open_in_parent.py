@@ -240,7 +240,7 @@ def test_a_pool_of_the_application_does_not_execute_for_the_next_test(method: st
             POOL.submit(effects.attempt, "afterwards").result()
         """,
     )
-    project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_pool.py")
+    project.pytest("test_pool.py")
 
     assert project.attempted == {"inside": 1, "afterwards": 1}
     assert project.executed == ({"inside": 1} if method == "fork" else {})

@@ -488,9 +488,8 @@ def test_a_run_ends_with_a_summary_and_shares_the_guards_baseline(tmp_path: Path
     project.write("conftest.py", PROJECT)
     project.write("run.py", PROJECT + "    import unittest\n    unittest.main('test_it')\n")
     project.write("test_it.py", TESTS)
-    pytest_ = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
     expected = ("test_it.py:8 in place: shop.send", "the transaction was opened at test_it.py:6 in place")
-    said = project.run(*pytest_).stdout
+    said = project.pytest().stdout
     assert "side effects in open transactions" in said
     for text in expected:
         assert text in said
@@ -500,9 +499,9 @@ def test_a_run_ends_with_a_summary_and_shares_the_guards_baseline(tmp_path: Path
 
     baseline = "--side-effects-baseline=accepted.json"
     refusing = {"GIVEN": '{"TRANSACTIONS": "raise"}'}
-    assert "EffectInTransaction" in project.run(*pytest_, environment=refusing, code=1).stdout
-    assert "1 accepted" in project.run(*pytest_, baseline, "--side-effects-update-baseline").stdout
-    assert "open transactions" not in project.run(*pytest_, baseline, environment=refusing).stdout
+    assert "EffectInTransaction" in project.pytest(environment=refusing, code=1).stdout
+    assert "1 accepted" in project.pytest(baseline, "--side-effects-update-baseline").stdout
+    assert "open transactions" not in project.pytest(baseline, environment=refusing).stdout
     assert not project.executed
 
 
@@ -564,9 +563,8 @@ def test_a_refusal_that_the_code_swallows_fails_its_test(tmp_path: Path) -> None
     )
     project.write("run.py", PROJECT + "    import unittest\n    unittest.main('test_it')\n")
     refusing = {"GIVEN": '{"TRANSACTIONS": "raise"}'}
-    plain = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
-    said = project.run(*plain, environment=refusing, code=1).stdout
+    said = project.pytest(environment=refusing, code=1).stdout
     assert "1 failed, 2 passed" in said
     assert "refused inside an open transaction, and the test did not notice" in said
     assert "FAILED (failures=1)" in project.run("run.py", environment=refusing, code=1).stderr

@@ -13,11 +13,11 @@ def test_unknown_names_in_the_settings_fail_a_run_of_pytest(tmp_path: Path) -> N
     """Those of the settings that it uses; a name that an app's module declares is found, and no test need import it."""
     project = listed_project(tmp_path)
     project.write("test_it.py", "import sideeffects\ndef test_it(): assert 'sms.send' in sideeffects.registry")
-    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--ds=config.settings", "test_it.py")
+    options, plugins = ("--ds=config.settings", "test_it.py"), ("django", "sideeffects")
     write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.send"]}')
-    assert "1 passed" in project.run(*command).stdout
+    assert "1 passed" in project.pytest(*options, plugins=plugins).stdout
 
     write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.snd"], "POLICY": {"card.*": "RAISE"}}')
-    run = project.run(*command, code=4)
+    run = project.pytest(*options, plugins=plugins, code=4)
     assert "SIDE_EFFECTS['FORCE_RUN']: 'sms.snd' names no side effect; did you mean 'sms.send'" in run.stderr
     assert "SIDE_EFFECTS['POLICY']: 'card.*' matches no side effect" in run.stderr

@@ -379,8 +379,11 @@ SETTINGS = """
     ("command", "said"),
     [
         (["-m", "django", "test", "--pythonpath", ".", "test_old"], "Ran 8 tests"),
-        (["-m", "pytest", "-q", "-p", "no:asyncio", "test_old.py"], "8 passed"),
-        (["-m", "pytest", "-q", "-p", "no:asyncio", "-n", "2", "test_old.py"], "8 passed"),
+        (["-m", "pytest", "-q", "-p", "sideeffects", "-p", "django", "test_old.py"], "8 passed"),
+        (
+            ["-m", "pytest", "-q", "-p", "sideeffects", "-p", "django", "-p", "xdist", "-n", "2", "test_old.py"],
+            "8 passed",
+        ),
     ],
     ids=["django", "pytest", "xdist"],
 )
@@ -395,6 +398,7 @@ def test_tests_of_old_pass_under_every_runner(tmp_path: Path, command: list[str]
         env={
             **environment,
             "DJANGO_SETTINGS_MODULE": "settings",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONPATH": f"{tmp_path}:{environment['PYTHONPATH']}",
         },
         capture_output=True,

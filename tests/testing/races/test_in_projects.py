@@ -262,11 +262,13 @@ def test_under_pytest_from_another_folder(project: Project, tmp_path: Path) -> N
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = clean_environment()
+    plugins = ("-p", "sideeffects", "-p", "django", "-p", "xdist")
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider", "-n", "2", project.root],
+        [sys.executable, "-m", "pytest", "-q", *plugins, "-p", "no:cacheprovider", "-n", "2", project.root],
         cwd=elsewhere,
         env={
             **environment,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "DJANGO_SETTINGS_MODULE": "config",
             "PYTHONPATH": f"{project.root}{os.pathsep}{environment['PYTHONPATH']}",
         },
@@ -357,7 +359,7 @@ def test_tests_of_old_pass(project: Project) -> None:
     """Those of django-concurrent-test-helper, whatever they were written for."""
     project.write("test_old.py", OLD_TESTS)
     environment = {"DJANGO_SETTINGS_MODULE": "config", "DJANGO_CONCURRENT_TESTS_TIMEOUT": "1.5"}
-    ran = project.run("-m", "pytest", "-q", "-p", "no:asyncio", "test_old.py", environment=environment)
+    ran = project.pytest("test_old.py", plugins=("sideeffects", "django"), environment=environment)
     assert "4 passed" in ran.stdout
 
 
