@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -279,6 +279,26 @@ class Shared:
         torn = "a process was killed while it wrote" if count > loss.records else ""
         reason = "; ".join(filter(None, (loss.reason, torn)))
         return in_order(calls), Loss(count, reason)
+
+    def follow(self) -> Callable[[], list[Call]]:
+        """What gives the calls that have come since it was called the last time, first all that there are.
+
+        A call that has no outcome yet gets it when that has been read, too.
+        """
+        pairing = Pairing()
+        cursor: dict[str, Any] = {}
+
+        def news() -> list[Call]:
+            self._check_turn()
+            with self._turns.taken():
+                lines, _ = self.log.read(cursor)
+            try:
+                found = [pairing.take(record) for record in _decoded(lines) if record is not None]
+            except _SHAPES as error:
+                raise LedgerError(self.log.where, _strange(error)) from error
+            return in_order([call for call in found if call is not None])
+
+        return news
 
     def of_run(self, run_id: str) -> tuple[list[Call], str]:
         """The calls of one run list, and in words what is missing of the ledger, if anything."""

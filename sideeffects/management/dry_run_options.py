@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from sideeffects._core.calls.known import check_known
 from sideeffects._core.calls.registry import registry
@@ -16,6 +15,7 @@ from sideeffects.dryrun.planned_calls import SELF, Ignored
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.management.command import wrong
 from sideeffects.management.plan_formats import FORMATS
+from sideeffects.management.spans import span
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-age",
         metavar="TIME",
-        type=_span,
+        type=span,
         help="With --apply: how old the plan may be, such as 30m, 12h or 2d (default: 1h).",
     )
     add(
@@ -121,13 +121,3 @@ def ignored_by(text: str) -> Ignored:
         hint = did_you_mean(argument, sorted(arguments))
         raise wrong(f"--ignore: {effect} has no argument {argument!r}{hint}")
     return Ignored(effect, argument)
-
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _span(text: str) -> datetime.timedelta:
-    number, unit = text[:-1], _UNITS.get(text[-1:])
-    if unit is None or not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m, 12h or 2d")
-    return datetime.timedelta(**{unit: int(number)})

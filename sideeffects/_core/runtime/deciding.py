@@ -7,7 +7,7 @@ from typing import Any
 
 from sideeffects._core.calls.decision import Decision
 from sideeffects._core.policy.policy import decide
-from sideeffects._core.state.extension_points import rules_source
+from sideeffects._core.state.extension_points import pauses, rules_source
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared, Verdict
 from sideeffects._core.state.scope import Scope, scope
@@ -18,7 +18,10 @@ __tracebackhide__ = True
 
 
 def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], own: Scope) -> Verdict:
-    """What the rules say, unless an override that the call sees (`own` and, in a test run, all others) speaks first."""
+    """What the rules say, unless an override that the call sees (`own` and, in a test run, all others) speaks first.
+
+    A pause can only make that stricter.
+    """
     rules = rules_source.last()
     test_run = state.test_run
     is_test_run = test_run.is_latched or test_run.is_on(rules)
@@ -28,13 +31,28 @@ def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: di
     first = own.first
     rule = None if first is None or first.closed else first.find(declared.effect.name)
     if rule is not None:
-        return Verdict(ruled, rule.decision, rule.stub)
-    if not (ruled.standing.conditions or own.entries or (is_test_run and state.overrides.entries)):
-        return ruled.verdict
-    arguments = declared.bind(instance, args, kwargs)
-    overrides = state.overrides.visible(own, is_test_run)
-    decision, stub = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing)
-    return Verdict(ruled, decision, stub, arguments)
+        verdict = Verdict(ruled, rule.decision, rule.stub)
+    elif not (ruled.standing.conditions or own.entries or (is_test_run and state.overrides.entries)):
+        verdict = ruled.verdict
+    else:
+        arguments = declared.bind(instance, args, kwargs)
+        overrides = state.overrides.visible(own, is_test_run)
+        decision, stub = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing)
+        verdict = Verdict(ruled, decision, stub, arguments)
+    if pauses.is_filled and not is_test_run:
+        decision = paused(declared, verdict.decision)
+        if decision is not verdict.decision:
+            return Verdict(ruled, decision, verdict.stub, verdict.arguments)
+    return verdict
+
+
+def paused(declared: Declared, decision: Decision) -> Decision:
+    """What holds for a call outside a test run once pauses have spoken: the strictest."""
+    for ask in pauses:
+        other = ask(declared.effect, decision.mode)
+        if other is not None and other.mode > decision.mode:
+            decision = other
+    return decision
 
 
 def is_watched(verdict: Verdict, own: Scope) -> bool:
@@ -56,4 +74,5 @@ def explain_declared(declared: Declared) -> Decision:
     rules = state.rules_source()
     is_test_run = state.test_run.is_on(rules)
     standing = declared.ruled_by(rules, is_test_run).standing
-    return decide(declared.effect, None, state.overrides.visible(scope.get(), is_test_run), standing)[0]
+    decision = decide(declared.effect, None, state.overrides.visible(scope.get(), is_test_run), standing)[0]
+    return decision if is_test_run else paused(declared, decision)

@@ -18,6 +18,7 @@ from sideeffects._core.policy.policy import decide
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
 from sideeffects._core.runtime.background import WORKER, _answered, reached, to_end
+from sideeffects._core.runtime.deciding import paused
 from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.state import extension_points
@@ -100,4 +101,5 @@ def decide_here(declared: Declared, arguments: dict[str, Any]) -> tuple[Decision
     is_test_run = state.test_run.is_on(rules)
     ruled = declared.ruled_by(rules, is_test_run).standing
     overrides = state.overrides.visible(scope.get(), is_test_run)
-    return decide(declared.effect, MappingProxyType(arguments), overrides, ruled)
+    decision, stub = decide(declared.effect, MappingProxyType(arguments), overrides, ruled)
+    return decision if is_test_run else paused(declared, decision), stub

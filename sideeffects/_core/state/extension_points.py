@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.values.points import Point
 from sideeffects.errors import SideEffectError
@@ -110,6 +112,10 @@ released: Final[Point[Callable[[str], object]]] = Point(_no_outbox)
 
 #: Notes in which open transactions a call is made, and may refuse it. Told whether this is a test run.
 places: Final[Point[Callable[[Call, Rules, bool], SideEffectError | None]]] = Point()
+
+#: Asked, outside a test run, what else holds for a call of an effect for which this mode has been decided: a pause. It
+#: queries nothing, and answers `None` where nothing else holds. What is less strict than the mode does not count.
+pauses: Final[Point[Callable[[SideEffect, Mode], Decision | None]]] = Point()
 
 #: Told of each refusal in a test run, before it is raised.
 refusals: Final[Point[Callable[[SideEffectError], object]]] = Point()

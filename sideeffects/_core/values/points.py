@@ -15,10 +15,12 @@ class Point(Generic[T]):
         default: what is in force before anything is put in, where exactly one is.
     """
 
-    __slots__ = ("_all", "last")
+    __slots__ = ("_all", "is_filled", "last")
 
     def __init__(self, *default: T) -> None:
         self._all = default
+        #: Whether anything is in it.
+        self.is_filled = bool(default)
         if default:
             #: The one in force, where there is exactly one: what was put in last.
             self.last = default[-1]
@@ -34,6 +36,7 @@ class Point(Generic[T]):
 
     def _set(self, everything: tuple[T, ...]) -> None:
         self._all = everything
+        self.is_filled = bool(everything)
         if everything:
             self.last = everything[-1]
 

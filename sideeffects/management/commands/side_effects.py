@@ -1,4 +1,4 @@
-"""`python manage.py side_effects`: list the declared effects, check them, or look for what is not declared yet."""
+"""`python manage.py side_effects`: list the declared effects, check them, stop them, or see what was called."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 
 from sideeffects._core.calls import registry
+from sideeffects._core.calls.decision import Mode
 from sideeffects._core.state.state import state
 from sideeffects.listing import handed_on
 from sideeffects.listing.formats import as_details, as_json, as_markdown, as_table
 from sideeffects.listing.problems import problems_of, problems_of_settings
 from sideeffects.listing.rows import Row, rows_of
 from sideeffects.listing.selection import UnknownValue, app_of, select
+from sideeffects.management import calls, pausing
 from sideeffects.management.audit import run as audit_project
 from sideeffects.management.command import Command as BaseCommand, wrong
 from sideeffects.management.output import kept_clean
+from sideeffects.management.spans import span
 from sideeffects.project import live_settings
 from sideeffects.project.discovery import finding
 
@@ -40,6 +43,9 @@ examples:
   manage.py side_effects --app shop --verbose  everything about the effects of one app
   manage.py side_effects --format json         for programs
   manage.py side_effects --check               for CI
+  manage.py side_effects --pause 'sms.*' --why 'they are sent twice' --for 2h
+  manage.py side_effects --resume 'sms.*'
+  manage.py side_effects --calls --follow      what is called now
   manage.py side_effects --audit               functions that are not declared, and reach outside all the same
 
 exit codes:
@@ -73,16 +79,36 @@ exit codes:
             help="List functions that call well-known outside APIs and are not declared, each with the line to write. "
             "Reads the project's source; imports and runs none of it. Goes with --app, --module, --format and --check.",
         )
+        add("--pause", metavar="GLOB", help="Stop these effects in all processes, at once and until --resume.")
+        add("--resume", metavar="GLOB", help="End the pauses of this name or glob, and those that it means.")
+        modes = [mode.name for mode in Mode if mode is not Mode.EXECUTE]
+        add("--mode", type=str.upper, choices=modes, help="With --pause: what happens to calls (default: HOLD).")
+        add("--why", metavar="TEXT", help="With --pause: the reason, which everybody reads.")
+        add("--for", metavar="TIME", type=span, help="With --pause: when it ends by itself, such as 30m, 2h or 1d.")
+        add("--calls", action="store_true", help="Show calls instead: those of the shared ledger, else of the outbox.")
+        add("--follow", action="store_true", help="With --calls: go on with those that come, until Ctrl-C.")
 
     def handle(self, *, patterns: Sequence[str], check: bool, audit: bool, **options: Any) -> None:
         """Discover, select, show."""
         form: str | None = options["format"]
+        pausing.check_options(patterns, {**options, "check": check, "audit": audit})
+        if options["calls"]:
+            calls.run(self, patterns, options, self._paint)
+            return
+        if options["follow"]:
+            raise wrong("--follow: only with --calls")
         if audit:
             audit_project(self, patterns, check=check, options=options)
             return
         if check and (form or options["verbose"] or options["explain"]):
             raise wrong("--check prints problems, a line each: leave out --format, --verbose and --explain")
         discovered = self._discover()
+        if options["pause"] is not None:
+            pausing.pause(self, options)
+            return
+        if options["resume"] is not None:
+            pausing.resume(self, options)
+            return
         rules = live_settings.current_rules()
         listed = rows_of(
             registry.registry.values(),
@@ -135,6 +161,8 @@ exit codes:
         """What is to be said beside the listing."""
         if explain and state.test_run.is_on():
             self.stderr.write(f"This is a test run: {state.test_run.why}.")
+        for note in pausing.notes():
+            self.stderr.write(note)
         for module in finding.unclear_modules():
             self.stderr.write(
                 f"{module} was not imported, and may declare effects under names that its source does not show."
