@@ -11,6 +11,10 @@ class SideEffectError(Exception):
     """Base of everything that `sideeffects` raises on its own account."""
 
 
+class RaceError(SideEffectError):
+    """A race that cannot be held, or not as asked: nothing was called. The message names the fix."""
+
+
 class SideEffectBlocked(SideEffectError):
     """An effect was called and refused; nothing was executed.
 

@@ -10,10 +10,12 @@ from sideeffects.testing.mixin import SideEffectsMixin as SideEffectsMixin
 if TYPE_CHECKING:
     from sideeffects.errors import (
         EffectInTransaction as EffectInTransaction,
+        RaceError as RaceError,
         SideEffectFault as SideEffectFault,
         UndeclaredSideEffect as UndeclaredSideEffect,
     )
     from sideeffects.guard.block import guard as guard
+    from sideeffects.testing.exploring.racer import step as step
     from sideeffects.testing.faults import (
         CellResult as CellResult,
         FaultReport as FaultReport,
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
         SUBPROCESS_TIMEOUT as SUBPROCESS_TIMEOUT,
         CannotTravel as CannotTravel,
         Race as Race,
-        RaceError as RaceError,
         RaceResult as RaceResult,
         TerminatedProcessError as TerminatedProcessError,
         WrappedError as WrappedError,
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 
 #: Where each name lives that is loaded when it is used.
 _HOMES = {
-    "sideeffects.errors": ("EffectInTransaction", "SideEffectFault", "UndeclaredSideEffect"),
+    "sideeffects.errors": ("EffectInTransaction", "RaceError", "SideEffectFault", "UndeclaredSideEffect"),
     "sideeffects.guard.block": ("guard",),
+    "sideeffects.testing.exploring.racer": ("step",),
     "sideeffects.testing.faults": (
         "CellResult",
         "FaultReport",
@@ -57,7 +59,6 @@ _HOMES = {
         "SUBPROCESS_TIMEOUT",
         "CannotTravel",
         "Race",
-        "RaceError",
         "RaceResult",
         "TerminatedProcessError",
         "WrappedError",

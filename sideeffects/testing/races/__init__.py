@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sideeffects.testing.races.errors import CannotTravel, RaceError, TerminatedProcessError, WrappedError
+from sideeffects.errors import RaceError
+from sideeffects.testing.races.errors import CannotTravel, TerminatedProcessError, WrappedError
 from sideeffects.testing.races.options import default_timeout, override_environment
 from sideeffects.testing.races.race import Race, call_concurrently, make_concurrent_calls
 from sideeffects.testing.races.result import RaceResult

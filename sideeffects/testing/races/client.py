@@ -18,9 +18,10 @@ from typing import Any, Final
 from sideeffects._core.calls.process import RACER_VARIABLE
 from sideeffects._core.state.children import JOURNAL_VARIABLE
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
+from sideeffects.errors import RaceError
 from sideeffects.guard import programs
 from sideeffects.testing.races import in_force, settings as _settings
-from sideeffects.testing.races.errors import CannotTravel, RaceError, WrappedError
+from sideeffects.testing.races.errors import CannotTravel, WrappedError
 from sideeffects.testing.races.exceptions import from_data
 from sideeffects.testing.races.messages import packed, receive, send
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from sideeffects._core.values import clock
-from sideeffects.testing.races.errors import CannotTravel, RaceError
+from sideeffects.errors import RaceError
+from sideeffects.testing.races.errors import CannotTravel
 from sideeffects.testing.races.messages import packed
 
 
@@ -67,6 +68,21 @@ def looked_at(wanted: Collection[str] | None, *, in_threads: bool) -> Databases:
             opened.append(alias)
     settings = {} if in_threads else {alias: _settings(alias, there.get(alias)) for alias in connections}
     return Databases(settings, refused, opened)
+
+
+def explored(wanted: Collection[str] | None) -> list[str]:
+    """The aliases that racers of an explored race use: those that were named, or all that the test may use.
+
+    Raises:
+        RaceError: racers could not see what the test sees, or could not be made to wait for each other.
+    """
+    from django.db import connections
+
+    looked = looked_at(wanted, in_threads=True)
+    aliases = [alias for alias in connections if alias not in looked.refused]
+    for alias in aliases:
+        _refuse_memory(alias, connections[alias], in_threads=False)
+    return aliases
 
 
 def _refusal(alias: str, connection: Any) -> str | None:

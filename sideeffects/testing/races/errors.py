@@ -8,11 +8,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from sideeffects._core.values.describe import text_of
-from sideeffects.errors import SideEffectError
-
-
-class RaceError(SideEffectError):
-    """A race that cannot be held, or not as asked: nothing was called. The message names the fix."""
+from sideeffects.errors import RaceError, SideEffectError
 
 
 class CannotTravel(RaceError, TypeError):

@@ -23,7 +23,8 @@ from sideeffects._core.calls.registry import function_of, registry
 from sideeffects._core.values.describe import text_of
 from sideeffects._core.verbs.decorator import OPTIONS, side_effect
 from sideeffects._core.verbs.proxies import BoundEffectFunction, EffectFunction
-from sideeffects.testing.races.errors import CannotTravel, RaceError
+from sideeffects.errors import RaceError
+from sideeffects.testing.races.errors import CannotTravel
 
 _LENGTH: Final = struct.Struct("!Q")
 

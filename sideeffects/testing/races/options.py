@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from sideeffects._core.calls.known import check_known, pattern_of
+from sideeffects.testing.exploring.amount import bounded
+from sideeffects.testing.exploring.isolation import checked as checked_isolation
 
 TIMEOUT_VARIABLE: Final = "DJANGO_CONCURRENT_TESTS_TIMEOUT"
 _DEFAULT_TIMEOUT: Final = 30.0
@@ -31,6 +33,11 @@ class RaceOptions:
     meet_at: str | None
     patience: float
     switch_interval: float | None
+    explore: bool
+    max_schedules: int
+    preemptions: int | None
+    schedule: str | None
+    isolation: tuple[str, ...]
 
 
 def checked(**given: Any) -> RaceOptions:
@@ -40,9 +47,11 @@ def checked(**given: Any) -> RaceOptions:
         TypeError: one of them is of the wrong kind.
         ValueError: one of them has an impossible value.
     """
-    if given["using"] not in ("processes", "threads"):
+    explore = _is_explored(given)
+    using: Any = given["using"] or ("threads" if explore else "processes")
+    if using not in ("processes", "threads"):
         raise ValueError(f'using is "processes" or "threads", not {given["using"]!r}')
-    if given["switch_interval"] is not None and given["using"] != "threads":
+    if given["switch_interval"] is not None and using != "threads":
         raise ValueError('switch_interval is for Race(using="threads"): processes are not switched by Python')
     timeout = default_timeout() if given["timeout"] is None else given["timeout"]
     for name, value in (("timeout", timeout), ("patience", given["patience"])):
@@ -64,7 +73,7 @@ def checked(**given: Any) -> RaceOptions:
     meet_at = None if given["meet_at"] is None else pattern_of(given["meet_at"])
     return RaceOptions(
         timeout=float(timeout),
-        using=given["using"],
+        using=using,
         databases=None if databases is None else frozenset(cast(Collection[str], databases)),
         repeat=given["repeat"],
         seed=given["seed"],
@@ -73,7 +82,48 @@ def checked(**given: Any) -> RaceOptions:
         meet_at=meet_at,
         patience=float(given["patience"]),
         switch_interval=interval,
+        explore=explore,
+        max_schedules=given["max_schedules"],
+        preemptions=bounded(given["preemptions"]) if explore else None,
+        schedule=given["schedule"],
+        isolation=checked_isolation(given["isolation"]),
     )
+
+
+#: What is about luck, with what says that it was not given: exploring leaves nothing to it.
+_OF_LUCK: Final = {"repeat": 1, "seed": None, "meet_at": None, "switch_interval": None}
+#: What is about exploring.
+_OF_EXPLORING: Final = {"max_schedules": 5000, "preemptions": None, "isolation": None}
+
+
+def _is_explored(given: Mapping[str, Any]) -> bool:
+    """Whether the race is to be explored.
+
+    Raises:
+        TypeError: an option is of the wrong kind.
+        ValueError: options do not go together, or have impossible values.
+    """
+    schedule = given["schedule"]
+    explore = bool(given["explore"]) or schedule is not None
+    odd = [name for name, default in (_OF_LUCK if explore else _OF_EXPLORING).items() if given[name] != default]
+    if odd and explore:
+        raise ValueError(f"an explored race leaves nothing to luck: {odd[0]} is for races that are not explored")
+    if odd:
+        raise ValueError(f"{odd[0]} is for Race(explore=True)")
+    if explore and given["using"] == "processes":
+        raise ValueError(
+            'processes cannot be explored: racers have to be stopped before each step. Leave using="processes" out'
+        )
+    if type(given["max_schedules"]) is not int or given["max_schedules"] < 1:
+        raise ValueError(f"max_schedules is a number of orders, 1 or more, not {given['max_schedules']!r}")
+    bound = given["preemptions"]
+    if bound is not None and (type(bound) is not int or bound < 0):
+        raise ValueError(f"preemptions is a number of switches, 0 or more, not {bound!r}")
+    if schedule is not None and not isinstance(schedule, str):
+        raise TypeError(f"schedule is a string of racers, '1' for the first, such as '112212', not {schedule!r}")
+    if schedule is not None and not set(schedule) <= set("123456789"):
+        raise ValueError(f"schedule is a string of racers, '1' for the first, such as '112212', not {schedule!r}")
+    return explore
 
 
 def _is_number(value: Any) -> bool:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sideeffects._core.values import clock
+from sideeffects.errors import RaceError
 from sideeffects.guard import children as guard
 from sideeffects.testing.races import client, databases as _databases, in_force, settings as _settings
-from sideeffects.testing.races.errors import RaceError, TerminatedProcessError, WrappedError
+from sideeffects.testing.races.errors import TerminatedProcessError, WrappedError
 from sideeffects.testing.races.exceptions import from_data
 from sideeffects.testing.races.gate import NEVER_OPENED
 from sideeffects.testing.races.messages import can_be_imported, check_extra, packed_call

@@ -25,8 +25,8 @@ class Race:
     Args:
         timeout: seconds after which a racer is killed; 30, or what the environment variable
             `DJANGO_CONCURRENT_TESTS_TIMEOUT` says.
-        using: `"processes"`, each with its own connections, memory and interpreter lock; or `"threads"` of the test
-            process, for code that must share mocks or memory with the test.
+        using: by default `"processes"`, each with its own connections, memory and interpreter lock; or `"threads"` of
+            the test process, for code that must share mocks or memory with the test.
         databases: the aliases that racers use, to which they connect before the start; others are refused to processes.
             By default those that the test may use; racers then connect before the start to those that the test has
             connected to.
@@ -42,6 +42,13 @@ class Race:
             the others from coming.
         switch_interval: seconds between switches of threads (`sys.setswitchinterval`), for `"threads"`: small ones make
             races likelier.
+        explore: the calls are run in every order of their steps, in threads. A step is a statement that Django sends, a
+            COMMIT or ROLLBACK, a call of an effect, an operation on a Django cache, or `step("name")`. Between two
+            orders, what was written is taken back, and `setup` runs again.
+        max_schedules: how many orders are run at most.
+        preemptions: how many switches from a racer that could go on an order has at most; `None` for any number.
+        schedule: explores this order alone: whose step comes first, second and so on, such as `"112212"`.
+        isolation: the isolation level to explore under, such as `"serializable"`, or a list of levels.
 
     Raises:
         TypeError: an option is of the wrong kind.
@@ -52,7 +59,7 @@ class Race:
         self,
         *,
         timeout: float | None = None,
-        using: Literal["processes", "threads"] = "processes",
+        using: Literal["processes", "threads"] | None = None,
         databases: Collection[str] | None = None,
         repeat: int = 1,
         seed: int | None = None,
@@ -61,6 +68,11 @@ class Race:
         meet_at: object = None,
         patience: float = 1.0,
         switch_interval: float | None = None,
+        explore: bool = False,
+        max_schedules: int = 5000,
+        preemptions: int | None = None,
+        schedule: str | None = None,
+        isolation: str | Collection[str] | None = None,
     ) -> None:
         self._given: dict[str, Any] = {
             "timeout": timeout,
@@ -73,11 +85,16 @@ class Race:
             "meet_at": meet_at,
             "patience": patience,
             "switch_interval": switch_interval,
+            "explore": explore,
+            "max_schedules": max_schedules,
+            "preemptions": preemptions,
+            "schedule": schedule,
+            "isolation": isolation,
         }
         self._options: RaceOptions = _options.checked(**self._given)
 
     def __repr__(self) -> str:
-        defaults = {"using": "processes", "repeat": 1, "patience": 1.0}
+        defaults = {"repeat": 1, "patience": 1.0, "explore": False, "max_schedules": 5000}
         shown = (f"{name}={value!r}" for name, value in self._given.items() if value != defaults.get(name))
         return f"Race({', '.join(shown)})"
 
@@ -129,9 +146,22 @@ class Race:
         with _collecting if state.children.reports is not None else contextlib.nullcontext():
             restore = state.children.collect_for_now()
             try:
-                return self._until_it_fails(checked)
+                return self._explored(checked) if self._options.explore else self._until_it_fails(checked)
             finally:
                 restore()
+
+    def _explored(self, calls: Sequence[RacerCall]) -> RaceResult:
+        schedule = self._options.schedule or ""
+        if schedule and int(max(schedule)) > len(calls):
+            raise ValueError(f"schedule={schedule!r} has a racer {max(schedule)}, and the race has {len(calls)}")
+        # What is not explored needs nothing of this.
+        module: Any = importlib.import_module("sideeffects.testing.races.explored")
+        found: RaceResult = (
+            module.explore(lambda: self._set_up(calls), self._failure, len(calls), self._options)
+            if calls
+            else RaceResult([], [], None, lambda: ([], 0))
+        )
+        return found
 
     def _until_it_fails(self, calls: Sequence[RacerCall]) -> RaceResult:
         run = 0
@@ -152,14 +182,19 @@ class Race:
             return seed + run - 1
         return None if run == 1 else random.SystemRandom().getrandbits(32)
 
-    def _run(self, calls: Sequence[RacerCall], seed: int | None) -> RaceResult:
+    def _set_up(self, calls: Sequence[RacerCall]) -> Sequence[RacerCall]:
+        """The calls, with the arguments that `setup` returns."""
         setup = self._options.setup
         more = setup() if setup is not None else None
-        if more is not None:
-            if not isinstance(more, Mapping):
-                raise TypeError(f"setup returns a mapping of arguments, or None, not {more!r}")
-            changed = {id(call): (call[0], {**call[1], **more}) for call in calls}
-            calls = [changed[id(call)] for call in calls]
+        if more is None:
+            return calls
+        if not isinstance(more, Mapping):
+            raise TypeError(f"setup returns a mapping of arguments, or None, not {more!r}")
+        changed = {id(call): (call[0], {**call[1], **more}) for call in calls}
+        return [changed[id(call)] for call in calls]
+
+    def _run(self, calls: Sequence[RacerCall], seed: int | None) -> RaceResult:
+        calls = self._set_up(calls)
         if not calls:
             return RaceResult([], [], seed, lambda: ([], 0))
         name = f"sideeffects.testing.races.{self._options.using}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sideeffects._core.calls.call import Call
@@ -30,6 +31,29 @@ class Told(NamedTuple):
     stderr: str = ""
 
 
+@dataclass(slots=True)
+class Explored:
+    """What an explored race has shown.
+
+    Attributes:
+        schedule: whose step each was in the order that the results are of.
+        timeline: makes the table of that order.
+        level: the isolation level that was asked for.
+        failed: whether that order failed.
+        schedules: how many orders were run.
+        complete: whether these are all.
+        notes: what else there is to say.
+    """
+
+    schedule: str
+    timeline: Callable[[], str]
+    level: str | None
+    failed: bool = False
+    schedules: int = 1
+    complete: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
 class RaceResult(list[Any]):
     """The results in the order in which the calls were given; a `WrappedError` stands for a racer that has none.
 
@@ -42,8 +66,11 @@ class RaceResult(list[Any]):
         seed: what made the racers' small delays after the gate; `None` when there were none. `Race(seed=...)` has them
             again.
         runs: how often the race was run.
-        failures: how often it failed: 0, or 1 since it ends with the first.
+        failures: how often it failed: 0, or 1 since it ends with the first; of an explored race, how many orders.
         failure: what the check raised, or the first error; `None` when the last run did not fail.
+
+    The results, calls and failure of an explored race are those of the failing order with the fewest switches; when
+    none failed, of the last one.
     """
 
     def __init__(self, told: Sequence[Told], met: Sequence[int], seed: int | None, source: Source) -> None:
@@ -57,6 +84,7 @@ class RaceResult(list[Any]):
         self.runs = 1
         self.failures = 0
         self.failure: BaseException | None = None
+        self.explored: Explored | None = None
         self._source = source
 
     @property
@@ -70,6 +98,25 @@ class RaceResult(list[Any]):
         return [result for result in self if isinstance(result, WrappedError)]
 
     @property
+    def schedules(self) -> int:
+        """How many orders were run; 0 for a race that was not explored."""
+        return 0 if self.explored is None else self.explored.schedules
+
+    @property
+    def complete(self) -> bool:
+        """Whether these were all orders that there are, within the limits."""
+        return self.explored is not None and self.explored.complete
+
+    @property
+    def schedule(self) -> str | None:
+        """Whose step each was in the failing order, such as `"112212"`; `None` when none failed."""
+        return self.explored.schedule if self.explored is not None and self.explored.failed else None
+
+    def timeline(self) -> str:
+        """The order that the results are of, as a table with a column for each racer; empty if nothing was explored."""
+        return "" if self.explored is None else self.explored.timeline()
+
+    @property
     def calls(self) -> Calls:
         """The effects that the racers have called, in the order of time; each call's `racer` is its racer's index."""
         return Calls(self._ordered)
@@ -79,7 +126,9 @@ class RaceResult(list[Any]):
         return in_order([call for call in calls if call.racer is not None]), dropped
 
     def summary(self) -> str:
-        """What came of it, in words."""
+        """What came of it, in words; of an explored race that failed, with the timeline first."""
+        if self.explored is not None:
+            return self._summary_of_orders(self.explored)
         errors = self.errors
         lines = [
             f"{len(self)} racers, {len(errors)} errors, {self.start_skew * 1000:.2f} ms between first and last start"
@@ -92,3 +141,21 @@ class RaceResult(list[Any]):
         if self.failure is not None:
             lines.append(f"{type(self.failure).__name__}: {text_of(self.failure)}")
         return "\n".join(lines)
+
+    def _summary_of_orders(self, explored: Explored) -> str:
+        orders = f"{explored.schedules} order{'s' if explored.schedules != 1 else ''}"
+        level = f" under {explored.level}" if explored.level else ""
+        lines = []
+        if explored.failed:
+            lines += [explored.timeline(), ""]
+        if self.failure is not None:
+            lines.append(f"{type(self.failure).__name__}: {text_of(self.failure)}")
+        if explored.failed:
+            lines.append(f"{self.failures} of {orders} fail{'s' if self.failures == 1 else ''}{level}")
+            isolation = f", isolation={explored.level!r}" if explored.level else ""
+            lines.append(f'rerun: Race(schedule="{explored.schedule}"{isolation}, ...)')
+        else:
+            lines.append(f"{len(self)} racers, {orders}{level}, and none fails")
+        if not explored.complete and explored.schedules > 1:
+            lines.append("these are not all orders that there are")
+        return "\n".join([*lines, *explored.notes])

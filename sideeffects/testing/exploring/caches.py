@@ -1,0 +1,114 @@
+"""Operations on Django's caches are steps: the methods of the caches' classes stop the racer that calls them.
+
+What a cache makes of others of its methods (`get_or_set`, and `incr` where the class has none of its own) is no step:
+the others are. What racers write is put back between two orders.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from sideeffects.testing.exploring.footprints import ALL, Access, Footprint, Resource
+from sideeffects.testing.exploring.racer import Racer, Step, racer_here
+
+_READS: Final = ("get", "has_key", "get_many")
+_WRITES: Final = ("add", "set", "touch", "delete", "incr", "decr", "set_many", "delete_many", "clear")
+_MISSING: Final = object()
+
+
+class CacheHooks:
+    """Makes operations on all caches steps, until they are taken off."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[type, str, Any]] = []
+        #: What keys had before a racer wrote to them.
+        self._kept: dict[tuple[str, str, Any], tuple[Any, Any]] = {}
+        if "django.core.cache" not in sys.modules:
+            return
+        from django.core.cache import caches
+        from django.core.cache.backends.base import BaseCache
+
+        for alias in caches:
+            kind = type(caches[alias])
+            for name in (*_READS, *_WRITES):
+                home = next(base for base in kind.__mro__ if name in vars(base))
+                if home is not BaseCache and (home, name) not in {(one, other) for one, other, _ in self._before}:
+                    self._hook(home, name)
+
+    def _hook(self, home: type, name: str) -> None:
+        original: Callable[..., Any] = vars(home)[name]
+        self._before.append((home, name, original))
+
+        @functools.wraps(original)
+        def operate(cache: Any, *args: Any, **kwargs: Any) -> Any:
+            racer = racer_here()
+            if racer is None or _inside(racer):
+                return original(cache, *args, **kwargs)
+            keys = _keys(args[0] if args else kwargs.get("key", kwargs.get("keys", kwargs.get("data"))))
+            shown = f"cache.{name}({', '.join(map(repr, keys))})"
+            racer.stop_before(Step("cache", shown, _footprint(cache, name, keys)))
+            if name in _WRITES:
+                for key in keys:
+                    self._keep(racer, cache, key, kwargs.get("version"))
+            return _quietly(racer, original, cache, *args, **kwargs)
+
+        setattr(home, name, operate)
+
+    def _keep(self, racer: Racer, cache: Any, key: Any, version: Any) -> None:
+        place = (_place(cache), str(key), version)
+        if place not in self._kept:
+            value = _quietly(racer, cache.get, key, _MISSING, version=version)
+            self._kept[place] = cache, value
+
+    def take_back(self) -> None:
+        """Put back what the keys had that racers wrote to."""
+        for (_, key, version), (cache, value) in self._kept.items():
+            if value is _MISSING:
+                cache.delete(key, version=version)
+            else:
+                cache.set(key, value, version=version)
+        self._kept.clear()
+
+    def remove(self) -> None:
+        """Operations are no steps any more."""
+        for home, name, original in reversed(self._before):
+            setattr(home, name, original)
+        self._before.clear()
+
+
+#: Racers that are inside an operation: what a cache does for it is no operation of its own.
+_busy: Final[set[Racer]] = set()
+
+
+def _inside(racer: Racer) -> bool:
+    return racer in _busy
+
+
+def _quietly(racer: Racer, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    _busy.add(racer)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _busy.discard(racer)
+
+
+def _place(cache: Any) -> str:
+    """Which cache it is: each thread has an object of its own for it."""
+    where = next((value for value in map(vars(cache).get, ("_servers", "_dir", "_table")) if value), None)
+    # One in memory is one dictionary for all threads.
+    return f"{type(cache).__qualname__} {where or id(vars(cache).get('_cache'))}"
+
+
+def _keys(given: Any) -> list[Any]:
+    if given is None:
+        return []
+    return [given] if isinstance(given, str) or not hasattr(given, "__iter__") else list(given)
+
+
+def _footprint(cache: Any, name: str, keys: list[Any]) -> Footprint:
+    access = Access.READ if name in _READS else Access.PUBLISH
+    names = [ALL] if name == "clear" else map(str, keys)
+    return frozenset((Resource("cache", _place(cache), key), access) for key in names)
