@@ -21,6 +21,7 @@ if _TYPE_CHECKING:
     from sideeffects._core.verbs.overrides import (
         forbid as forbid,
         force_run as force_run,
+        hold as hold,
         record as record,
         stub as stub,
     )
@@ -46,7 +47,7 @@ _HOMES = {
     "_core.verbs.declare": ("declare",),
     "_core.verbs.decorator": ("side_effect",),
     "_core.verbs.explain": ("explain",),
-    "_core.verbs.overrides": ("forbid", "force_run", "record", "stub"),
+    "_core.verbs.overrides": ("forbid", "force_run", "hold", "record", "stub"),
     "_core.records.reading": ("Calls",),
     "_core.calls.registry": ("registry",),
     "dryrun": ("dry_run",),

@@ -58,7 +58,7 @@ def remarks_on(effect: Data) -> str:
     return "; ".join(remarks)
 
 
-_FOR_REAL: Final = {Mode.RECORD.value: "only recorded"}
+_FOR_REAL: Final = {Mode.HOLD.value: "held", Mode.RECORD.value: "only recorded"}
 
 
 def _no_effect(data: Data) -> str:

@@ -39,7 +39,7 @@ def place(call: Call, rules: Rules, is_test_run: bool) -> EffectInTransaction | 
     effect = call.effect
     if (
         level == OFF
-        or call.mode is Mode.RAISE  # nothing happens
+        or call.mode in (Mode.HOLD, Mode.RAISE)  # nothing happens; what is held rolls back as well
         or (call.is_async and not hands_over_at_once.get())  # it is handed over when the transaction commits
         or effect.on_commit is not False
         or effect.in_transaction

@@ -16,7 +16,7 @@ Paint = Callable[[str, str], str]
 _HEADINGS: Final = ("NAME", "MODE", "ASYNC_OK", "READS", "WHERE", "DESCRIPTION")
 #: With less room than this for the description, it gets a line of its own.
 _NARROW: Final = 24
-_ROLES: Final = {Mode.EXECUTE: "SUCCESS", Mode.RECORD: "WARNING", Mode.RAISE: "ERROR"}
+_ROLES: Final = {Mode.EXECUTE: "SUCCESS", Mode.HOLD: "WARNING", Mode.RECORD: "WARNING", Mode.RAISE: "ERROR"}
 
 
 def as_json(rows: Sequence[Row], *, ascii_only: bool = False) -> str:

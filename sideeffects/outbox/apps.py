@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+from sideeffects._core.state import extension_points
+
 
 class OutboxConfig(AppConfig):
     """Keeps held calls in the database."""
@@ -12,7 +14,9 @@ class OutboxConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Let calls ask what is paused. Nothing is read before the first call."""
-        from sideeffects.outbox import pause_reader
+        """Let held calls be kept here and executed by workers, and calls ask what is paused. Nothing is read yet."""
+        from sideeffects.outbox import actions, keeping, pause_reader  # whose models are there now
 
+        extension_points.keeper.add(keeping.keeper)
+        extension_points.released.add(actions.execute_kept)
         pause_reader.install()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django.db import connections
@@ -98,3 +98,6 @@ def _in_thread(row: HeldCall) -> None:
     thread.join()
     if errors:
         raise errors[0]
+
+
+keeper: Final = DatabaseKeeper()

@@ -97,7 +97,7 @@ def problems(raw: Any, legacy: Any) -> list[Problem]:
     return found
 
 
-_MODES: Final = "EXECUTE, RECORD, RAISE"
+_MODES: Final = "EXECUTE, HOLD, RECORD, RAISE"
 
 
 def _mode(value: Any) -> Mode | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 
 class Mode(enum.Enum):
-    """What happens to a call, in order of strictness: `EXECUTE` < `RECORD` < `RAISE`."""
+    """What happens to a call, in order of strictness: `EXECUTE` < `HOLD` < `RECORD` < `RAISE`."""
 
     EXECUTE = "execute"
+    HOLD = "hold"
     RECORD = "record"
     RAISE = "raise"
 
@@ -36,7 +37,7 @@ class Mode(enum.Enum):
         return self is other or self > other
 
 
-_STRICTNESS = {Mode.EXECUTE: 0, Mode.RECORD: 1, Mode.RAISE: 2}
+_STRICTNESS = {Mode.EXECUTE: 0, Mode.HOLD: 1, Mode.RECORD: 2, Mode.RAISE: 3}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sideeffects._core.calls.call import Call, Row
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 
-_DONE: Final = {Mode.RECORD: "recorded", Mode.EXECUTE: "executed", Mode.RAISE: "refused"}
+_DONE: Final = {Mode.RECORD: "recorded", Mode.EXECUTE: "executed", Mode.HOLD: "held", Mode.RAISE: "refused"}
 #: Stubs that are named.
 _MOST: Final = 20
 

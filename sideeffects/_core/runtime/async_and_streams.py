@@ -19,6 +19,7 @@ from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.acting import Later, alias_of, answer, hold_to_annotation, stubbed
 from sideeffects._core.runtime.finishing import finish, returned, starting
+from sideeffects._core.runtime.holding import hold_async
 from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state.extension_points import deferral
 from sideeffects._core.state.runtime_effect import Declared
@@ -39,7 +40,9 @@ async def _coroutine(
     site: Site,
 ) -> Any:
     try:
-        call, mode, stub = begin(declared, instance, args, kwargs, site)
+        call, mode, stub = begin(declared, instance, args, kwargs, site, keeps=False)
+        if mode is Mode.HOLD:
+            await hold_async(call, declared, instance, args, kwargs)
         waits = declared.effect.on_commit is not False
         if mode is not Mode.EXECUTE:
             if stub is not None and stub.at_commit:

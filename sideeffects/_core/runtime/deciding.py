@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
-from sideeffects._core.calls.decision import Decision
-from sideeffects._core.policy.policy import decide
+from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.policy.policy import decide, in_tests
 from sideeffects._core.state.extension_points import pauses, rules_source
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared, Verdict
@@ -15,6 +17,9 @@ from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import lineage
 
 __tracebackhide__ = True
+
+#: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
+_HOLD: Final = Mode.HOLD
 
 
 def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], own: Scope) -> Verdict:
@@ -39,7 +44,11 @@ def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: di
         overrides = state.overrides.visible(own, is_test_run)
         decision, stub = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing)
         verdict = Verdict(ruled, decision, stub, arguments)
-    if pauses.is_filled and not is_test_run:
+    if is_test_run:
+        if verdict.mode is not _HOLD:
+            return verdict
+        return Verdict(ruled, in_tests(verdict.decision), verdict.stub, verdict.arguments)
+    if pauses.is_filled:
         decision = paused(declared, verdict.decision)
         if decision is not verdict.decision:
             return Verdict(ruled, decision, verdict.stub, verdict.arguments)
@@ -71,8 +80,13 @@ def is_watched(verdict: Verdict, own: Scope) -> bool:
 
 def explain_declared(declared: Declared) -> Decision:
     """The decision now in force for an effect, in this context."""
+    return decide_here(declared, None)[0]
+
+
+def decide_here(declared: Declared, arguments: Mapping[str, Any] | None) -> tuple[Decision, Stub | None]:
+    """What the rules and overrides of this process and context say of a call that was made elsewhere, or of none."""
     rules = state.rules_source()
     is_test_run = state.test_run.is_on(rules)
     standing = declared.ruled_by(rules, is_test_run).standing
-    decision = decide(declared.effect, None, state.overrides.visible(scope.get(), is_test_run), standing)[0]
-    return decision if is_test_run else paused(declared, decision)
+    decision, stub = decide(declared.effect, arguments, state.overrides.visible(scope.get(), is_test_run), standing)
+    return in_tests(decision) if is_test_run else paused(declared, decision), stub

@@ -17,6 +17,7 @@ from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.acting import answer, execute, wait_for_commit
 from sideeffects._core.runtime.deciding import decided, is_watched
 from sideeffects._core.runtime.details import details_of
+from sideeffects._core.runtime.holding import hold
 from sideeffects._core.runtime.writing import as_given, ends_at_once, refuse_or_pass, write
 from sideeffects._core.state.runtime_effect import Declared, Verdict, placed
 from sideeffects._core.state.scope import EMPTY, scope
@@ -28,6 +29,7 @@ __tracebackhide__ = True
 
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
+_HOLD: Final = Mode.HOLD
 
 
 def perform(
@@ -111,8 +113,9 @@ def begin(
     site: Site,
     is_async: bool = False,
     run_id: str | None = None,
+    keeps: bool = True,
 ) -> Begun:
-    """Decide a call and write it down. A refusal is raised from here.
+    """Decide a call, write it down, and have it kept if it is held. A refusal is raised from here.
 
     Args:
         declared: the effect.
@@ -122,6 +125,7 @@ def begin(
         site: who calls.
         is_async: whether it is handed to the background.
         run_id: the run list that it belongs to.
+        keeps: whether a held call is kept here; a coroutine does it itself.
     """
     generation = state.switches.generation
     effect = declared.effect
@@ -149,4 +153,6 @@ def begin(
     if faults is not None and fault is not None:
         faults.begun(call, fault)
     refuse_or_pass(declared, call, verdict, is_new=arrival is None)
+    if verdict.mode is _HOLD and keeps:
+        hold(call, declared, instance, args, kwargs)
     return Begun(call, verdict.mode, verdict.stub)

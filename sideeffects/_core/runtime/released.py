@@ -6,7 +6,8 @@ Law 4 has one exception, and it is here: the HOLD that held a call is lifted. Wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
@@ -15,9 +16,9 @@ from sideeffects._core.calls.outcome import NO_RESULT
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
 from sideeffects._core.runtime.background import WORKER, report, to_end
+from sideeffects._core.runtime.deciding import decide_here
 from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.finishing import finish
-from sideeffects._core.runtime.worker import decide_here
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
 
@@ -61,14 +62,16 @@ def run_released(
     """
     with originating(origin):
         bound = declared.bind(instance, args, kwargs)
-        decision, _ = decide_here(declared, bound)
-        if decision.mode < Mode.RECORD:
+        decision, _ = decide_here(declared, MappingProxyType(bound))
+        if decision.mode is Mode.HOLD:
             decision = RELEASED
         names, details = state.rules_source().sensitive, details_of(declared.effect, instance, args, kwargs)
         call = Call(
             row_of(declared.effect, decision, bound, args, kwargs, instance, WORKER, names, True, run_id, (), details)
         )
         call.take_id(number)
+        if state.shared is not None:
+            state.shared.write_call(call, None)
         if decision.mode is not Mode.EXECUTE:
             finish(call, NO_RESULT)
             return Ran(call, None)
@@ -84,4 +87,4 @@ def run_released(
         return Ran(call, None)
 
 
-RELEASED = Decision(Mode.EXECUTE, "it was held, and has been released")
+RELEASED: Final = Decision(Mode.EXECUTE, "it was held, and has been released")

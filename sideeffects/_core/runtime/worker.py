@@ -14,16 +14,15 @@ from sideeffects._core.calls.origins import originating
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.policy.override_entry import Stub
-from sideeffects._core.policy.policy import decide
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
 from sideeffects._core.runtime.background import WORKER, _answered, reached, to_end
-from sideeffects._core.runtime.deciding import paused
+from sideeffects._core.runtime.deciding import decide_here
 from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.finishing import finish
+from sideeffects._core.runtime.holding import hold
 from sideeffects._core.state import extension_points
 from sideeffects._core.state.runtime_effect import Declared
-from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.values.frames import forget
 from sideeffects.errors import SideEffectBlocked
@@ -69,6 +68,8 @@ def _run(parcel: Parcel) -> Any:
         if declared.effect.kind == "coroutine function":
             return to_end(execute_async(call, wrapped, parcel.args, parcel.kwargs))
         return execute(call, wrapped, parcel.args, parcel.kwargs)
+    if decision.mode is Mode.HOLD:
+        hold(call, declared, instance, parcel.args, parcel.kwargs)
     logger.info("held back in the background: %r: %s", call, decision)
     if decision.mode is Mode.RAISE:
         blocked = SideEffectBlocked(parcel.name, decision.reason, call.caller, decision.origin)
@@ -86,20 +87,10 @@ def _decide_again(declared: Declared, instance: Any, parcel: Parcel) -> tuple[De
     if parcel.is_forced:
         decision, stub = Decision(Mode.EXECUTE, "a test named it where it was enqueued"), None
     else:
-        decision, stub = decide_here(declared, bound)
+        decision, stub = decide_here(declared, MappingProxyType(bound))
     details = details_of(effect, instance, args, kwargs)
     names = state.rules_source().sensitive
     row = row_of(effect, decision, bound, args, kwargs, instance, WORKER, names, True, parcel.run_id, (), details)
     call = Call(row)
     call.take_id(parcel.id)
     return decision, stub, call
-
-
-def decide_here(declared: Declared, arguments: dict[str, Any]) -> tuple[Decision, Stub | None]:
-    """What the rules and overrides of this process say of a call that was made in another one."""
-    rules = state.rules_source()
-    is_test_run = state.test_run.is_on(rules)
-    ruled = declared.ruled_by(rules, is_test_run).standing
-    overrides = state.overrides.visible(scope.get(), is_test_run)
-    decision, stub = decide(declared.effect, MappingProxyType(arguments), overrides, ruled)
-    return decision if is_test_run else paused(declared, decision), stub

@@ -143,7 +143,7 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
 
 def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *, is_plain: bool) -> None:
     """Write a call where other processes read it, by one record if its outcome is certain. Else it ends here."""
-    outcome = NO_RESULT if is_plain and call.mode is Mode.RECORD else None
+    outcome = NO_RESULT if is_plain and call.mode in (Mode.RECORD, Mode.HOLD) else None
     try:
         shared.write_call(call, outcome if blocked is None else Outcome(None, blocked, 0.0))
     except BaseException as error:
@@ -152,9 +152,12 @@ def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *,
 
 
 def _log(call: Call) -> None:
-    """Outside a test run the log is all that tells of recorded and refused calls."""
+    """Outside a test run the log is all that tells of held, recorded and refused calls."""
     with swallowed("could not log a call of %s", call):  # a filter of the user's failed
-        logger.info("%s %s", "recorded" if call.mode is Mode.RECORD else "refused", _Shown(call))
+        logger.info("%s %s", _DONE[call.mode], _Shown(call))
+
+
+_DONE: Final = {Mode.HOLD: "held", Mode.RECORD: "recorded", Mode.RAISE: "refused"}
 
 
 class _Shown:

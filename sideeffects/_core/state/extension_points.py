@@ -16,7 +16,7 @@ from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.values.points import Point
-from sideeffects.errors import SideEffectError
+from sideeffects.errors import SideEffectBlocked, SideEffectError
 
 if TYPE_CHECKING:
     from sideeffects._core.calls.handle import Handle  # imports executors, which a suite without effects needs not
@@ -36,6 +36,40 @@ class Deferral(Protocol):
 
     def savepoints(self) -> Callable[[], AbstractContextManager[object]] | None:
         """What makes a savepoint in each transaction that is open here, for one piece of work; `None` without any."""
+
+
+class Keeper(Protocol):
+    """What keeps held calls, so that they can be executed later."""
+
+    def keep(self, call: Call, declared: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Keep a call; given what is `Declared`, and the arguments as they are to be used.
+
+        Raises:
+            SideEffectBlocked: it cannot be kept; the reason says why.
+        """
+
+    async def keep_async(
+        self, call: Call, declared: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """The same from asynchronous code."""
+
+
+class NoKeeper:
+    """Without the outbox nothing can be held, and what cannot be held is refused."""
+
+    def keep(self, call: Call, *_: object) -> None:
+        """Refuse it."""
+        raise SideEffectBlocked(
+            call.name,
+            f"it would have been held ({call.reason}), which needs the outbox: "
+            f"add 'sideeffects.outbox' to INSTALLED_APPS, and run `migrate`",
+            call.caller,
+            call.decision.origin,
+        )
+
+    async def keep_async(self, call: Call, *_: object) -> None:
+        """Refuse it."""
+        self.keep(call)
 
 
 class NoTransactions:
@@ -106,6 +140,9 @@ deferral: Final[Point[Deferral]] = Point(NoTransactions())
 
 #: Gives the engine that runs the background. One is in force.
 engine: Final[Point[Callable[[], Engine]]] = Point(_no_engine)
+
+#: Keeps held calls. One is in force.
+keeper: Final[Point[Keeper]] = Point(NoKeeper())
 
 #: Executes a call that was held and has been released, in a worker; given where it is kept. One is in force.
 released: Final[Point[Callable[[str], object]]] = Point(_no_outbox)

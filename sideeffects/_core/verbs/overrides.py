@@ -1,4 +1,4 @@
-"""`force_run`, `record`, `forbid`, `stub`: changing decisions inside a block."""
+"""`force_run`, `hold`, `record`, `forbid`, `stub`: changing decisions inside a block."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _override(mode: Mode, name: str, patterns: Sequence[str]) -> Override:
     return Override([OverrideRule(pattern, Decision(mode, reason)) for pattern in patterns], label)
 
 
-_WORDS: Final = {Mode.EXECUTE: "forced", Mode.RECORD: "recorded", Mode.RAISE: "forbidden"}
+_WORDS: Final = {Mode.EXECUTE: "forced", Mode.HOLD: "held", Mode.RECORD: "recorded", Mode.RAISE: "forbidden"}
 
 
 def force_run(*effects: object) -> Override:
@@ -249,6 +249,22 @@ def record(*effects: object) -> Override:
     """
     patterns = tuple(pattern_of(effect) for effect in effects) or (registry.EVERYTHING,)
     return _override(Mode.RECORD, "record", patterns)
+
+
+def hold(*effects: object) -> Override:
+    """Keep calls of these effects in the outbox inside the block instead of executing them; without arguments: all.
+
+    They can be released later (`manage.py outbox`). It needs the app `sideeffects.outbox`. In a test run they are
+    recorded.
+
+    Args:
+        *effects: as for `force_run`.
+
+    Raises:
+        UnknownSideEffect: on entering, when one of them means no declared effect.
+    """
+    patterns = tuple(pattern_of(effect) for effect in effects) or (registry.EVERYTHING,)
+    return _override(Mode.HOLD, "hold", patterns)
 
 
 def forbid(*effects: object) -> Override:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     help = (
         "List the functions declared with @side_effect, those in modules that nothing has imported yet too, "
-        "with the mode now in force: EXECUTE, RECORD or RAISE. No effect is executed."
+        "with the mode now in force: EXECUTE, HOLD, RECORD or RAISE. No effect is executed."
     )
     examples = """\
 examples:
