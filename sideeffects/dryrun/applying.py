@@ -1,7 +1,8 @@
 """Running a command for real, once, along a plan.
 
 With one transaction around all, Django believes that of a test: `atomic(durable=True)` is allowed inside. Callbacks
-after a commit run when that transaction has committed, and closing connections waits until then.
+after a commit run when that transaction has committed, after a rehearsal that is a dry run: a difference is found while
+rows can still be rolled back. Closing connections waits until then as well.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import Any, NamedTuple, cast
 
 from django.db import connections, transaction
 
@@ -19,12 +20,15 @@ from sideeffects._core.policy.override_entry import OverrideEntry
 from sideeffects._core.state import threads
 from sideeffects._core.state.state import state
 from sideeffects.database.holding import Replaced
+from sideeffects.database.on_commit import Deferred
+from sideeffects.dryrun.block import DryRun
 from sideeffects.dryrun.gate import Gate
 from sideeffects.dryrun.planned_calls import PlannedCall
+from sideeffects.dryrun.refusals import DryRunRefused
 from sideeffects.dryrun.row_counts import Writes, what_of
 from sideeffects.dryrun.rows_for_real import RowWatch
 from sideeffects.dryrun.saved_plan import SavedPlan
-from sideeffects.dryrun.strands import marking_hooks
+from sideeffects.dryrun.strands import after_commit_of, marking_hooks
 from sideeffects.errors import PlanChanged
 from sideeffects.guard import hook
 
@@ -71,6 +75,7 @@ class Applying:
         self._saved = saved
         self._is_atomic = is_atomic
         self._gate = Gate(saved, self, is_whole=is_whole, keeps_order=not is_atomic, passed=passed)
+        self._watches: list[RowWatch] = []
         self._rolled_back = list(_aliases()) if is_atomic else []
 
     def run(self, command: Callable[[], int]) -> Applied:
@@ -80,21 +85,48 @@ class Applying:
             command: runs it, and returns its exit code.
         """
         code, error = 1, None
-        watches: list[RowWatch] = []
         try:
             with self._watched(), ExitStack() as stack:
-                watches += [stack.enter_context(self._around(alias)) for alias in _aliases()]
+                counted = [stack.enter_context(self._around(alias)) for alias in _aliases()]
                 code = command()
                 self._check_end(code)
-                for watch in watches:
-                    watch.ask()
+                for count in counted:
+                    count()
+                self._rehearse()
+                self._check_end(code)
         except _TakeBack:
             pass
         except BaseException as raised:  # noqa: BLE001 - it is raised again, after what is to be said
             error, code = raised, 1
         gate = self._gate
-        writes = [row for watch in watches for row in watch.writes()]
+        writes = [row for watch in self._watches for row in watch.writes()]
         return Applied(code, error, gate.changed, gate.calls, gate.missing(), writes, self._rolled_back)
+
+    def _rehearse(self) -> None:
+        """Run dry what waits for the commit: if the plan has changed there, all can still be taken back.
+
+        Raises:
+            DryRunRefused: something cannot be run dry.
+        """
+        waiting: list[Any] = [
+            (alias, callback, is_robust)
+            for alias in reversed(_aliases())
+            for _, callback, is_robust in cast(Any, connections[alias]).run_on_commit
+            if not isinstance(callback, Deferred)  # an effect, which was held against the plan when it was called
+        ]
+        if not waiting:
+            return
+        run = DryRun((), "dry_run --apply")
+        with self._gate.rehearsing(run):
+            run.start()
+            try:
+                for alias, callback, is_robust in waiting:
+                    with after_commit_of(alias), suppress(Exception) if is_robust else nullcontext():
+                        callback()
+            finally:
+                run.stop()
+        if run.plan.refusals:
+            raise DryRunRefused(*run.plan.refusals)
 
     def _check_end(self, code: int) -> None:
         if code != self._saved.exit_code or self._gate.changed is not None:
@@ -112,35 +144,42 @@ class Applying:
             yield
 
     @contextmanager
-    def _around(self, alias: str) -> Generator[RowWatch]:
-        """One transaction on a database, if there is to be one."""
+    def _around(self, alias: str) -> Generator[Callable[[], None]]:
+        """One transaction on a database, if there is to be one; its rows are counted."""
         connection: Any = connections[alias]
-        watch = RowWatch(connection, in_one_transaction=self._is_atomic)
+        watch = RowWatch(connection)
+        self._watches.append(watch)
         if not self._is_atomic:
-            with watch:
-                yield watch
+            with watch.of_statements():
+                yield _nothing
             return
-        close = connection.close
+        close, run_hooks = connection.close, connection.run_and_clear_commit_hooks
 
         def closing() -> None:
             if len(connection.atomic_blocks) != 1:  # inside a block of the command's own
                 close()
 
         def committed() -> None:
+            if self._gate.is_rehearsing or alias not in self._rolled_back:  # a commit inside a callback
+                run_hooks()
+                return
             self._rolled_back.remove(alias)
-            run_hooks()
+            with watch.of_statements():
+                run_hooks()
 
-        run_hooks = connection.run_and_clear_commit_hooks
+        block: Any = transaction.atomic(using=alias)
+        block._from_testcase = True  # noqa: SLF001 - Django's own way to allow durable=True in it
         hooks = marking_hooks(connection, committed, connection.on_commit)
-        block = transaction.atomic(using=alias)
-        block._from_testcase = True  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own way to allow durable=True in it
         replaced = Replaced(connection, {**hooks, "close": closing})
         replaced.put()
         try:
-            with block, watch:
-                yield watch
+            with block, watch.of_transaction() as count:
+                yield count
         finally:
             replaced.take_away()
+
+
+def _nothing() -> None: ...
 
 
 def _aliases() -> Sequence[str]:

@@ -7,7 +7,8 @@ it, and has not seen them. Nor are calls that only read.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
@@ -50,6 +51,7 @@ class Gate:
         self._lock = threading.RLock()
         self._strands = Strands()
         self._matching = Matching((self._placed(place), call) for place, call in saved.calls())
+        self._rehearsal: tuple[object, Matching] | None = None
         self.calls: list[Call] = []
         self.changed: PlanChanged | None = None
 
@@ -66,13 +68,31 @@ class Gate:
         with self._lock:
             if self.changed is not None:
                 return PlanChanged(call.name, f"it had changed before, at {self.changed.caller}", call.caller)
-            due = self._matching.take(self._placed(self._strands.here()), came)
+            rehearsal = self._rehearsal
+            is_rehearsed = rehearsal is not None and _belongs_to(rehearsal[0])
+            matching = rehearsal[1] if rehearsal is not None and is_rehearsed else self._matching
+            due = matching.take(self._placed(self._strands.here()), came)
             if due is not None:
                 self.changed = _changed(came, due)
                 return self.changed
-            self.calls.append(call)
-            self._passed(len(self.calls), call)
+            if not is_rehearsed:
+                self.calls.append(call)
+                self._passed(len(self.calls), call)
             return None
+
+    @contextmanager
+    def rehearsing(self, owner: object) -> Generator[None]:
+        """Inside the block, calls of contexts that belong to `owner` are held against the plan, and are no steps."""
+        self._rehearsal = owner, self._matching.copy()
+        try:
+            yield
+        finally:
+            self._rehearsal = None
+
+    @property
+    def is_rehearsing(self) -> bool:
+        """Whether that block is open."""
+        return self._rehearsal is not None
 
     def missing(self) -> Sequence[PlannedCall]:
         """The calls of the plan that have not come."""
@@ -82,7 +102,11 @@ class Gate:
         return Place(place.strand, "") if self._keeps_order else place
 
     def _belongs(self) -> bool:
-        return self._is_whole or any(entry.owner is self._owner for entry in scope.get().entries)
+        return self._is_whole or _belongs_to(self._owner)
+
+
+def _belongs_to(owner: object) -> bool:
+    return any(entry.owner is owner for entry in scope.get().entries)
 
 
 def _changed(came: PlannedCall, due: Sequence[PlannedCall]) -> PlanChanged:

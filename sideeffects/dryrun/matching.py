@@ -8,6 +8,7 @@ branch has room for those that are on it, the strands of both can be paired.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -67,6 +68,13 @@ class Matching:
             root = self._first.setdefault(place, _Node(None)) if place.strand == FIRST else self._others
             root.add(of_strand)
         self._at: dict[Place, _Node] = {}
+
+    def copy(self) -> Matching:
+        """One that goes on from here by itself."""
+        with self._lock:
+            twin = Matching(())
+            twin._first, twin._others, twin._at = copy.deepcopy((self._first, self._others, self._at))
+            return twin
 
     def take(self, place: Place, call: PlannedCall) -> Sequence[PlannedCall] | None:
         """A call has come.

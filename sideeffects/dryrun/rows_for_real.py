@@ -1,14 +1,14 @@
 """The rows that a command writes for real, counted as in a dry run as far as that costs nothing.
 
-PostgreSQL is asked before the commit; elsewhere each statement's own count is taken. What triggers and cascades write
-is known to PostgreSQL alone.
+PostgreSQL is asked before the commit of what is in one transaction; elsewhere each statement's own count is taken. What
+triggers and cascades write is known to PostgreSQL alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from typing import Any, Self
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from sideeffects.database.sql import statement_text
 from sideeffects.dryrun.drivers import look_again
@@ -17,62 +17,68 @@ from sideeffects.dryrun.row_counts import KINDS, RowTally, Writes
 
 
 class RowWatch:
-    """Counts on one of Django's connections, inside a `with` block.
+    """Counts on one of Django's connections.
 
     Args:
         connection: Django's wrapper.
-        in_one_transaction: whether all that is written until `ask` is in one transaction.
     """
 
-    def __init__(self, connection: Any, *, in_one_transaction: bool) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._tally = RowTally(connection.alias)
-        self._asks = in_one_transaction and connection.vendor == "postgresql"
-        self._stack = ExitStack()
-        #: What PostgreSQL had counted before.
-        self._before: dict[str, tuple[int, ...]] = {}
         #: What SQLite counts when its rows have been fetched: the target, and its count before.
         self._returning: tuple[tuple[str, str], int] | None = None
 
-    def __enter__(self) -> Self:
-        if self._asks:
-            self._before = self._counts()
-        else:
-            self._stack.enter_context(self._connection.execute_wrapper(self._execute))
-        return self
+    @contextmanager
+    def of_transaction(self) -> Generator[Callable[[], None]]:
+        """Count inside the block, all of which is in one transaction.
 
-    def __exit__(self, *_: object) -> None:
-        self._settle()
-        self._stack.close()
-
-    def ask(self) -> None:
-        """Before the commit: ask the database, if that counts itself."""
-        connection = self._connection
-        if not self._asks or connection.needs_rollback:
+        Yields:
+            what is called at its end, before the commit.
+        """
+        if self._connection.vendor != "postgresql":
+            with ExitStack() as stack:
+                stack.enter_context(self.of_statements())
+                yield stack.close
             return
-        for table, counts in self._counts().items():
-            before = self._before.get(table, (0, 0, 0))
-            for kind, now, then in zip(KINDS, counts, before, strict=True):
-                self._tally.add(table, kind, now - then)
+        before = self._counts()
+
+        def ask() -> None:
+            if not self._connection.needs_rollback:
+                for table, counts in self._counts().items():
+                    for kind, now, then in zip(KINDS, counts, before.get(table, (0, 0, 0)), strict=True):
+                        self._tally.add(table, kind, now - then)
+
+        yield ask
+
+    @contextmanager
+    def of_statements(self) -> Generator[None]:
+        """Count inside the block by what each statement says."""
+        with self._connection.execute_wrapper(self._execute):
+            try:
+                yield
+            finally:
+                self._settle()
+
+    def writes(self) -> Iterable[Writes]:
+        """What was written, by table."""
+        return self._tally.writes()
 
     def _counts(self) -> dict[str, tuple[int, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute(COUNTS)
             return {table: tuple(counts) for table, *counts in cursor.fetchall()}
 
-    def writes(self) -> Iterable[Writes]:
-        """What was written, by table."""
-        return self._tally.writes()
-
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if self._returning is not None:
             self._settle()
         result = execute(sql, params, many, context)
-        target = look_again(sql if type(sql) is str else statement_text(sql, context["connection"].connection)).target
+        raw = self._connection.connection
+        target = look_again(sql if type(sql) is str else statement_text(sql, raw)).target
         if target is not None:
             cursor = context["cursor"].cursor
             if cursor.description is not None and self._connection.vendor == "sqlite":
-                self._returning = target, self._connection.connection.total_changes
+                self._returning = target, raw.total_changes
             else:
                 self._tally.add(target[1], target[0], cursor.rowcount)
         return result

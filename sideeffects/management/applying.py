@@ -53,7 +53,7 @@ def apply_plan(command: Command, options: Mapping[str, Any], *, is_program: bool
     saved = load_plan(options["apply"])
     other = load_command(saved.command[0])
     try:
-        saved.check(options["max_age"] or _MAX_AGE, code_of(other))
+        saved.check(_MAX_AGE if options["max_age"] is None else options["max_age"], code_of(other))
         saved.claim()
     except NotApplicable as error:
         raise wrong(f"{saved.path}: {error}") from error

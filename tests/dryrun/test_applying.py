@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.test import override_settings
 
 from sideeffects import dry_run, record, side_effect
+from sideeffects.dryrun import DryRunRefused
 from sideeffects.dryrun.applying import Applied, Applying, side_by_side
 from sideeffects.dryrun.gate import fate_of
 from sideeffects.dryrun.planned_calls import Ignored
@@ -218,22 +219,75 @@ def test_callbacks_after_the_commit(database: Database, send: Any, trial: Trial)
     assert executed == ["inside", "after", "mail", "at once", "last"]
 
 
-def test_what_changes_after_the_commit_cannot_be_taken_back(database: Database, send: Any, trial: Trial) -> None:
-    """The rows are kept then, and that is said."""
+def test_what_waits_for_the_commit_is_rehearsed(database: Database, send: Any, trial: Trial) -> None:
+    """A difference there is found before the commit. The rehearsal leaves nothing, and counts for nothing."""
     phone = ["+1"]
+
+    def after() -> None:
+        with database.atomic():
+            database.insert("later")
+            transaction.on_commit(lambda: send("nested"), using="dry")
+        send(phone[0])
+        raise ZeroDivisionError
 
     def command() -> None:
         with database.atomic():
             database.insert("row")
-            transaction.on_commit(lambda: send(phone[0]), using="dry")
+            transaction.on_commit(after, using="dry", robust=True)
 
-    trial.plan(command)
+    saved = trial.plan(command)
     phone[0] = "+2"
     applied = trial.apply(command)
     assert applied.changed is not None
-    assert applied.rolled_back == []
+    assert applied.changed.given == "'+2'"
+    assert "dry" in applied.rolled_back
+    assert database.committed() == ["kept"]
+    assert executed == []
+    phone[0] = "+1"
+    trial.plan(command)
+    applied = trial.apply(command)
+    assert (applied.changed, applied.error, applied.missing, applied.rolled_back) == (None, None, [], [])
+    assert executed == ["nested", "+1"]
+    assert database.committed() == ["kept", "row", "later"]
+    assert side_by_side(saved, applied)[1] == [["dry", "rows", "2 inserted", "2 inserted"]]
+
+
+def test_what_changes_after_the_commit_cannot_be_taken_back(database: Database, send: Any, trial: Trial) -> None:
+    """A callback that does another thing than in the rehearsal; the rows are kept then, and that is said."""
+    phones = iter(["+1", "+1", "+2"])
+
+    def command() -> None:
+        with database.atomic():
+            database.insert("row")
+            transaction.on_commit(lambda: send(next(phones)), using="dry")
+
+    trial.plan(command)
+    applied = trial.apply(command)
+    assert applied.changed is not None
+    assert "dry" not in applied.rolled_back
     assert database.committed() == ["kept", "row"]
     assert executed == []
+
+
+def test_a_rehearsal_that_is_refused_takes_all_back(database: Database, send: Any, trial: Trial) -> None:
+    """What cannot be run dry after the commit cannot be known before it."""
+    is_real = [False]
+
+    def after() -> None:
+        if is_real[0]:
+            with database.connection.cursor() as cursor:
+                cursor.execute("COMMIT")
+
+    def command() -> None:
+        with database.atomic():
+            database.insert("row")
+            transaction.on_commit(after, using="dry")
+
+    trial.plan(command)
+    is_real[0] = True
+    applied = trial.apply(command)
+    assert isinstance(applied.error, DryRunRefused)
+    assert database.committed() == ["kept"]
 
 
 def test_threads_pools_and_tasks_are_compared_by_strand(database: Database, send: Any, trial: Trial) -> None:
