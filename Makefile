@@ -51,7 +51,7 @@ docs: $(VENV)/.with-docs ## Build the documentation; any warning is an error
 	@echo "docs/_build/html/index.html"
 
 # Coverage starts before pytest loads the plugin and, through it, the package. That is why pytest-cov is not used.
-coverage: $(VENV) ## Run the suite under coverage; floors 0 to 4 must be covered branch by branch
+coverage: $(VENV) ## Run the suite under coverage, branch by branch, with a floor for _core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto -m "not once and not processes" $(ARGS)
 	$(BIN)/coverage combine --quiet
