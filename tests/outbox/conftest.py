@@ -31,6 +31,11 @@ def _create_tables(alias: str) -> None:
             editor.create_model(model)
 
 
+def _forget(alias: str) -> None:
+    connections[alias].close()
+    del connections[alias]
+
+
 @pytest.fixture(params=["sqlite"])
 def outbox(request: Any, tmp_path: Path, django_db_blocker: Any, production: None, own_registry: None) -> Iterator[Any]:
     """The model of held calls, in an empty table of its own on the alias `outbox`."""
@@ -46,11 +51,9 @@ def outbox(request: Any, tmp_path: Path, django_db_blocker: Any, production: Non
         try:
             yield HeldCall.objects.using(ALIAS)
         finally:
-            connection = connections[ALIAS]
-            connection.close()
-            with connection.schema_editor() as editor:
+            _forget(ALIAS)  # it may be in the middle of a transaction
+            with connections[ALIAS].schema_editor() as editor:
                 for model in (HeldCall, Pause):
                     editor.delete_model(model)
-            connection.close()
-            del connections[ALIAS]
+            _forget(ALIAS)
             del connections.settings[ALIAS]
