@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.known import check_known
 from sideeffects._core.calls.registry import EVERYTHING, only_reads
@@ -39,20 +40,28 @@ class dry_run:  # noqa: N801 - a verb, as `capture` and `record` are
     Args:
         stub: what effects return whose answer the block needs, by effect, name or glob: values, or exceptions to raise.
         max_calls: how many calls the plan keeps; what the settings say (`LEDGER`), unless given.
+        told: told of each call as it is held back, and of those that only read as they are executed.
 
     Raises:
         DryRunRefused: on leaving, when something was refused and the block went on all the same.
         UnknownSideEffect: on entering, when a stub means no declared effect.
     """
 
-    def __init__(self, *, stub: Mapping[Any, Any] | None = None, max_calls: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        stub: Mapping[Any, Any] | None = None,
+        max_calls: int | None = None,
+        told: Callable[[Call], object] | None = None,
+    ) -> None:
         self._max_calls = max_calls
+        self._told = told
         self._rules = tuple(rule_table((), (), (), dict(stub or {}), "dry_run"))
         self._runs: list[DryRun] = []
 
     def __enter__(self) -> Plan:
         frame = sys._getframe(1)  # noqa: SLF001 - the block's line, for explanations
-        run = DryRun(self._rules, f"{frame.f_code.co_filename}:{frame.f_lineno}", self._max_calls)
+        run = DryRun(self._rules, f"{frame.f_code.co_filename}:{frame.f_lineno}", self._max_calls, self._told)
         run.start()
         self._runs.append(run)
         return run.plan
@@ -73,9 +82,16 @@ class DryRun(Holder):
         rules: the stubs.
         origin: where it was asked for.
         max_calls: how many calls its plan keeps; `None` for what the settings say.
+        told: told of each call.
     """
 
-    def __init__(self, rules: Sequence[OverrideRule], origin: str, max_calls: int | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[OverrideRule],
+        origin: str,
+        max_calls: int | None = None,
+        told: Callable[[Call], object] | None = None,
+    ) -> None:
         for rule in rules:
             check_known(rule.pattern)
         self._rules = rules
@@ -84,7 +100,7 @@ class DryRun(Holder):
         self._connections: tuple[HeldConnection, ...] = ()
         self._undo: list[Restorer] = []
         self._files = Identities()
-        self._ledger = PlanLedger(state.rules_source().max_calls if max_calls is None else max_calls)
+        self._ledger = PlanLedger(state.rules_source().max_calls if max_calls is None else max_calls, told)
         self.plan = Plan(self._ledger, self.refusals, self.remarks, self.messages, membership.rules_for_real())
         self._guard = levels.Entry(RAISE, is_wall=True)
         self._guard.is_shown = True  # what it refuses is in the plan
@@ -114,9 +130,15 @@ class DryRun(Holder):
             if membership.is_whole:
                 membership.everywhere.append(self)
                 self._undo.append(lambda: membership.everywhere.remove(self))
+                self._undo.append(state.add_gate(self._take_stray))
         except BaseException:
             self.stop()
             raise
+
+    def _take_stray(self, call: Call) -> None:
+        """Calls of contexts that no dry run has reached: threads that were there before, and bare greenlets."""
+        if not membership.is_reached():
+            self._ledger.append(call)
 
     def stop(self, error: BaseException | None = None) -> None:
         """Roll everything back, and let go.

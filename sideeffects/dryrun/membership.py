@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.extension_points import rules_source
-from sideeffects._core.state.scope import EMPTY, scope
+from sideeffects._core.state.scope import EMPTY, Scope, scope
 from sideeffects._core.state.state import state
 from sideeffects.dryrun.publishing import Messages
 from sideeffects.dryrun.refusals import Notes, Refusals
@@ -55,8 +55,17 @@ def belong() -> Sequence[Holder]:
     own = scope.get()
     if own is EMPTY:
         return everywhere
+    return _owners(own) or everywhere
+
+
+def is_reached() -> bool:
+    """Whether this context itself belongs to a dry run, other than as a part of the process."""
+    return bool(_owners(scope.get()))
+
+
+def _owners(own: Scope) -> list[Holder]:
     owners = (entry.owner for entry in reversed(own.entries))
-    return [owner for owner in owners if isinstance(owner, Holder)] or everywhere
+    return [owner for owner in owners if isinstance(owner, Holder)]
 
 
 # -- all of a process

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from sideeffects._core.calls.call import Call, Row
@@ -21,10 +21,16 @@ from sideeffects.dryrun.strands import Place, Strands
 
 
 class PlanLedger(Ledger):
-    """Counts each effect, however many calls it keeps; of those that only read it keeps no more."""
+    """Counts each effect, however many calls it keeps; of those that only read it keeps no more.
 
-    def __init__(self, bound: int) -> None:
+    Args:
+        bound: how many it keeps.
+        told: told of each call, before it is answered.
+    """
+
+    def __init__(self, bound: int, told: Callable[[Call], object] | None = None) -> None:
         super().__init__(bound)
+        self._told = told
         self.counts: Counter[str] = Counter()
         #: How often each effect was executed that only reads.
         self.reads: Counter[str] = Counter()
@@ -36,6 +42,8 @@ class PlanLedger(Ledger):
         """Write a call down, and count it."""
         if not self._is_closed:
             effect, mode = (call[0], call[1].mode) if isinstance(call, tuple) else (call.effect, call.mode)
+            if self._told is not None:
+                self._told(Call(call) if isinstance(call, tuple) else call)
             with self._lock:
                 if mode is Mode.EXECUTE:  # it only reads
                     self.reads[effect.name] += 1

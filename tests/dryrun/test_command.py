@@ -217,7 +217,7 @@ def test_markdown_into_a_file(project: Project, tmp_path: Path) -> None:
         (["bill", "--way", "exit"], 1, "stderr", "said at the end"),
         (["bill", "--way", "crash"], 1, "stderr", "ZeroDivisionError"),
         (["bill", "--way", "commit"], 2, "stderr", "'COMMIT' begins or ends a transaction"),
-        (["bill", "--way", "queue"], 0, "stdout", "written"),
+        (["bill", "--way", "queue"], 0, "stdout", "4. shop.send(place='a queue')"),
         (["bill", "--way", "ask"], 0, "stderr", "Really? "),
         (["bill", "--way", "ask"], 0, "stdout", "written\nnot answered"),
         (["bill", "--way", "row"], 2, "stderr", "writes, in another thread"),
@@ -274,6 +274,8 @@ def test_on_a_terminal_it_prints_as_it_goes(project: Project) -> None:
             _read_until(ours, ">>> ")
             os.write(ours, b"print('answer', 6 * 7)\n")
             _read_until(ours, "answer 42")
+            os.write(ours, b"from shop import sms; sms.send('+1')\n")
+            _read_until(ours, "held back: sms.send(to='+1'")
             os.write(ours, b"exit()\n")
             _read_until(ours, "The command ended with exit code 0.")
         finally:

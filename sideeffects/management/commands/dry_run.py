@@ -15,9 +15,12 @@ from django.core.management import get_commands
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from sideeffects._core.calls import registry
+from sideeffects._core.calls.call import Call
+from sideeffects._core.calls.decision import Mode
 from sideeffects.dryrun import DryRunRefused, dry_run
 from sideeffects.dryrun.made_by import code_of
 from sideeffects.dryrun.membership import whole_process
+from sideeffects.dryrun.plan_data import shown
 from sideeffects.dryrun.saved_plan import is_plan, save
 from sideeffects.dryrun.tracebacks import folded
 from sideeffects.management import command as base
@@ -25,7 +28,7 @@ from sideeffects.management.applying import apply_plan, load_plan
 from sideeffects.management.command import check_writable, wrong
 from sideeffects.management.dry_run_options import add_options, check_together, ignored_by, known, stub_of
 from sideeffects.management.other_command import code_of_exit, load_command
-from sideeffects.management.output import kept_clean
+from sideeffects.management.output import kept_clean, printable
 from sideeffects.management.plan_formats import FORMATS, Ran, shown_from_file
 
 _EXAMPLES: Final = """\
@@ -45,6 +48,10 @@ exit codes:
   2  it was refused, or could not be run: the reason says why
   otherwise, that of the command itself
 """
+
+
+#: Commands at whose prompt somebody types.
+_SHELLS: Final = frozenset(("shell", "shell_plus"))
 
 
 class Command(base.Command):
@@ -100,15 +107,22 @@ class Command(base.Command):
         # Programs read the plan: log handlers have kept the stream on which it is shown.
         with around, kept_clean() if options["format"] == "json" and output is None else contextlib.nullcontext():
             keep_output = output is None and not (options["format"] != "json" and _is_terminal())
-            block = dry_run(stub=stubs) if kept is None else dry_run(stub=stubs, max_calls=sys.maxsize)
+            told = self._tell if _is_terminal() and command_line[0] in _SHELLS else None
+            block = dry_run(stub=stubs, max_calls=None if kept is None else sys.maxsize, told=told)
             ran = _run(block, command, command_line, keep_output=keep_output, is_program=is_program)
         self._show(FORMATS[options["format"]](ran), output)
         if output is None and options["format"] != "json":
             self._show_output(ran)
         if kept is not None and ran.plan.is_complete:
             save(Path(kept), ran.plan, command_line, ran.code, ignored, made_by)
-            self.stderr.write(f"Saved. To do just that: manage.py dry_run --apply {kept}", self.style.NOTICE)
+            self.stderr.write(f"Saved. To do just that: manage.py dry_run --apply {kept}", str)
         self._end(ran, fail_on, is_folded=is_program and not options["traceback"])
+
+    def _tell(self, call: Call) -> None:
+        """Somebody types, and sees at once what came of it."""
+        what = "held back" if call.mode is not Mode.EXECUTE else "executed, since it only reads"
+        line = self.style.WARNING(f"{what}: {call.name}({shown(call)})")
+        sys.stderr.write(printable(f"{line}\n", sys.stderr))  # bpython has a screen of its own
 
     def _show(self, text: str, output: str | None) -> None:
         if output is not None:
