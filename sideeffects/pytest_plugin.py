@@ -26,7 +26,8 @@ state.test_run.latch("pytest runs (the sideeffects plugin is imported)")
 _NAME: Final = "sideeffects"
 #: As in `testing/markers.py`, which a suite without effects does not import.
 _USAGE: Final = (
-    'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off")'
+    'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off", '
+    "commits=True)"
 )
 
 
@@ -76,7 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         f"{_USAGE}: execute, record, refuse or stub these side effects in this test, class or module. Effects are "
         "given as decorated functions, names or globs. The closest marker wins, name by name. `guard` is what "
-        "happens to calls to the outside that are not declared: off, warn or raise.",
+        "happens to calls to the outside that are not declared: off, warn or raise. With `commits`, what waits for a "
+        "commit happens in tests that are rolled back.",
     )
     state.children.collect()
     lookout = config.stash[_LOOKOUT] = Lookout(config)
@@ -167,7 +169,7 @@ class Lookout:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """What the children of the collection have called is no test's. Markers and the fixture ask for watching."""
         state.sync()
-        if _is_asked_for(session.items):
+        if _is_asked_for(session.items) or _wants_commits():
             self._watch()
 
     @pytest.hookimpl(tryfirst=True)
@@ -197,10 +199,19 @@ class Lookout:
 _LOOKOUT: Final = pytest.StashKey[Lookout]()
 
 
+def _wants_commits() -> bool:
+    """Whether the settings say that tests have commits. Wrong settings are said elsewhere."""
+    conf = sys.modules.get("django.conf")
+    rules = getattr(conf.settings, "SIDE_EFFECTS", None) if conf is not None and conf.settings.configured else None
+    return isinstance(rules, dict) and bool(rules.get("TEST_COMMITS"))
+
+
 def _is_asked_for(items: Sequence[pytest.Item]) -> bool:
     parent: Any = None
     for item in items:
         if "side_effects" in getattr(item, "fixturenames", ()):
+            return True
+        if getattr(getattr(item, "cls", None), "side_effects_commits", None):
             return True
         node: Any = item
         while node is not None and node is not parent:  # whose markers the item before has shown

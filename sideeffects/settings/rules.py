@@ -53,6 +53,7 @@ def rules_from(raw: Any, legacy: Any, saferunner: Any = None) -> Rules:
         outbox=outbox.read(given.get("OUTBOX")),
         transactions=given.get("TRANSACTIONS") or "",
         check_answer=check_stubs.checker(given.get("CHECK_STUBS", False)),
+        test_commits=bool(given.get("TEST_COMMITS", False)),
         settled=True,
     )
 
@@ -358,5 +359,6 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "TRANSACTIONS": ("E013", _check_transactions),
     "CHECK_STUBS": ("E015", check_stubs.problems),
     "OUTBOX": ("E017", outbox.problems),
+    "TEST_COMMITS": ("E018", _check_flag),
 }
 KEYS: Final = tuple(_CHECKS)

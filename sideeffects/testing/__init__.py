@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         UndeclaredSideEffect as UndeclaredSideEffect,
     )
     from sideeffects.guard.block import guard as guard
+    from sideeffects.testing.committing import commits as commits
     from sideeffects.testing.exploring.racer import step as step
     from sideeffects.testing.faults import (
         CellResult as CellResult,
@@ -44,6 +45,7 @@ _HOMES = {
     "sideeffects.errors": ("EffectInTransaction", "RaceError", "SideEffectFault", "UndeclaredSideEffect"),
     "sideeffects.guard.block": ("guard",),
     "sideeffects.testing.exploring.racer": ("step",),
+    "sideeffects.testing.committing": ("commits",),
     "sideeffects.testing.faults": (
         "CellResult",
         "FaultReport",

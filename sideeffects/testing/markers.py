@@ -14,9 +14,12 @@ from sideeffects._core.verbs.overrides import rule_table
 MARKER: Final = "side_effects"
 OPTIONS: Final = ("force_run", "record", "forbid", "stub")
 USAGE: Final = (
-    'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off")'
+    'side_effects(force_run=[...], record=[...], forbid=[...], stub={"name": value or exception}, guard="off", '
+    "commits=True)"
 )
 GUARD: Final = "guard"
+COMMITS: Final = "commits"
+_ALL: Final = (*OPTIONS, GUARD, COMMITS)
 
 
 class Level(NamedTuple):
@@ -25,6 +28,7 @@ class Level(NamedTuple):
     rules: Sequence[OverrideRule]
     origin: str
     guard: str = ""
+    commits: bool | None = None
 
 
 @cache
@@ -37,8 +41,8 @@ def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
     """Read the options of a marker or class.
 
     Args:
-        options: any of `force_run`, `record`, `forbid` (lists of effects), `stub` (effect to value or exception) and
-            `guard` (`"off"`, `"warn"` or `"raise"`).
+        options: any of `force_run`, `record`, `forbid` (lists of effects), `stub` (effect to value or exception),
+            `guard` (`"off"`, `"warn"` or `"raise"`) and `commits` (`True` or `False`).
         label: what they belong to, for messages and reasons.
         origin: where that stands.
 
@@ -46,11 +50,14 @@ def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
         TypeError: there is no such option, or its value has the wrong type.
     """
     for option in options:
-        if option not in (*OPTIONS, GUARD):
-            raise TypeError(f"{label} has no option {option!r}; it takes {', '.join((*OPTIONS, GUARD))}")
+        if option not in _ALL:
+            raise TypeError(f"{label} has no option {option!r}; it takes {', '.join(_ALL)}")
     guard = options.get(GUARD, "")
     if guard and guard not in LEVELS:
         raise TypeError(f"{GUARD} of {label} takes one of {', '.join(LEVELS)}, not {guard!r}")
+    commits = options.get(COMMITS)
+    if commits not in (None, True, False):
+        raise TypeError(f"{COMMITS} of {label} is True or False, not {commits!r}")
     rules = rule_table(
         force_run=options.get("force_run", ()),
         record=options.get("record", ()),
@@ -58,4 +65,4 @@ def level(options: Mapping[str, Any], label: str, origin: str) -> Level:
         stub=options.get("stub", {}),
         label=label,
     )
-    return Level(rules, origin, guard)
+    return Level(rules, origin, guard, commits)

@@ -16,7 +16,7 @@ from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects._core.verbs.overrides import enter_rules
 from sideeffects._core.verbs.stub_rules import asks_for_times, placed, unmet
-from sideeffects.database import on_commit
+from sideeffects.database import commits, on_commit
 from sideeffects.errors import EffectInTransaction, SideEffectBlocked, SideEffectError, StubExhausted, StubMismatch
 from sideeffects.guard import hook
 from sideeffects.guard.at_test_end import MOST_SHOWN, passed, unnoticed
@@ -39,9 +39,11 @@ class WatchedTest:
     _restorers: Sequence[Restorer] = ()
     _is_over = False
     _asks_for_times = False
+    _commits = False
 
     def __init__(self) -> None:
         self._start = state.ledger.end
+        self._end_commits: Restorer = _nothing
         hook.refusals.clear()
         noticing.forget()
 
@@ -72,7 +74,7 @@ class WatchedTest:
         before = self._levels
         self._leave()
         try:
-            for rules, origin, guard in levels:
+            for rules, origin, guard, _ in levels:
                 self._restorers = [enter_rules(rules, origin), *self._restorers]
                 if guard:
                     self._restorers = [enter_guard(guard), *self._restorers]
@@ -80,18 +82,18 @@ class WatchedTest:
             self._leave()
             raise
         self._levels = levels
-        self._asks_for_times = any(asks_for_times(rules) for rules, _, _ in levels)
+        self._asks_for_times = any(asks_for_times(one.rules) for one in levels)
         return before
 
     def unmet(self) -> str:
         """What stubs of the levels in force have answered more or fewer calls than they had to, in words."""
         if not self._asks_for_times:
             return ""
-        return unmet(rule for rules, origin, _ in self._levels for rule in placed(rules, origin))
+        return unmet(rule for one in self._levels for rule in placed(one.rules, one.origin))
 
     def count_anew(self) -> None:
         """Another test begins: stubs have their first answer again."""
-        for rule in (rule for rules, _, _ in self._levels for rule in rules):
+        for rule in (rule for one in self._levels for rule in one.rules):
             if rule.stub is not None:
                 rule.stub.answered.restart(state.ledger.end)
 
@@ -111,9 +113,16 @@ class WatchedTest:
 
         return step_back
 
+    def let_commit(self) -> None:
+        """Let what waits for a commit happen in this test, from now until it ends."""
+        self._commits = True
+        self._end_commits()
+        self._end_commits = commits.ask()
+
     def pause(self) -> None:
-        """Count no calls, until it goes on."""
+        """Count no calls, until it goes on. What several tests share has no commits."""
         state.sync()
+        self._end_commits()
         if not self._is_over:
             self._earlier = [*self._earlier, (self._start, state.ledger.end)]
 
@@ -122,11 +131,14 @@ class WatchedTest:
         if not self._is_over:
             state.sync()
             self._start = state.ledger.end
+            if self._commits:
+                self.let_commit()
 
     def finish(self) -> None:
         """Nothing holds any more, and no later call is the test's."""
         if not self._is_over:
             self._is_over = True
+            self._end_commits()
             self._stop = state.ledger.end
             if self._restorers:
                 self._leave()
@@ -154,6 +166,9 @@ class WatchedTest:
         return "\n\n".join(
             filter(None, (swallowed(calls, files), pending(calls), unnoticed(refusals, files), self.unmet()))
         )
+
+
+def _nothing() -> None: ...
 
 
 def swallowed(calls: Iterable[Call], files: Callable[[], Collection[str]]) -> str:

@@ -8,6 +8,7 @@ And what each test's calls say that has set them going.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,7 +16,9 @@ from sideeffects._core.calls.origins import originating
 from sideeffects._core.state import threads
 from sideeffects._core.state.lifetimes import Lifetime
 from sideeffects._core.state.state import state
-from sideeffects.testing import left_open
+from sideeffects._core.state.switches import Restorer
+from sideeffects.database import commits
+from sideeffects.testing import committing, left_open
 from sideeffects.testing.mixin import ask_at_end
 
 #: unittest leaves the frames of such modules out of its tracebacks.
@@ -43,14 +46,40 @@ def _with_lifetime(original: Callable[..., Any]) -> Callable[..., Any]:
                 raise case.failureException(left_open.words(left, "this test"))
 
         ask_at_end(case, ask)
+        end_commits = _commits(case)
         try:
             with originating(f"test {case.id()}"):
                 return original(case, *args, **kwargs)
         finally:
+            end_commits()
             state.overrides.end(lifetime)
-            vars(case).pop("doCleanups", None)
+            for shadowing in ("doCleanups", "setUp"):
+                vars(case).pop(shadowing, None)
 
     return run
+
+
+def _commits(case: Any) -> Restorer:
+    """Let the test have commits, if its class or the settings ask for it. Returns what ends that."""
+    if "django.test.testcases" not in sys.modules:
+        return _nothing
+    asked = committing.asked_by_class(type(case))
+    problem = committing.why_not_in(type(case)) if asked else ""
+    if problem:
+        case.setUp = _failing(case, problem)
+    elif asked or (asked is None and committing.asked_by_settings()):
+        return commits.ask()
+    return _nothing
+
+
+def _nothing() -> None: ...
+
+
+def _failing(case: Any, problem: str) -> Callable[[], None]:
+    def set_up() -> None:
+        raise case.failureException(problem)
+
+    return set_up
 
 
 def follow_suites(module: Any) -> None:

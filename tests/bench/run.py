@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import commits
 import guards
 import processes
 import wrapt
@@ -40,6 +41,7 @@ PARTS = (
     "imports",
     "plugin",
     "guard",
+    "commits_in_tests",
 )
 
 missed = []
@@ -303,6 +305,14 @@ def guard():
         line("microseconds of a test without either", each)
         line("events of a test, each with a call of the hook", count, None, f"{hook:.0f} ns each")
         line("what these calls take, of a test", count * hook / 1000 / each, 0.03)
+
+
+def commits_in_tests():
+    with tempfile.TemporaryDirectory() as folder:
+        ratio, again = commits.ratios(folder)
+    heading(f"Commits in tests, {processes.TESTS:,} trivial Django tests with one atomic each, processor time")
+    line("a run with them, of one without", ratio, 1.05)
+    line("a run without, of another without", again)
 
 
 if __name__ == "__main__":

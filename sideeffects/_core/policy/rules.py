@@ -88,6 +88,8 @@ class Rules:
     transactions: str = ""
     #: Holds what a stub gives in a test run against the effect's annotation; `None` where that is not asked for.
     check_answer: Callable[[SideEffect, Any], None] | None = None
+    #: Whether tests that are rolled back have commits.
+    test_commits: bool = False
     #: Whether nothing executes outside a test run but what only reads.
     holds_back: bool = False
     #: Whether these can only change with a notice (so that the fast switch may rely on them).

@@ -25,7 +25,7 @@ from sideeffects._core.state.lifetimes import Lifetime
 from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError, UnknownSideEffect
 from sideeffects.guard.at_test_end import files_of_class
-from sideeffects.testing import left_open, noticing
+from sideeffects.testing import committing, left_open, noticing
 from sideeffects.testing.markers import MARKER, USAGE, Level, is_misspelt, level
 from sideeffects.testing.mixin import SideEffectsMixin, ask_at_end
 from sideeffects.testing.one_test import WatchedTest, swallowed
@@ -41,6 +41,8 @@ class WatcherPlugin:
         self.watch: WatchedTest | None = None
         self._item: pytest.Item | None = None
         self._is_late = False
+        #: Whether its marker asks for commits, which the test then has to be able to have.
+        self._must_commit = False
         #: The test that was begun last, and its calls.
         self._last: tuple[pytest.Item, WatchedTest] | None = None
         self._lifetime = Lifetime("")
@@ -89,6 +91,7 @@ class WatcherPlugin:
         levels = _levels(item)
         if levels:
             _enter(watch, levels)
+        self._must_commit = _commits(item, watch, levels)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -97,6 +100,10 @@ class WatcherPlugin:
         watch = self.watch
         if watch is None:
             return (yield)
+        if self._must_commit and not _is_test_case(item):
+            problem = committing.why_not()
+            if problem:
+                pytest.fail(problem, pytrace=False)
         if type(item) is not pytest.Function:
             _before_rollback(item, watch)
         try:
@@ -208,6 +215,30 @@ class WatcherPlugin:
         if complaints:
             pytest.fail(f"fixture {fixturedef.argname!r}: {complaints}", pytrace=False)
         return result
+
+
+def _commits(item: pytest.Item, watch: WatchedTest, levels: Sequence[Level]) -> bool:
+    """Let the test have commits, if its closest marker, its class or the settings ask for it.
+
+    Returns:
+        whether a marker or the class does.
+    """
+    said = next((one.commits for one in reversed(levels) if one.commits is not None), None)
+    kind = getattr(item, "cls", None)
+    said = committing.asked_by_class(kind) if said is None else said
+    if said and kind is not None and _is_test_case(item):
+        problem = committing.why_not_in(kind)
+        if problem:
+            pytest.fail(problem, pytrace=False)
+    if said or (said is None and committing.asked_by_settings()):
+        watch.let_commit()
+    return bool(said)
+
+
+def _is_test_case(item: pytest.Item) -> bool:
+    unittest = sys.modules.get("unittest.case")
+    kind = getattr(item, "cls", None)
+    return unittest is not None and isinstance(kind, type) and issubclass(kind, unittest.TestCase)
 
 
 def _enter(watch: WatchedTest, levels: Sequence[Level]) -> None:
