@@ -6,6 +6,7 @@ Once there may be calls, `pytest_watcher.py` goes around each test.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -59,6 +60,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         help="List the declared side effects that no test has called.",
     )
     group.addoption(
+        "--side-effects-explore",
+        choices=["off", "quick", "full"],
+        default=None,
+        help="How much of explored races is run: 'full' is every order (the default), 'quick' those with at most two "
+        "switches between racers, 'off' those without any.",
+    )
+    group.addoption(
         "--fault-cell",
         action="append",
         default=[],
@@ -81,6 +89,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "commit happens in tests that are rolled back.",
     )
     state.children.collect()
+    amount = config.getoption("--side-effects-explore")
+    if amount is not None:
+        from sideeffects.testing.exploring.amount import choose
+
+        before = choose(amount)
+        config.add_cleanup(functools.partial(choose, before))
     lookout = config.stash[_LOOKOUT] = Lookout(config)
     from sideeffects.testing.pytest_hooks.guard import GuardPlugin  # where it is off as well: tests may switch it on
     from sideeffects.testing.pytest_hooks.summary import Summary

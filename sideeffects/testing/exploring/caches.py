@@ -49,19 +49,17 @@ class CacheHooks:
                 return original(cache, *args, **kwargs)
             keys = _keys(args[0] if args else kwargs.get("key", kwargs.get("keys", kwargs.get("data"))))
             shown = f"cache.{name}({', '.join(map(repr, keys))})"
-            racer.stop_before(Step("cache", shown, _footprint(cache, name, keys)))
-            if name in _WRITES:
-                for key in keys:
-                    self._keep(racer, cache, key, kwargs.get("version"))
+            keep = functools.partial(self._keep, cache, keys, kwargs.get("version")) if name in _WRITES else None
+            racer.stop_before(Step("cache", shown, _footprint(cache, name, keys), keep=keep))
             return _quietly(racer, original, cache, *args, **kwargs)
 
         setattr(home, name, operate)
 
-    def _keep(self, racer: Racer, cache: Any, key: Any, version: Any) -> None:
-        place = (_place(cache), str(key), version)
-        if place not in self._kept:
-            value = _quietly(racer, cache.get, key, _MISSING, version=version)
-            self._kept[place] = cache, value
+    def _keep(self, cache: Any, keys: list[Any], version: Any) -> None:
+        for key in keys:
+            place = (_place(cache), str(key), version)
+            if place not in self._kept:
+                self._kept[place] = cache, cache.get(key, _MISSING, version=version)
 
     def take_back(self) -> None:
         """Put back what the keys had that racers wrote to."""

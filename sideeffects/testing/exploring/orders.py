@@ -177,6 +177,8 @@ class _Run:
         hooked = event.step.connection
         if hooked is not None and event.step.written != frozenset():
             self._keepers[hooked.catalog.place].before_writing(event.step.written)
+        if event.step.keep is not None:
+            event.step.keep()
         racer.let_go()
         if not self.await_arrival(racer):
             event.waited = True

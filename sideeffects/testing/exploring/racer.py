@@ -32,9 +32,10 @@ class Step:
         place: `file:line` of the code that does it.
         connection: the connection that it uses, if any; see `connections.py`.
         written: the tables that it may change; `None` for all.
+        keep: what the explorer calls before the step is taken, so that it can take it back.
     """
 
-    __slots__ = ("connection", "footprint", "kind", "place", "shape", "text", "written")
+    __slots__ = ("connection", "footprint", "keep", "kind", "place", "shape", "text", "written")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Step:
         shape: str | None = None,
         connection: Any = None,
         written: frozenset[str] | None = frozenset(),
+        keep: Callable[[], None] | None = None,
     ) -> None:
         self.kind = kind
         self.text = text
@@ -53,6 +55,7 @@ class Step:
         self.place = place_of_use()
         self.connection = connection
         self.written = written
+        self.keep = keep
 
 
 class Racer:

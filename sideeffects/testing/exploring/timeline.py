@@ -14,12 +14,14 @@ from sideeffects.testing.exploring.orders import Order
 _WIDEST: Final = 52
 _QUALIFIER: Final = re.compile(r"[\"`]\w+[\"`]\.")
 _SELECTED: Final = re.compile(r"^(SELECT(?: DISTINCT)?) .{20,}? (FROM)\b", re.DOTALL)
+#: The names that Django gives to savepoints.
+_NAMELESS: Final = re.compile(r"\bs\d+_x\d+\b")
 _BOLD, _RED, _OFF = "\033[1m", "\033[31m", "\033[0m"
 
 
 def shortened(sql: str) -> str:
     """A statement of Django's as one would write it."""
-    bare = " ".join(re.sub(r"[\"`]", "", _QUALIFIER.sub("", sql)).split())
+    bare = " ".join(_NAMELESS.sub("", re.sub(r"[\"`]", "", _QUALIFIER.sub("", sql))).split())
     return cut(printable(_SELECTED.sub(r"\1 ... \2", bare)), _WIDEST)
 
 
