@@ -6,7 +6,6 @@ Once there may be calls, `pytest_watcher.py` goes around each test.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -93,8 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if amount is not None:
         from sideeffects.testing.exploring.amount import choose
 
-        before = choose(amount)
-        config.add_cleanup(functools.partial(choose, before))
+        config.add_cleanup(choose(amount))
     lookout = config.stash[_LOOKOUT] = Lookout(config)
     from sideeffects.testing.pytest_hooks.guard import GuardPlugin  # where it is off as well: tests may switch it on
     from sideeffects.testing.pytest_hooks.summary import Summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 Amount = Literal["off", "quick", "full"]
@@ -10,10 +11,14 @@ _SWITCHES: Final[dict[str, int | None]] = {"off": 0, "quick": 2, "full": None}
 _said: Final[list[Amount]] = ["full"]
 
 
-def choose(amount: Amount) -> Amount:
-    """Explore so much from now on. Returns how much it was before."""
+def choose(amount: Amount) -> Callable[[], None]:
+    """Explore so much from now on. Returns what goes back to how much it was before."""
     before, _said[0] = _said[0], amount
-    return before
+
+    def restore() -> None:
+        _said[0] = before
+
+    return restore
 
 
 def bounded(given: int | None) -> int | None:
