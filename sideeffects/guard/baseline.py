@@ -52,13 +52,17 @@ class Baseline(NamedTuple):
     entries: frozenset[Key]
 
 
-def load(path: str) -> Baseline:
+def load(path: str, how: str = HOW_TO_UPDATE) -> Baseline:
     """A baseline file.
+
+    Args:
+        path: the file.
+        how: the option that writes it anew.
 
     Raises:
         BaselineError: there is none, or it is none that this version reads.
     """
-    again = f"write it anew with {HOW_TO_UPDATE}"
+    again = f"write it anew with {how}"
     try:
         with open(path, encoding="utf-8") as file:
             content: Any = json.load(file)

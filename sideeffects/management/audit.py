@@ -5,35 +5,106 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from django.apps import apps
 from django.conf import settings
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from sideeffects._core.calls import registry
 from sideeffects._core.verbs import declare
 from sideeffects.guard import call_sites
-from sideeffects.listing import Audit, UndeclaredFunction, as_json, as_lines, as_markdown, as_table
+from sideeffects.guard.baseline import BaselineError
+from sideeffects.listing.audit import (
+    Audit,
+    Unclear,
+    UndeclaredFunction,
+    accepted,
+    as_json,
+    as_lines,
+    as_markdown,
+    as_table,
+)
+from sideeffects.listing.audit.formats import where
 from sideeffects.listing.selection import UnknownValue, app_of, check_values, labels, with_those_above
 from sideeffects.management.command import Command, wrong
 from sideeffects.project import live_settings
 from sideeffects.project.discovery.files import module_files
 
+_Found = TypeVar("_Found", Unclear, UndeclaredFunction)
+
+_UNCLEAR: Final = (
+    "These files import a library for the network, and none of its calls was recognised. Look at them, too:"
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """The options of the audit."""
+    add = parser.add_argument
+    add(
+        "--audit",
+        action="store_true",
+        help="List functions that call well-known outside APIs and are not declared, each with the line to write. "
+        "Reads the project's source; imports and runs none of it. Goes with --app, --module, --format and --check.",
+    )
+    add("--baseline", metavar="FILE", help="With --audit: leave out what this file accepts.")
+    add("--update-baseline", action="store_true", help="With --audit: accept all that is found, in that file.")
+
 
 def run(command: Command, patterns: Sequence[str], *, check: bool, options: Mapping[str, Any]) -> None:
     """Read the project's source, and show what it says."""
-    form: str | None = options["format"]
-    given = [f"--{name}" for name in ("tag", "owner", "verbose", "explain") if options[name]]
-    given += ["names"] if patterns else []
-    given += ["--format"] if check and form else []
-    if given:
-        raise wrong(f"--audit{' --check' if check else ''} does not go with {', '.join(given)}")
+    _refuse_others(patterns, check=check, options=options)
     live_settings.current_rules()  # what the settings declare is declared
     files = _own(module_files(settings, apps))
     progress = _progress(command) if options["verbosity"] and command.stderr.isatty() else _no_progress
     found = Audit(files, _declared_targets(), progress)
     listed = _of_modules(found.found, files, options)
+    file = options["baseline"]
+    if options["update_baseline"]:
+        accepted.save(file, listed)
+        command.stderr.write(f"{file}: {_many(len(listed), 'function is', 'functions are')} accepted.")
+        listed = []
+    elif file:
+        listed = _without_accepted(command, file, listed)
+    _show(command, listed, check=check, form=options["format"])
+    wanted = _of_modules(found.unclear, files, options)
+    if wanted and options["verbosity"]:
+        lines = [f"  {where(one.path, one.line)} ({one.library})" for one in wanted]
+        command.stderr.write("\n".join([_UNCLEAR, *lines]))
+    if found.unreadable:
+        unreadable = [f"{files[name]}: {error}" for name, error in found.unreadable.items()]
+        raise wrong("\n".join(["the audit may be incomplete:", *unreadable]))
+    if check and listed:
+        raise CommandError(_many(len(listed), "function to declare", "functions to declare"), returncode=1)
+    if not listed and options["verbosity"]:
+        command.stderr.write(f"No undeclared call of a well-known outside API in {_many(len(files), 'file', 'files')}.")
+
+
+def _refuse_others(patterns: Sequence[str], *, check: bool, options: Mapping[str, Any]) -> None:
+    """Say which options mean nothing here."""
+    given = [f"--{name}" for name in ("tag", "owner", "verbose", "explain") if options[name]]
+    given += ["names"] if patterns else []
+    given += ["--format"] if check and options["format"] else []
+    if given:
+        raise wrong(f"--audit{' --check' if check else ''} does not go with {', '.join(given)}")
+    if options["update_baseline"] and not options["baseline"]:
+        raise wrong("--update-baseline needs --baseline FILE: which file is to be written?")
+    if options["update_baseline"] and any(options[name] for name in ("app", "module")):
+        raise wrong("--update-baseline writes what the whole project has: leave out --app and --module")
+
+
+def _without_accepted(command: Command, file: str, listed: Sequence[UndeclaredFunction]) -> list[UndeclaredFunction]:
+    """What a baseline does not accept; what it accepts in vain is said."""
+    try:
+        left, stale = accepted.without(file, listed)
+    except BaselineError as error:
+        raise wrong(str(error)) from error
+    if stale:
+        command.stderr.write(f"{file}: {_many(stale, 'entry means', 'entries mean')} nothing any more.")
+    return left
+
+
+def _show(command: Command, listed: Sequence[UndeclaredFunction], *, check: bool, form: str | None) -> None:
     if check:
         text = as_lines(listed)
     elif form == "json":
@@ -44,13 +115,6 @@ def run(command: Command, patterns: Sequence[str], *, check: bool, options: Mapp
         text = ""
     if text:
         command.write(text)
-    if found.unreadable:
-        unreadable = [f"{files[name]}: {error}" for name, error in found.unreadable.items()]
-        raise wrong("\n".join(["the audit may be incomplete:", *unreadable]))
-    if check and listed:
-        raise CommandError(_many(len(listed), "function to declare", "functions to declare"), returncode=1)
-    if not listed and options["verbosity"]:
-        command.stderr.write(f"No undeclared call of a well-known outside API in {_many(len(files), 'file', 'files')}.")
 
 
 def _progress(command: Command) -> Callable[[int, int], object]:
@@ -85,9 +149,7 @@ def _many(count: int, one: str, several: str) -> str:
     return f"{count} {one if count == 1 else several}"
 
 
-def _of_modules(
-    found: Sequence[UndeclaredFunction], files: Collection[str], options: Mapping[str, Any]
-) -> list[UndeclaredFunction]:
+def _of_modules(found: Sequence[_Found], files: Collection[str], options: Mapping[str, Any]) -> list[_Found]:
     """What is found in the apps and modules that were asked for."""
     listed = list(found)
     known = {above for module in files for above in with_those_above(module)}

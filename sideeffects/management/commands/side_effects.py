@@ -19,7 +19,7 @@ from sideeffects.listing.problems import problems_of, problems_of_settings
 from sideeffects.listing.rows import Row, rows_of
 from sideeffects.listing.selection import UnknownValue, app_of, select
 from sideeffects.management import calls, pausing
-from sideeffects.management.audit import run as audit_project
+from sideeffects.management.audit import add_arguments as add_audit_arguments, run as audit_project
 from sideeffects.management.command import Command as BaseCommand, wrong
 from sideeffects.management.output import kept_clean
 from sideeffects.management.spans import span
@@ -73,12 +73,7 @@ exit codes:
             "signal, a URL, a template library, an admin or a task calls without a decision. With --audit: functions "
             "to declare.",
         )
-        add(
-            "--audit",
-            action="store_true",
-            help="List functions that call well-known outside APIs and are not declared, each with the line to write. "
-            "Reads the project's source; imports and runs none of it. Goes with --app, --module, --format and --check.",
-        )
+        add_audit_arguments(parser)
         add("--pause", metavar="GLOB", help="Stop these effects in all processes, at once and until --resume.")
         add("--resume", metavar="GLOB", help="End the pauses of this name or glob, and those that it means.")
         modes = [mode.name for mode in Mode if mode is not Mode.EXECUTE]
@@ -100,6 +95,8 @@ exit codes:
         if audit:
             audit_project(self, patterns, check=check, options=options)
             return
+        if options["baseline"] or options["update_baseline"]:
+            raise wrong("--baseline and --update-baseline go with --audit")
         if check and (form or options["verbose"] or options["explain"]):
             raise wrong("--check prints problems, a line each: leave out --format, --verbose and --explain")
         discovered = self._discover()

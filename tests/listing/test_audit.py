@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sideeffects.listing import Audit
+from sideeffects.listing.audit import Audit
 from tests.support.listed_project import listed_project, write_settings
 from tests.support.projects import Project
 
@@ -213,6 +213,132 @@ def test_what_signs_and_checks_is_left_out(audit: Callable[..., dict[str, list[s
     assert list(found) == ["shop.pure.charged"]
 
 
+def test_objects_are_followed_through_containers_and_classes(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """Dicts of what makes them, own classes as annotations, classes as attributes, properties, arguments, `super()`."""
+    found = audit(
+        shop__kinds="""
+            import contextlib, functools, imaplib, requests, stripe
+            from django.core.mail import get_connection
+
+            SERVERS = {"imap": {"init": imaplib.IMAP4_SSL}}
+
+            def read_mail(kind):
+                SERVERS[kind]["init"]("mail.example.org", 993).login("a", "b")
+
+            def connect(kind):
+                return SERVERS.get(kind)["init"]("mail.example.org")
+
+            class Event:
+                def get_mail_backend(self):
+                    return get_connection(fail_silently=False)
+
+            class Base:
+                stripe_class = None
+                session = property(lambda self: None)
+
+                @classmethod
+                def create(cls, **options):
+                    return cls.stripe_class.create(**options)
+
+                @functools.cached_property
+                def http(self):
+                    return requests.Session()
+
+                def ask(self, method):
+                    self.http.get("https://example.com")
+                    return getattr(requests, method)("https://example.com")
+
+            class Charge(Base):
+                stripe_class = stripe.Charge
+
+            class Session(requests.Session):
+                def post(self, url):
+                    return super().post(url, timeout=5)
+
+            @contextlib.contextmanager
+            def opened():
+                yield requests.Session()
+        """,
+        shop__uses="""
+            from shop import kinds
+            from shop.kinds import Event
+
+            def annotated(event: "Event | None", mail):
+                backend = event.get_mail_backend()
+                backend.send_messages([mail])
+
+            def by_name(organizer, mail):
+                organizer.get_mail_backend().send_messages([mail])
+
+            def handed():
+                post(kinds.Session())
+
+            def post(session):
+                session.post("https://example.com")
+
+            def in_block():
+                with kinds.opened() as session, kinds.unknown() as other:
+                    other.post("https://example.com")
+                    for one in [session]:
+                        one.put("https://example.com")
+
+            def outer():
+                class Sender:
+                    def go(self, session=kinds.Session()):
+                        session.delete("https://example.com")
+                return Sender()
+
+            def shadowed(requests):
+                requests.post("https://example.com")
+        """,
+    )
+    assert found == {
+        "shop.kinds.read_mail": ["imaplib.IMAP4_SSL().login"],
+        "shop.kinds.connect": ["imaplib.IMAP4_SSL"],
+        "shop.kinds.Base.create": ["stripe.Charge.create"],
+        "shop.kinds.Base.ask": ["requests.Session().get", "requests.*"],
+        "shop.kinds.Session.post": ["requests.Session().post"],
+        "shop.uses.annotated": ["django.core.mail.get_connection().send_messages"],
+        "shop.uses.by_name": ["django.core.mail.get_connection().send_messages"],
+        "shop.uses.in_block": ["requests.Session().put"],
+        "shop.uses.outer.Sender.go": ["requests.Session().delete"],
+    }
+
+
+def test_a_comment_may_stand_on_any_line_of_the_call(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """Formatters break long calls and long signatures."""
+    assert not audit(
+        shop="""
+            import subprocess
+
+            def version():
+                subprocess.check_output(
+                    ["git", "describe"],
+                )  # sideeffects: accepted
+
+            def status(
+                name,
+                *more,  # sideeffects: accepted
+            ):
+                subprocess.run(["git", "status", name])
+        """
+    )
+
+
+def test_files_of_which_nothing_is_recognised(tmp_path: Path) -> None:
+    """They import a library for the network, and no call is known; what is known, declared or accepted is not named."""
+    sources = {
+        "unclear": "from requests.adapters import HTTPAdapter\n\ndef send(x: HTTPAdapter): x.send()\n",
+        "declared": "import requests, sideeffects\n\n@sideeffects.side_effect\ndef get(): requests.get('x')\n",
+        "accepted": "import requests  # sideeffects: accepted, for its errors\n",
+        "other": "import os, json\n",
+    }
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    found = Audit({name: tmp_path / f"{name}.py" for name in sources}, (), ignore)
+    assert [(one.path.name, one.line, one.library) for one in found.unclear] == [("unclear.py", 1, "requests")]
+
+
 def test_a_comment_accepts_a_call_or_a_function(audit: Callable[..., dict[str, list[str]]]) -> None:
     """On the line of the call, or on that of the `def`; what else the function calls is listed all the same."""
     found = audit(
@@ -351,7 +477,10 @@ def test_the_command_lists_each_with_the_line_to_write(project: Project) -> None
         "shop/start.py:2            os.system",
         "  importing the module calls this: move it into a function, and declare that",
     ]
-    assert ran.stderr == ""
+    assert ran.stderr.splitlines() == [
+        "These files import a library for the network, and none of its calls was recognised. Look at them, too:",
+        "  shop/effects_of_shop.py:1 (requests)",
+    ]
     [hook, start] = json.loads(project.run(*COMMAND, "--format", "json").stdout)
     assert hook == {
         "function": "notify",
@@ -391,6 +520,15 @@ def test_exit_codes(project: Project) -> None:
     assert "does not go with --tag, names" in project.run(*COMMAND, "sms.*", "--tag", "x", code=2).stderr
     assert "Did you mean 'shop'?" in project.run(*COMMAND, "--app", "shopp", code=2).stderr
     assert "no module of the project is called 'shop.x'" in project.run(*COMMAND, "--module", "shop.x", code=2).stderr
+    baseline = ("--baseline", "accepted.json")
+    assert (
+        "there is no such file; write it anew with --update-baseline" in project.run(*COMMAND, *baseline, code=2).stderr
+    )
+    assert "2 functions are accepted" in project.run(*COMMAND, *baseline, "--update-baseline").stderr
+    project.write("shop/hooks.py", HOOKS.replace("requests.get", "requests.put"))
+    again = project.run(*COMMAND, *baseline, "--check", code=1)
+    assert again.stdout == "shop/hooks.py:6: notify calls requests.put and is not declared\n"
+    assert "1 entry means nothing any more" in again.stderr
     for name in ("shop/hooks.py", "shop/start.py"):
         (project.root / name).unlink()
     clean = project.run(*COMMAND, "--check")

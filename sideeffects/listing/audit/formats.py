@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from sideeffects.listing.undeclared import UndeclaredFunction
+from sideeffects.listing.audit.undeclared import UndeclaredFunction
 
 _HEADINGS: Final = ("WHERE", "FUNCTION", "CALLS")
 #: Of how many APIs a line tells.
 _MOST: Final = 3
 
 
-def where(found: UndeclaredFunction) -> str:
+def where(path: Path, line: int) -> str:
     """`file:line`, the file relative to the current folder when it lies below."""
-    return f"{str(found.path).removeprefix(os.path.join(os.getcwd(), ''))}:{found.line}"
+    return f"{str(path).removeprefix(os.path.join(os.getcwd(), ''))}:{line}"
+
+
+def _place(found: UndeclaredFunction) -> str:
+    return where(found.path, found.line)
 
 
 def advice(found: UndeclaredFunction) -> str:
@@ -38,13 +43,13 @@ def as_markdown(listed: Sequence[UndeclaredFunction]) -> str:
         function = _code(found.function) if found.function else ""
         calls = ", ".join(map(_code, _apis(found)))
         written = _code(advice(found)) if found.function else advice(found)
-        lines.append([_code(where(found)), function, calls, written])
+        lines.append([_code(_place(found)), function, calls, written])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def as_table(listed: Sequence[UndeclaredFunction]) -> str:
     """An aligned table, with the line to write below each function."""
-    rows = [(where(found), found.function, _calls(found)) for found in listed]
+    rows = [(_place(found), found.function, _calls(found)) for found in listed]
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     lines = [_joined(_HEADINGS, widths)]
     for found, row in zip(listed, rows, strict=True):
@@ -55,9 +60,9 @@ def as_table(listed: Sequence[UndeclaredFunction]) -> str:
 def as_lines(listed: Sequence[UndeclaredFunction]) -> str:
     """A line each, for CI."""
     return "\n".join(
-        f"{where(found)}: {found.function or found.module} calls {_calls(found)} and is not declared"
+        f"{_place(found)}: {found.function or found.module} calls {_calls(found)} and is not declared"
         if found.function
-        else f"{where(found)}: importing {found.module} calls {_calls(found)}"
+        else f"{_place(found)}: importing {found.module} calls {_calls(found)}"
         for found in listed
     )
 
@@ -67,7 +72,7 @@ def _as_data(found: UndeclaredFunction, app_of: Callable[[str], str]) -> dict[st
         "function": found.function,
         "module": found.module,
         "app": app_of(found.module),
-        "file": where(found).rpartition(":")[0],
+        "file": _place(found).rpartition(":")[0],
         "line": found.line,
         "calls": [{"api": call.api, "line": call.line} for call in found.calls],
         "write": advice(found),
