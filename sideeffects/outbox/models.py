@@ -125,3 +125,25 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pattern}: {self.mode}"
+
+
+class Effect(Pause):
+    """A declared effect, for the admin's list and its permission. It has no rows."""
+
+    class Meta:
+        """Who may view effects."""
+
+        proxy = True
+        verbose_name = "effect"
+        default_permissions = ("view",)
+
+
+class LedgerCall(HeldCall):
+    """A call of the ledger that processes share, for the admin's list and its permission. It has no rows."""
+
+    class Meta:
+        """Who may view calls."""
+
+        proxy = True
+        verbose_name = "call"
+        default_permissions = ("view",)

@@ -116,8 +116,11 @@ class PauseReader:
                 contextvars.Context().run(self._thread.start)
 
     def refresh(self) -> None:
-        """Read again now, instead of when it is time: this process has just changed a pause."""
-        self._wake.set()
+        """Read again, and wait for that a moment: this process has just changed a pause, and is about to show it."""
+        if self._thread is not None:
+            self._tried.clear()
+            self._wake.set()
+            self._tried.wait(pauses.refresh())
 
     # -- what the thread does
 

@@ -83,11 +83,12 @@ def decision_of(row: Pause) -> Decision:
 
 def words(row: Pause) -> str:
     """Who paused it, when, until when and why."""
-    until = "" if row.until is None else f" until {_time(row.until)}"
-    return f"paused by {row.paused_by or 'somebody'} at {_time(row.paused_at)}{until}: {row.why}"
+    until = "" if row.until is None else f" until {time_of(row.until)}"
+    return f"paused by {row.paused_by or 'somebody'} at {time_of(row.paused_at)}{until}: {row.why}"
 
 
-def _time(moment: datetime.datetime) -> str:
+def time_of(moment: datetime.datetime) -> str:
+    """A moment as all read it, in UTC."""
     return moment.astimezone(datetime.UTC).strftime(_TIME)
 
 
@@ -129,7 +130,7 @@ def pause(
     if not why.strip():
         raise ValueError("say why: whoever wonders what became of a call will read it")
     if until is not None and until <= timezone.now():
-        raise ValueError(f"the pause would be over already: it ends at {_time(until)}")
+        raise ValueError(f"the pause would be over already: it ends at {time_of(until)}")
     using = using or alias()
     with transaction.atomic(using=using):
         _end(Pause.objects.using(using).filter(pattern=pattern, resumed_at__isnull=True), by)
@@ -161,10 +162,15 @@ def resume(pattern: str, *, by: str, using: str = "") -> Sequence[Pause]:
         those that were ended.
     """
     ended = [row for row in in_force(using) if pattern == row.pattern or _means(pattern, row.pattern)]
-    _end(Pause.objects.using(using or alias()).filter(pk__in=[row.pk for row in ended]), by)
     for row in ended:
-        logger.warning("%s: resumed by %s; it was %s", row.pattern, by, words(row))
+        end(row, by, using)
     return ended
+
+
+def end(row: Pause, by: str, using: str = "") -> None:
+    """End one pause. The arguments are those of `resume`."""
+    _end(Pause.objects.using(using or alias()).filter(pk=row.pk, resumed_at__isnull=True), by)
+    logger.warning("%s: resumed by %s; it was %s", row.pattern, by, words(row))
 
 
 def _means(pattern: str, paused: str) -> bool:

@@ -1,10 +1,17 @@
 """A site with the outbox: a view, a Celery task and a command that send, and `manage.py`."""
 
+import contextlib
 import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.projects import Project
+from tests.support.projects import Project, clean_environment
 
 CONFIG = """
     import json, os
@@ -55,7 +62,7 @@ CONFIG = """
     }
 """
 
-EFFECTS = """
+EFFECTS = '''
     import os
     from pathlib import Path
 
@@ -67,17 +74,53 @@ EFFECTS = """
             file.write(f"{text}\\n")
 
 
-    @side_effect(name="sms.send", returns="not sent")
+    @side_effect(name="sms.send", returns="not sent", owner="team messages")
     def send(to, token=""):
+        """Send a text message."""
+        if to.startswith("broken"):
+            raise ConnectionError(f"the gateway did not take {to} with {token}")
         note(f"sms {to}")
         return "sent"
 
 
     @side_effect(name="mail.send", returns="not sent")
     def mail(to):
+        """Send a letter."""
         note(f"mail {to}")
         return "sent"
-"""
+'''
+
+#: A night on the site: calls that are held, and what became of some; without `mail.send`, which the rules record.
+NIGHT = """
+    import os
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config"
+    import django
+
+    django.setup()
+    from django.contrib.auth.models import Permission, User
+    from shop.effects import mail, send
+    from sideeffects._core.calls.origins import originating
+    from sideeffects.outbox import actions, pauses
+    from sideeffects.outbox.models import HeldCall
+
+    User.objects.create_superuser("ann", "ann@example.com", "secret")
+    ben = User.objects.create_user("ben", "ben@example.com", "secret", is_staff=True)
+    ben.user_permissions.add(*Permission.objects.filter(codename__in=["view_heldcall", "view_effect", "view_pause"]))
+    User.objects.create_user("eve", "eve@example.com", "secret", is_staff=True)
+    with originating("command remind_unpaid"):
+        for number in range(6):
+            send(f"+44 20 7946 00{number:02}", token="tok-5f3759df")
+        send("broken gateway", token="tok-5f3759df")
+        send("<b>bold</b> " * 30)
+    with originating("GET /orders/<int:pk>/ (shop.views.order)"):
+        mail("ann@example.com")
+    keys = list(HeldCall.objects.order_by("id").values_list("pk", flat=True))
+    actions.release([keys[0], keys[6]], by="ann")
+    actions.reject([keys[1]], by="ann")
+    HeldCall.objects.filter(pk=keys[2]).update(state="unknown", error="the worker 4711 died while it ran")
+    pauses.pause("sms.*", why="The loop of ticket 4711 writes to everybody. Ask Ann before you resume.", by="ann")
+    """
 
 URLS = """
     import os
@@ -174,6 +217,36 @@ class PauseProject(Project):
         """Run `manage.py` outside any test run; returns what it printed, errors after it."""
         finished = self.run("manage.py", *arguments, environment={**self.environment, **environment}, code=code)
         return finished.stdout + finished.stderr
+
+    @contextmanager
+    def serving(self, **environment: str) -> Iterator[str]:
+        """The site on Django's own server, which serves the admin's files as well: its address, ending in a slash."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        with (self.root / "output").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", "runserver", f"127.0.0.1:{port}", "--noreload", "--insecure"],
+                cwd=self.root,
+                env=clean_environment() | self.environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            for _ in range(1200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                    break
+                assert process.poll() is None, (self.root / "output").read_text(encoding="utf-8")
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(30)
 
     @property
     def log(self) -> str:

@@ -1,0 +1,269 @@
+"""Held calls in the admin: what was held and why, releasing, rejecting, and trying again what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from sideeffects._core.state.state import state as runtime
+from sideeffects.outbox import actions
+from sideeffects.outbox.keeping import alias
+from sideeffects.outbox.models import HeldCall
+from sideeffects.outbox.pages.showing import LONG, Page, address, ago, argument_list, badge, facts
+from sideeffects.outbox.pauses import time_of
+from sideeffects.outbox.states import State
+
+
+class Doing(NamedTuple):
+    """Something that is done with held calls.
+
+    Attributes:
+        label: what the button says.
+        asks: what is asked before.
+        states: the states in which it can be done.
+        act: does it, given the primary keys and who does it.
+        done: what is said afterwards and in the admin's log.
+    """
+
+    label: str
+    asks: str
+    states: Sequence[State]
+    act: Callable[..., actions.Result]
+    done: str
+
+
+DOINGS: Final = {
+    "release": Doing("Release", "Release, and so execute now:", actions.RELEASED_FROM, actions.release, "Released"),
+    "reject": Doing(
+        "Reject", "Reject, so that it is never executed:", actions.REJECTED_FROM, actions.reject, "Rejected"
+    ),
+    "retry": Doing("Retry", "Execute once more:", actions.RETRIED_FROM, actions.retry, "Retried"),
+}
+#: What the list has a button for.
+_AT_ONCE: Final = ("release", "retry")
+_UNKNOWN: Final = (
+    "Some are UNKNOWN: their worker died, and nobody knows whether they were executed. Look at the receiver first."
+)
+#: As many as a request executes by itself; the command takes more, and shows how far it is.
+_MOST: Final = 100
+
+
+class HeldCallAdmin(Page):
+    """The held calls. The permission to change them is needed to release, reject and retry."""
+
+    list_display = ("what", "arguments_shown", "why", "whence", "when")
+    list_display_links = None
+    ordering = ("-id",)
+    list_filter = ("state", "effect", "origin")
+    search_fields = ("effect", "shown", "origin", "reason", "error", "call_id")
+    list_per_page = 50
+    fields = ()  # all that is shown of one call is put together here: the true arguments are in none of it
+    actions = ("release_selected", "reject_selected", "retry_selected")
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Those of the outbox's database, the newest first."""
+        rows: QuerySet[Any] = super().get_queryset(request).using(alias())
+        return rows
+
+    def get_urls(self) -> list[URLPattern]:
+        """Ours before Django's, which would take the names for keys."""
+        view = self.admin_site.admin_view(self.one_view)
+        return [path("<int:pk>/do/<str:doing>/", view, name="sideeffects_outbox_heldcall_do"), *super().get_urls()]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nothing is edited; the list has its actions for those who may change."""
+        return obj is None and self.may(request, "change_heldcall")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may view or change them."""
+        del obj
+        return self.may(request, "view_heldcall") or self.may(request, "change_heldcall")
+
+    # -- the list
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Django's, with our title."""
+        answer: HttpResponse = super().changelist_view(request, {"title": "Held calls", **(extra_context or {})})
+        return answer
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """With buttons for those who may use them."""
+        return (*self.list_display, "buttons") if self.may(request, "change_heldcall") else self.list_display
+
+    @admin.display(description="", empty_value="")
+    def buttons(self, row: HeldCall) -> SafeString:
+        """Retry and release; they send the list's own form elsewhere, since a form may not stand in another."""
+        named = [(address("heldcall_do", row.pk, name), DOINGS[name].label, row.effect) for name in _AT_ONCE]
+        shown = [one for one, name in zip(named, _AT_ONCE, strict=True) if row.state in DOINGS[name].states]
+        button = '<button class="button se-button" formaction="{}" aria-label="{} {}">{}</button> '
+        return format_html_join("", button, ((where, label, effect, label) for where, label, effect in shown))
+
+    @admin.display(description="call", ordering="effect")
+    def what(self, row: HeldCall) -> SafeString:
+        """State and effect, with the error of a failed one."""
+        error = format_html('<div class="se-error">{}</div>', row.error) if row.error else ""
+        where = address("heldcall_change", row.pk)
+        return format_html('{} <a class="se-name" href="{}">{}</a>{}', badge(row.state), where, row.effect, error)
+
+    @admin.display(description="arguments")
+    def arguments_shown(self, row: HeldCall) -> SafeString:
+        """Redacted, a line each."""
+        return argument_list(row.arguments)
+
+    @admin.display(description="why")
+    def why(self, row: HeldCall) -> str:
+        """The reason."""
+        return row.reason
+
+    @admin.display(description="set going by", ordering="origin")
+    def whence(self, row: HeldCall) -> str:
+        """The request, command or task."""
+        return row.origin
+
+    @admin.display(description="when", ordering="id")
+    def when(self, row: HeldCall) -> SafeString:
+        """How long ago."""
+        return format_html('<span title="{}">{}</span>', time_of(row.at), ago(row.at))
+
+    # -- one call
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """All that is known of it, the reason and the error first, and what can be done."""
+        row = self.get_object(request, object_id)
+        context = {**(extra_context or {})}
+        if row is not None:
+            context |= {
+                "title": row.effect,
+                "subtitle": None,
+                "headline": badge(row.state),
+                "reason": row.reason,
+                "error": row.error,
+                "caution": _UNKNOWN if row.state == State.UNKNOWN else "",
+                "facts": _facts(row),
+                "buttons": self._buttons(request, row),
+            }
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
+
+    def _buttons(self, request: HttpRequest, row: HeldCall) -> list[tuple[str, str]]:
+        if not self.may(request, "change_heldcall"):
+            return []
+        return [
+            (address("heldcall_do", row.pk, name), doing.label)
+            for name, doing in DOINGS.items()
+            if row.state in doing.states
+        ]
+
+    def one_view(self, request: HttpRequest, pk: int, doing: str) -> HttpResponse:
+        """Do something with one call; by a form alone, so that no link does it."""
+        if request.method != "POST":
+            return HttpResponse(status=405)
+        if not self.may(request, "change_heldcall") or doing not in DOINGS:
+            return HttpResponse(status=403)
+        self._do(request, doing, [pk])
+        return HttpResponseRedirect(address("heldcall_change", pk))
+
+    # -- several
+
+    @admin.action(description="Release: execute the selected calls", permissions=["change"])
+    def release_selected(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Asked before, since it reaches the outside."""
+        return self._several(request, "release", rows)
+
+    @admin.action(description="Reject: never execute the selected calls", permissions=["change"])
+    def reject_selected(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Asked before, since it cannot be taken back."""
+        return self._several(request, "reject", rows)
+
+    @admin.action(description="Retry: execute the selected calls that failed again", permissions=["change"])
+    def retry_selected(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Asked before, as releasing is."""
+        return self._several(request, "retry", rows)
+
+    def _several(self, request: HttpRequest, name: str, rows: QuerySet[Any]) -> HttpResponse | None:
+        doing = DOINGS[name]
+        there = list(rows.filter(state__in=doing.states).order_by("id"))
+        if not there:
+            states = ", ".join(state.upper() for state in doing.states)
+            self.message_user(
+                request, f"{doing.label} is for calls that are {states}: none of these.", messages.WARNING
+            )
+            return None
+        if request.POST.get("sure"):
+            self._do(request, name, [row.pk for row in there])
+            return None
+        count: dict[str, int] = {}
+        for row in there:
+            count[row.effect] = count.get(row.effect, 0) + 1
+        context = {
+            **self.admin_site.each_context(request),
+            "title": doing.label,
+            "opts": self.opts,
+            "media": self.media,
+            "asks": doing.asks,
+            "label": doing.label,
+            "counts": sorted(count.items()),
+            "left_out": rows.count() - len(there),
+            "caution": _UNKNOWN if any(row.state == State.UNKNOWN for row in there) and name == "retry" else "",
+            "ids": [row.pk for row in there],
+            "action": f"{name}_selected",
+        }
+        return TemplateResponse(request, "sideeffects_outbox/sure.html", context)
+
+    def _do(self, request: HttpRequest, name: str, ids: list[int]) -> None:
+        doing = DOINGS[name]
+        left = 0
+        if name != "reject" and runtime.rules_source().engine == "threads":
+            ids, left = ids[:_MOST], max(0, len(ids) - _MOST)
+        rows = HeldCall.objects.using(alias()).filter(pk__in=ids)
+        there = list(rows.filter(state__in=doing.states))
+        result = doing.act([row.pk for row in there], by=request.user.get_username())
+        for row in there:
+            self.log_change(request, row, f"{doing.done} {row.effect}")
+        level = messages.ERROR if result.failed or result.kept else messages.SUCCESS if there else messages.WARNING
+        self.message_user(request, _said(doing, result, len(ids) - len(there), left), level)
+
+
+def _said(doing: Doing, result: actions.Result, missed: int, left: int) -> str:
+    missed = max(missed, len(result.missed))
+    parts = [f"{doing.done}: {result.changed}."]
+    parts += [f"Done: {result.done}."] if result.done else []
+    parts += [f"Handed to the workers: {result.handed_over}."] if result.handed_over else []
+    parts += [f"Failed: {result.failed}; each shows its error."] if result.failed else []
+    parts += [f"Still held, since they could not be executed: {result.kept}; each says why."] if result.kept else []
+    parts += [f"Somebody was faster, or it is in another state: {missed}."] if missed else []
+    parts += [f"Left: {left}. manage.py outbox takes any number."] if left else []
+    return " ".join(parts)
+
+
+def _facts(row: HeldCall) -> list[tuple[str, object]]:
+    details = row.details
+    return facts(
+        (
+            ("Arguments", argument_list(row.arguments, LONG)),
+            ("Asked for", "" if row.asked is None else argument_list(row.asked, LONG)),
+            ("Details", argument_list(details, LONG) if isinstance(details, dict) else details),
+            ("Set going by", row.origin),
+            ("Called at", row.caller),
+            ("Held by", row.decided_by),
+            ("Held", f"{time_of(row.at)} ({ago(row.at)})"),
+            ("Run list", row.run_id),
+            ("Changed by", row.by),
+            ("Changed", "" if row.changed_at is None else f"{time_of(row.changed_at)} ({ago(row.changed_at)})"),
+            ("Attempts", row.attempts or ""),
+            ("Took", "" if row.duration is None else f"{row.duration:.3f} s"),
+            ("Worker", row.worker),
+            ("Id", row.call_id),
+        )
+    )
