@@ -17,6 +17,7 @@ from django.apps import AppConfig
 from sideeffects.probes.case import SmokeTest, specs_of
 from sideeffects.probes.protection import writing_refused
 from sideeffects.probes.refusals import ProbesRefused
+from sideeffects.probes.settings import current
 from sideeffects.probes.specs import Broken, FoundProbes, Spec, traits_of
 from sideeffects.project.discovery.looking import recording
 from sideeffects.project.probe_apps import installed, modules_of, names_of, skipped_apps
@@ -51,7 +52,16 @@ def find(skip: Iterable[str] = ()) -> FoundProbes:
     found: list[Spec] = []
     for case, (app, specs) in cases.items():
         found += specs_of(case, app.label, app.name) if specs is None else specs
-    return FoundProbes(tuple(found), tuple(broken))
+    return FoundProbes((*found, *_ready_made()), tuple(broken))
+
+
+def _ready_made() -> Iterator[Spec]:
+    names = current().ready
+    if names:
+        from sideeffects.probes.ready.choice import chosen  # most projects choose none
+
+        for case in chosen(names):
+            yield from specs_of(case, "sideeffects", "sideeffects")
 
 
 # -- modules
@@ -127,7 +137,8 @@ def _flat(suite: Any) -> Iterator[Any]:
 def _is_a_base(case: type) -> bool:
     """Whether it is there to be derived from: ours, unittest's, Django's."""
     package = case.__module__.partition(".")[0]
-    return case is SmokeTest or package == "unittest" or case.__module__.startswith("django.test")
+    is_ours = case is SmokeTest or case.__module__.startswith("sideeffects.probes.")
+    return is_ours or package == "unittest" or case.__module__.startswith("django.test")
 
 
 def _is_for_tests(case: type) -> bool:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from sideeffects._core.values.close_names import did_you_mean
 
+#: The ready-made probes.
+READY: Final = ("database", "migrations", "cache", "storage", "broker", "workers", "mail", "disk", "memory", "dns")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -26,6 +28,7 @@ class ProbeRules:
         read_only: whether no probe may write.
         timeout: seconds for a probe that does not say.
         parallel: how many may wait together; `None` for the runner's own number.
+        ready: the ready-made probes to run besides one's own.
     """
 
     tokens: tuple[str, ...] = ()
@@ -36,6 +39,7 @@ class ProbeRules:
     read_only: bool = False
     timeout: float = 30.0
     parallel: int | None = None
+    ready: tuple[str, ...] = ()
 
 
 def probe_rules(given: Mapping[str, Any] | None) -> ProbeRules:
@@ -52,6 +56,7 @@ def probe_rules(given: Mapping[str, Any] | None) -> ProbeRules:
         read_only=bool(found.get("READ_ONLY")),
         timeout=_given(found, "TIMEOUT", 30.0),
         parallel=found.get("PARALLEL"),
+        ready=tuple(found.get("READY") or ()),
     )
 
 
@@ -119,6 +124,16 @@ def _check_parallel(value: Any) -> str:
     return "" if is_number else f"must be a whole number above 0, not {value!r}"
 
 
+def _check_ready(value: Any) -> str:
+    if not isinstance(value, list | tuple):
+        return f"must be a list of {', '.join(READY)}, not {value!r}"
+    for name in value:
+        if name not in READY:
+            hint = did_you_mean(str(name), READY, f"; there are {', '.join(READY)}", most=1)
+            return f"has {name!r}, which is no ready-made probe{hint}"
+    return ""
+
+
 _CHECKS: Final[dict[str, Callable[[Any], str]]] = {
     "TOKEN": _check_token,
     "ALLOWED_IPS": _check_ips,
@@ -127,5 +142,6 @@ _CHECKS: Final[dict[str, Callable[[Any], str]]] = {
     "CACHE_SECONDS": _check_seconds,
     "TIMEOUT": _check_timeout,
     "PARALLEL": _check_parallel,
+    "READY": _check_ready,
     "TRUST_X_FORWARDED_FOR": _check_proxies,
 }

@@ -20,7 +20,7 @@ WRONG = [
     ("E001", {"MODES": "RECORD"}, "SIDE_EFFECTS has no key 'MODES'; did you mean 'MODE'?"),
     ("E001", {"policy": {}}, "did you mean 'POLICY'?"),
     ("E001", {7: 7}, "SIDE_EFFECTS has no key 7; the keys are MODE, POLICY"),
-    ("E002", {"MODE": "RECRD"}, "'RECRD' is no mode; the modes are EXECUTE, RECORD, RAISE"),
+    ("E002", {"MODE": "RECRD"}, "'RECRD' is no mode; the modes are EXECUTE, HOLD, RECORD, RAISE"),
     ("E002", {"MODE": []}, "[] is no mode"),
     ("E003", {"POLICY": "RECORD"}, "must map effect names"),
     ("E003", {"POLICY": {"sms send": "RECORD"}}, "'sms send' is no effect name, no glob and no 'tag:x'"),
