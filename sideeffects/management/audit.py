@@ -27,6 +27,7 @@ from sideeffects.listing.audit import (
 )
 from sideeffects.listing.audit.formats import where
 from sideeffects.listing.selection import UnknownValue, app_of, check_values, labels, with_those_above
+from sideeffects.management import adopting
 from sideeffects.management.command import Command, wrong
 from sideeffects.project import live_settings
 from sideeffects.project.discovery.files import module_files
@@ -47,6 +48,13 @@ def add_arguments(parser: CommandParser) -> None:
         help="List functions that call well-known outside APIs and are not declared, each with the line to write. "
         "Reads the project's source; imports and runs none of it. Goes with --app, --module, --format and --check.",
     )
+    add("--apply", action="store_true", help="With --audit: show the decorators and imports to write, as a patch.")
+    add("--write", action="store_true", help="With --audit --apply: write them into the source.")
+    add(
+        "--adopt",
+        action="store_true",
+        help="Print the settings for the first step of adopting: all effects of the project forced in its tests.",
+    )
     add("--baseline", metavar="FILE", help="With --audit: leave out what this file accepts.")
     add("--update-baseline", action="store_true", help="With --audit: accept all that is found, in that file.")
 
@@ -60,6 +68,12 @@ def run(command: Command, patterns: Sequence[str], *, check: bool, options: Mapp
     found = Audit(files, _declared_targets(), progress)
     listed = _of_modules(found.found, files, options)
     file = options["baseline"]
+    if options["apply"]:
+        adopting.apply(command, listed, found.digests, write=options["write"])
+        return
+    if options["adopt"]:
+        adopting.adopt(command, listed)
+        return
     if options["update_baseline"]:
         accepted.save(file, listed)
         command.stderr.write(f"{file}: {_many(len(listed), 'function is', 'functions are')} accepted.")
@@ -85,8 +99,15 @@ def _refuse_others(patterns: Sequence[str], *, check: bool, options: Mapping[str
     given = [f"--{name}" for name in ("tag", "owner", "verbose", "explain") if options[name]]
     given += ["names"] if patterns else []
     given += ["--format"] if check and options["format"] else []
+    doing = [f"--{name}" for name in ("apply", "adopt", "baseline") if options[name]]
+    given += ["--check"] if check and doing[:1] in (["--apply"], ["--adopt"]) else []
+    given += ["--format"] if options["format"] and not check and doing[:1] in (["--apply"], ["--adopt"]) else []
+    given += doing[1:] if len(doing) > 1 else []
     if given:
-        raise wrong(f"--audit{' --check' if check else ''} does not go with {', '.join(given)}")
+        asked = doing[0] if doing else "--audit --check" if check else "--audit"
+        raise wrong(f"{asked} does not go with {', '.join(given)}")
+    if options["write"] and not options["apply"]:
+        raise wrong("--write goes with --audit --apply: what is to be written?")
     if options["update_baseline"] and not options["baseline"]:
         raise wrong("--update-baseline needs --baseline FILE: which file is to be written?")
     if options["update_baseline"] and any(options[name] for name in ("app", "module")):

@@ -28,7 +28,7 @@ def advice(found: UndeclaredFunction) -> str:
     """The line to write."""
     if not found.function:
         return "importing the module calls this: move it into a function, and declare that"
-    return f'@side_effect(name="{found.module}.{found.function}")'
+    return f'@side_effect(name="{found.effect_name}")'
 
 
 def as_json(listed: Sequence[UndeclaredFunction], app_of: Callable[[str], str], *, ascii_only: bool = False) -> str:

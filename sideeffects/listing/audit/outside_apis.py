@@ -325,6 +325,11 @@ def network_library(imported: str) -> str:
     return next((module for module in modules if f"{imported}.".startswith(f"{module}.")), "")
 
 
+def sends_mail(path: str) -> bool:
+    """Whether it is an API of Django's mail, which can be declared as a whole."""
+    return path.startswith("django.core.mail.") or path in _SAID_BY_NAME.values()
+
+
 def said_by_name(method: str) -> str:
     """The API that a method of an unknown object is, by its name alone; empty for others."""
     return _SAID_BY_NAME.get(method, "")

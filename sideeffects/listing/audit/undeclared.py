@@ -7,13 +7,20 @@ by, and `outside_apis.py` knows the APIs. Nothing is imported, nothing is run.
 from __future__ import annotations
 
 import ast
+import hashlib
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from sideeffects.listing.audit.following import Following
-from sideeffects.listing.audit.outside_apis import connects, network_library, reaches_outside, said_by_name
+from sideeffects.listing.audit.outside_apis import (
+    connects,
+    network_library,
+    reaches_outside,
+    said_by_name,
+    sends_mail,
+)
 from sideeffects.listing.audit.project import Project
 from sideeffects.listing.audit.source import Body, Source, signature_lines
 from sideeffects.project.discovery.module import Module, parse
@@ -53,6 +60,11 @@ class UndeclaredFunction(NamedTuple):
     line: int
     calls: tuple[OutsideCall, ...]
 
+    @property
+    def effect_name(self) -> str:
+        """The name that is proposed for the effect."""
+        return f"{self.module}.{self.function}"
+
 
 class Unclear(NamedTuple):
     """A file that imports a library for the network, and of which no call is known.
@@ -78,6 +90,7 @@ class Audit:
         unclear: files that import a library for the network without a call that is known.
         unreadable: modules that cannot be read or parsed, with the error.
         files: how many files were read.
+        digests: of the files, as they were read.
     """
 
     def __init__(
@@ -92,10 +105,12 @@ class Audit:
         """
         self.unreadable: dict[str, Exception] = {}
         self.files = len(files)
+        self.digests: dict[Path, bytes] = {}
         self._survey = Survey(files)
         sources = dict(self._read(files, progress))
         named = {*declared, *itertools.chain.from_iterable(map(_declared_in, sources.values()))}
         self._declared = {target.replace(":", ".") for target in named}
+        self._is_mail_declared = any(target.startswith("django.core.mail") for target in self._declared)
         self._project = Project(sources)
         self._following = Following(self._project)
         below = self._below_declared()
@@ -111,7 +126,9 @@ class Audit:
     def _read(self, files: Mapping[str, Path], progress: Callable[[int, int], object]) -> Iterator[tuple[str, Source]]:
         for number, (name, path) in enumerate(files.items(), 1):
             try:
-                tree = parse(path.read_bytes())
+                text = path.read_bytes()
+                self.digests[path] = digest_of(text)
+                tree = parse(text)
                 yield name, Source(Module(name, tree, path.name == "__init__.py"), tree, path)
             except (OSError, SyntaxError, ValueError, RecursionError) as error:
                 self.unreadable[name] = error
@@ -128,12 +145,15 @@ class Audit:
             left = [
                 call
                 for call in calls[name]
-                if call.api not in self._declared and not source.is_accepted(*own, (call.line, call.last))
+                if not self._is_effect(call.api) and not source.is_accepted(*own, (call.line, call.last))
             ]
             if left:
                 line = body.definition.lineno if body.definition is not None else left[0].line
                 found.append(UndeclaredFunction(source.name, name, source.path, line, tuple(left)))
         return sorted(found, key=lambda one: one.line)
+
+    def _is_effect(self, api: str) -> bool:
+        return api in self._declared or (self._is_mail_declared and sends_mail(api))
 
     def _calls(self, body: Body) -> Iterator[OutsideCall]:
         """What a function calls of the outside, each API once a line."""
@@ -211,6 +231,11 @@ class Audit:
         for node, _ in body.nodes:
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
                 yield from (used for used in self._following.values(node, body) if used in self._project.functions)
+
+
+def digest_of(text: bytes) -> bytes:
+    """By which a file is known again."""
+    return hashlib.sha256(text).digest()
 
 
 def _declared_in(source: Source) -> Iterator[str]:

@@ -92,11 +92,13 @@ exit codes:
             return
         if options["follow"]:
             raise wrong("--follow: only with --calls")
-        if audit:
+        if audit or options["adopt"]:
             audit_project(self, patterns, check=check, options=options)
             return
-        if options["baseline"] or options["update_baseline"]:
-            raise wrong("--baseline and --update-baseline go with --audit")
+        given = [f"--{name}" for name in ("apply", "write", "baseline") if options[name]]
+        given += ["--update-baseline"] if options["update_baseline"] else []
+        if given:
+            raise wrong(f"{', '.join(given)}: only with --audit")
         if check and (form or options["verbose"] or options["explain"]):
             raise wrong("--check prints problems, a line each: leave out --format, --verbose and --explain")
         discovered = self._discover()
