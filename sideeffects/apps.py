@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.core import checks as django_checks
 
+from sideeffects.outbox.checks import check_outbox
 from sideeffects.project import checks, live_settings
 
 
@@ -20,5 +21,6 @@ class SideEffectsConfig(AppConfig):
             Exception: the settings are wrong, and this is a test run; otherwise the checks show it.
         """
         django_checks.register(checks.check_settings, checks.TAG)
+        django_checks.register(check_outbox, checks.TAG)
         django_checks.register(checks.check_modules, checks.TAG, deploy=True)
         live_settings.read_at_start()
