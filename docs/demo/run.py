@@ -271,6 +271,7 @@ def play(stage: Stage) -> None:
         probe_the_live_shop,
         name_one_effect,
         let_each_effect_fail,
+        explore_every_order,
         find_the_forgotten,
         explain_decisions,
     )
@@ -421,6 +422,25 @@ def let_each_effect_fail(stage: Stage) -> None:
         raise Broken("the sweeps do not find what they should find")
     stage.expect()
     stage.out.conclude("a paid order that gets lost is found")
+
+
+def explore_every_order(stage: Stage) -> None:
+    """Not luck: all of them."""
+    stage.out.step(
+        "Every order of two payments",
+        """Two requests pay one order at once. They are run in every order of their steps: a step is a statement, a
+        commit, or the call of an effect. First the view that looks whether the order is paid, and then charges: this is
+        the simplest order in which it charges twice. Below it, the shop's own way.""",
+    )
+    said = stage.run(
+        "-m", "pytest", "-q", "-rP", "--no-header", "--show-capture=stdout", "shop/tests/test_every_order.py"
+    )
+    if not re.search(r"^[1-9]\d* of \d+ orders fail$", said, flags=re.MULTILINE):
+        raise Broken("no order charges twice, although the careless view is explored")
+    if not re.search(r"^2 racers, \d+ orders, and none fails$", said, flags=re.MULTILINE):
+        raise Broken("the cure does not hold in all orders")
+    stage.expect()
+    stage.out.conclude("found in some orders, cured in all")
 
 
 def find_the_forgotten(stage: Stage) -> None:

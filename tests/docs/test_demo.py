@@ -25,6 +25,7 @@ STEPS = [
     "Probes on the live shop",
     "One name in a test",
     "If one of them fails",
+    "Every order of two payments",
     "What was forgotten",
     "Why?",
 ]
@@ -122,6 +123,16 @@ def test_the_sweeps_are_shown(transcript: str) -> None:
     assert "charges: 1, orders: 0" in sweeps
     assert re.search(r"^  warehouse\.announce#1 +OSError +passed +passed$", sweeps, flags=re.MULTILINE)
     assert received(sweeps) == ["nothing"]
+
+
+def test_every_order_is_explored(transcript: str) -> None:
+    """The simplest order that charges twice, as a table, with how to run it again; and how many hold after the cure."""
+    step = section(transcript, "Every order of two payments")
+    assert re.search(r"^ +racer 1 +racer 2$", step, flags=re.MULTILINE)
+    assert len(re.findall(r"effect card\.charge", step)) == 2
+    assert 'rerun: Race(schedule="112221", ...)' in step
+    assert re.search(r"2 racers, \d+ orders, and none fails", step)
+    assert received(step) == ["nothing"]
 
 
 def test_the_forgotten_call_is_refused(transcript: str) -> None:
