@@ -119,6 +119,13 @@ def test_releasing_rejecting_and_retrying(site: Site) -> None:
         expect(page.locator(".messagelist")).to_contain_text("Retried: 1. Failed: 1; each shows its error.")
         expect(page.locator(".se-facts")).to_contain_text("Attempts")
 
+        # Two people release one call: the page of the second one still has the button.
+        page.evaluate("document.querySelector('.se-buttons form').action = '../../1/do/release/'")
+        page.locator(".se-buttons button").first.click()
+        expect(page.locator(".messagelist")).to_contain_text(
+            "Released: 0. Somebody was faster, or it is in another state: 1."
+        )
+
         page.goto(f"{site.url}admin/sideeffects_outbox/heldcall/?state__exact=held")
         count = page.locator("#result_list tbody tr").count()
         page.locator("#action-toggle").check()

@@ -1,0 +1,61 @@
+"""The pictures of the admin that the pages show: a small site with the outbox, a night's calls, and Chromium.
+
+python -m docs.admin_pictures     from the root of the repository; writes docs/pictures/admin-*.png
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tests.support.browser import chromium
+from tests.support.pause_project import NIGHT, PauseProject
+
+FOLDER = Path(__file__).parent / "pictures"
+#: What is shown: the picture's name, the page, its width and height, and light or dark.
+PICTURES = (
+    ("effects", "effect/", 1000, 380, "light"),
+    ("held-call", "heldcall/?state__exact=failed", 1000, 640, "light"),
+    ("phone", "heldcall/?state__exact=held", 390, 760, "dark"),
+)
+
+
+def site(root: Path) -> PauseProject:
+    """The site after a night."""
+    project = PauseProject(root)
+    ledger = {"BACKEND": "file", "PATH": str(root / "ledger")}
+    project.environment["RULES"] = json.dumps({"LEDGER": ledger, "POLICY": {"sms.*": "HOLD", "mail.*": "RECORD"}})
+    project.manage("migrate", "--verbosity=0")
+    project.program(NIGHT, environment=project.environment)
+    return project
+
+
+def log_in(browser: Browser, url: str, width: int, height: int, scheme: str) -> Page:
+    """A page of that size, on which Ann has logged in, without what stands beside ours."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    context.add_init_script("localStorage.setItem('django.admin.navSidebarIsOpen', 'false')")
+    page = context.new_page()
+    page.goto(f"{url}admin/login/?next=/admin/")
+    page.get_by_label("Username").fill("ann")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Log in").click()
+    return page
+
+
+def draw() -> None:
+    """Write all pictures."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser, site(Path(folder)).serving() as url:
+        for name, where, width, height, scheme in PICTURES:
+            page = log_in(browser, url, width, height, scheme)
+            page.goto(f"{url}admin/sideeffects_outbox/{where}")
+            if name == "held-call":
+                page.locator("#result_list").get_by_role("link", name="sms.send").click()
+            page.add_style_tag(content="#nav-sidebar, #toggle-nav-sidebar, #user-tools { display: none !important }")
+            page.screenshot(path=FOLDER / f"admin-{name}.png")
+            page.context.close()
+
+
+if __name__ == "__main__":
+    draw()
