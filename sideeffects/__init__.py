@@ -13,8 +13,11 @@ if _TYPE_CHECKING:
     from sideeffects._core.calls.decision import Decision as Decision, Mode as Mode
     from sideeffects._core.calls.effect import SideEffect as SideEffect
     from sideeffects._core.calls.registry import registry as registry
+    from sideeffects._core.policy.budget import budget as budget
+    from sideeffects._core.policy.redirect import redirect as redirect
     from sideeffects._core.records.reading import Calls as Calls
     from sideeffects._core.verbs.capture import capture as capture, observe as observe
+    from sideeffects._core.verbs.current import current_call as current_call
     from sideeffects._core.verbs.declare import declare as declare
     from sideeffects._core.verbs.decorator import side_effect as side_effect
     from sideeffects._core.verbs.explain import explain as explain
@@ -43,7 +46,10 @@ _HOMES = {
     "_core.calls.call": ("Call",),
     "_core.calls.decision": ("Decision", "Mode"),
     "_core.calls.effect": ("SideEffect",),
+    "_core.policy.budget": ("budget",),
+    "_core.policy.redirect": ("redirect",),
     "_core.verbs.capture": ("capture", "observe"),
+    "_core.verbs.current": ("current_call",),
     "_core.verbs.declare": ("declare",),
     "_core.verbs.decorator": ("side_effect",),
     "_core.verbs.explain": ("explain",),

@@ -54,4 +54,5 @@ def _arrival(about: object, same: Mapping[str, str | None]) -> Arrival | None:
     call = published.get(str(about["id"]))
     # Of a task that is run more than once the first attempt has the outcome.
     call = None if call is None or call.outcome is not None else call
-    return Arrival(str(about.get("name")), str(about["id"]), about.get("run_id"), call, str(about.get("origin") or ""))
+    origin, is_redirected = str(about.get("origin") or ""), bool(about.get("is_redirected"))
+    return Arrival(str(about.get("name")), str(about["id"]), about.get("run_id"), call, origin, is_redirected)

@@ -47,11 +47,12 @@ class Publication(NamedTuple):
 
     Attributes:
         declared: the effect.
-        args: what the effect is called with.
+        args: what the effect is called with, and its task is published with; those of a redirect, where one holds.
         kwargs: the same, by keywords.
         call: the call; `None` where nobody wants an executing one written.
         mode: what was decided.
         stub: what answers it.
+        is_redirected: whether the arguments are those of a redirect.
     """
 
     declared: Declared
@@ -60,6 +61,7 @@ class Publication(NamedTuple):
     call: Call | None
     mode: Mode
     stub: Stub | None
+    is_redirected: bool = False
 
     @property
     def executes(self) -> bool:
@@ -77,6 +79,8 @@ class Publication(NamedTuple):
         about: dict[str, Any] = {"name": self.declared.effect.name, "origin": origins.origin(), **more}
         if self.call is not None:
             about.update(id=self.call.id, run_id=self.call.run_id)
+            if self.is_redirected:
+                about["is_redirected"] = True
             published[self.call.id] = self.call
             state.expect(self.call)
         return {**test_run_part(), "call": about}
@@ -131,10 +135,10 @@ def decide(
         at_once = _waits_for_no_commit(declared)
     token = hands_over_at_once.set(at_once)
     try:
-        call, mode, stub = begin(declared, instance, args, kwargs, site, True)
+        call, mode, stub, given = begin(declared, instance, args, kwargs, site, True)
     finally:
         hands_over_at_once.reset(token)
-    return Publication(declared, args, kwargs, call, mode, stub)
+    return Publication(declared, *(given or (args, kwargs)), call, mode, stub, given is not None)
 
 
 def _waits_for_no_commit(declared: Declared) -> bool:

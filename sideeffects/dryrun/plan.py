@@ -128,9 +128,8 @@ class Plan(Calls):
             call: one of this plan.
         """
         arguments = {name: call.true_argument(name) for name in call.arguments}
-        decision, _ = decide(
-            call.effect, MappingProxyType(arguments), (), standing(self._rules, call.effect, False, None)
-        )
+        rules = standing(self._rules, call.effect, False, None)
+        decision = decide(call.effect, MappingProxyType(arguments), (), rules, call.instance).decision
         return Decision(decision.mode, call.scrubbed(decision.reason), decision.origin)
 
     def close(self, writes: Sequence[Writes], error: BaseException | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -59,6 +60,7 @@ def execute_next(ids: Sequence[int], using: str) -> State | None:
             number=row.call_id,
             run_id=row.run_id or None,
             origin=row.origin,
+            is_redirected="asked" in json.loads(row.shown),
         )
         return _note(row, ran, using)
 

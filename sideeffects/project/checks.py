@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
 from sideeffects._core.calls import registry
-from sideeffects._core.policy.policy import legacy_names
+from sideeffects._core.policy.policy import legacy_names, rules_for
+from sideeffects._core.policy.redirect import Redirect
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.values.close_names import close_to, meant
 from sideeffects.engines import choice
@@ -23,7 +24,7 @@ TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E014: the values of the settings. E020 to E026: what they name. W003: Sentry. W004: probes.
+    """E001 to E018: the values of the settings. E020 to E026: what they name. W003: Sentry. W004: probes.
 
     Modules are looked for only when a name is not known without.
     """
@@ -38,6 +39,7 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     except Exception as error:  # noqa: BLE001 - what is wrong is shown, whatever it is
         return [_error(Problem("E024", f"SIDE_EFFECTS['DECLARE']: {error}"))]
     messages: list[CheckMessage] = [_error(problem) for problem in unusable_policies(rules)]
+    messages += [_error(problem) for problem in unusable_redirects(rules)]
     messages += [_error(problem) for problem in unusable_engine(rules)]
     messages += ledger_messages(rules)
     messages += unusable_sentry(rules)
@@ -99,6 +101,16 @@ def unusable_policies(rules: Rules) -> Iterator[Problem]:
                 said = f"is no function but {function!r}"
             where = f"SIDE_EFFECTS['POLICY'][{rule.pattern!r}]"
             yield Problem("E023", f"{where}: {path} {said}, so every call that it decides is refused")
+
+
+def unusable_redirects(rules: Rules) -> Iterator[Problem]:
+    """Redirects to arguments that an effect does not have, of the effects that are declared by now."""
+    for effect in registry.registry.values():
+        for rule in rules_for(rules, effect):
+            trouble = rule.verdict.trouble(effect) if isinstance(rule.verdict, Redirect) else ""
+            if trouble:
+                where = f"SIDE_EFFECTS['POLICY'][{rule.pattern!r}]"
+                yield Problem("E018", f"{where}: {trouble}, so every call that it decides is refused")
 
 
 def unusable_engine(rules: Rules) -> Iterator[Problem]:

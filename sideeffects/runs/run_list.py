@@ -178,7 +178,9 @@ def _run(run_id: str, entries: list[_Entry], swallow: bool, site: Site) -> RunRe
                 # It is known to execute, with nobody watching: the effect's own door knows it as well, if it still is.
                 results.append(given(**kwargs))
                 continue
-            call, mode, stub = begin(declared, task.instance, (), dict(kwargs), site, is_async, run_id)
+            call, mode, stub, moved = begin(declared, task.instance, (), dict(kwargs), site, is_async, run_id)
+            if moved is not None:
+                kwargs = _redirected(task, *moved)  # noqa: PLW2901 - what was given is not what is used
             if mode is not Mode.EXECUTE:
                 written.add(index)
                 recorded.append(task.name)
@@ -293,6 +295,15 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
         deferral.last.run(alias_of(declared), call, work)
         return None
     return background.work_of(declared, task.function, call, (), given)()
+
+
+def _redirected(task: RunTask, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    if args:
+        raise TypeError(
+            f"a redirect of {task.name} cannot hold in a run list, which gives all arguments by keyword: this effect "
+            f"takes {len(args)} of them by position alone"
+        )
+    return kwargs
 
 
 def _delay(task: RunTask, delay: Delay, call: Call | None, kwargs: dict[str, Any], run_id: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import EVERYTHING, check_name
+from sideeffects._core.policy.budget import Budget
 from sideeffects._core.policy.levels import LEVELS
+from sideeffects._core.policy.redirect import Redirect
 from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
 from sideeffects._core.values.close_names import did_you_mean
@@ -113,12 +116,12 @@ def _check_mode(value: Any) -> list[str]:
     return []
 
 
-def _verdict(value: Any) -> Mode | Callable[..., object]:
+def _verdict(value: Any) -> Mode | Redirect | Budget | Callable[..., object]:
     if isinstance(value, str) and value.upper() not in Mode.__members__:
         return DottedPolicy(value)
     if isinstance(value, Mode | str):
         return Mode(value)
-    policy: Callable[..., object] = value
+    policy: Redirect | Budget | Callable[..., object] = value
     return policy
 
 
@@ -127,6 +130,10 @@ class DottedPolicy:
 
     def __init__(self, path: str) -> None:
         self.path = path
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.resolve())  # whether it asks for the instance
 
     def __call__(self, *args: Any) -> object:
         """What the function answers."""
@@ -153,10 +160,10 @@ def _check_policy(value: Any) -> list[str]:
             found.append(f"{pattern!r} is no effect name, no glob and no 'tag:x'")
         is_mode = isinstance(verdict, Mode) or (isinstance(verdict, str) and verdict.upper() in Mode.__members__)
         is_path = isinstance(verdict, str) and "." in verdict and all(p.isidentifier() for p in verdict.split("."))
-        if not (is_mode or is_path or callable(verdict)):
+        if not (is_mode or is_path or callable(verdict) or isinstance(verdict, Redirect | Budget)):
             found.append(
-                f"{verdict!r} for {pattern!r} is no mode ({_MODES}), no function (effect, arguments) -> mode "
-                f"and no dotted path of one"
+                f"{verdict!r} for {pattern!r} is no mode ({_MODES}), no redirect(...) or budget(...), no function "
+                f"(effect, arguments) -> mode and no dotted path of one"
             )
     return found
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from sideeffects import Decision, Mode, SideEffectBlocked, capture, explain, record, side_effect
 from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
-from sideeffects._core.policy.policy import RECORDED_IN_TESTS, Standing, decide, legacy_names, standing
+from sideeffects._core.policy.policy import RECORDED_IN_TESTS, Decided, Standing, decide, legacy_names, standing
 from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects.testing import isolated_registry
 
@@ -49,9 +49,9 @@ def test_conditions_answer_with_the_strictest(effect: Any, answers: list[Any], f
     conditions = tuple(Rule("tag:paid", lambda *_, answer=answer: answer, "origin") for answer in answers)
     known = {"EXECUTE": Mode.EXECUTE, "record": Mode.RECORD, None: Mode.RAISE, 3: Mode.RAISE, "no": Mode.RAISE}
     answered = max(answer if isinstance(answer, Mode) else known[answer] for answer in answers)
-    decision, stub = decide(effect, {"to": "Ada"}, [], Standing(Decision(fixed, "fixed"), conditions))
+    decision, stub, *_ = decide(effect, {"to": "Ada"}, [], Standing(Decision(fixed, "fixed"), conditions))
     assert (decision.mode, stub) == (max(fixed, answered), None)
-    in_test_run, _ = decide(effect, {"to": "Ada"}, [], Standing(RECORDED_IN_TESTS, conditions, Mode.RECORD))
+    in_test_run, *_ = decide(effect, {"to": "Ada"}, [], Standing(RECORDED_IN_TESTS, conditions, Mode.RECORD))
     assert in_test_run.mode is max(answered, Mode.RECORD)
 
 
@@ -81,7 +81,7 @@ def test_outlived_overrides_keep_what_is_strict(effect: Any) -> None:
     assert decide(effect, {}, [(entry(Mode.EXECUTE), True), (entry(Mode.RAISE), False)], default)[0].mode is Mode.RAISE
     assert decide(effect, {}, [(entry(Mode.EXECUTE), True)], default)[0].reason == "default"
     assert decide(effect, {}, [(entry(Mode.RAISE), True)], default)[0].mode is Mode.RAISE
-    assert decide(effect, {}, [(stubbed, True)], default) == (Decision(Mode.RECORD, "RECORD"), None)
+    assert decide(effect, {}, [(stubbed, True)], default) == Decided(Decision(Mode.RECORD, "RECORD"))
     assert decide(effect, {}, [(stubbed, False)], default)[1] == Stub("stubbed")
 
 
@@ -223,6 +223,6 @@ def test_a_rule_that_asks_for_an_argument_that_there_is_not_is_told_which_there_
 ) -> None:
     """Most of them are misspelt."""
     rule = Rule("sms.*", lambda _, arguments: arguments["too"], "origin")
-    decision, _ = decide(effect, arguments, [], Standing(Decision(Mode.EXECUTE, "fixed"), (rule,)))
+    decision, *_ = decide(effect, arguments, [], Standing(Decision(Mode.EXECUTE, "fixed"), (rule,)))
     assert decision.mode is Mode.RAISE
     assert f"(KeyError: 'too'; sms.send has {said}), and doubt never executes" in decision.reason

@@ -442,6 +442,26 @@ class Call:
             "error": None if outcome is None or outcome.error is None else type(outcome.error).__name__,
         }
 
+    def as_line(self) -> dict[str, Any]:
+        """What a line of each decision says of it (see `state/live.py`): JSON-safe, redacted, without its outcome."""
+        data = self.as_data()
+        return {
+            "at": self.at.isoformat(),
+            "pid": self.pid,
+            "id": self.id,
+            "name": self.name,
+            "mode": self.mode.value,
+            "reason": self.reason,
+            "rule": self.decision.origin,
+            "arguments": data["arguments"],
+            "asked": data.get("asked"),
+            "details": data.get("details"),
+            "caller": self.caller,
+            "origin": self.origin,
+            "is_async": self.is_async,
+            "run_id": self.run_id,
+        }
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={describe.describe(value)}" for name, value in self.arguments.items())
         return f"<Call {self.name}({shown}{self.details_shown}) {self.mode.name} at {self.caller}>"

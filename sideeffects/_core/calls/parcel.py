@@ -19,6 +19,7 @@ class Parcel:
         is_forced: whether a test named it, so that the worker's own test run does not hold it back.
         run_id: the run list that it belongs to.
         origin: what set the code going that has enqueued it.
+        is_redirected: whether the arguments are those of a redirect already.
         held: where the call is kept that is meant, if it was held and has been released; then it has no arguments here.
         instance: what the function is bound to, if no worker would find that; it cannot travel.
     """
@@ -32,6 +33,7 @@ class Parcel:
     origin: str = ""
     instance: object = None
     held: str | None = None
+    is_redirected: bool = False
 
     def to_data(self) -> dict[str, Any]:
         """The parcel as JSON can carry it.
@@ -65,6 +67,7 @@ class Parcel:
             "run_id": self.run_id,
             "origin": self.origin,
             "held": self.held,
+            "is_redirected": self.is_redirected,
         }
 
     @classmethod
@@ -79,4 +82,5 @@ class Parcel:
             data["run_id"],
             data.get("origin", ""),
             held=data.get("held"),
+            is_redirected=data.get("is_redirected", False),
         )

@@ -6,14 +6,17 @@ The precedence table of `docs/reference/precedence.md` is written here once, in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import EVERYTHING, matches
+from sideeffects._core.policy.asking import policy_takes_instance
+from sideeffects._core.policy.budget import Budget
 from sideeffects._core.policy.override_entry import OverrideEntry, Stub, specificity
+from sideeffects._core.policy.redirect import Redirect
 from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects._core.values.describe import text_of
 
@@ -22,11 +25,19 @@ __tracebackhide__ = True
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Standing:
-    """What the rules say of one effect: a decision, and functions that may tighten or replace it per call."""
+    """What the rules say of one effect.
+
+    Attributes:
+        decision: the decision.
+        conditions: rules that tighten or replace it for each call: functions, and redirects.
+        floor: a condition that is not stricter does not count.
+        budgets: rules that say how many calls may execute.
+    """
 
     decision: Decision
     conditions: tuple[Rule, ...] = ()
     floor: Mode = Mode.EXECUTE
+    budgets: tuple[Rule, ...] = ()
 
 
 def legacy_names(effect: SideEffect) -> frozenset[str]:
@@ -62,18 +73,20 @@ def standing(rules: Rules, effect: SideEffect, test_run: bool, option: Mode | No
     """
     if rules.holds_back and not effect.reads and not test_run:
         return Standing(HELD_BACK)
-    policy = _policy_for(rules, effect)
-    fixed = [_by_rule(rule.pattern, rule.verdict, rule.origin) for rule in policy if isinstance(rule.verdict, Mode)]
-    conditions = tuple(rule for rule in policy if not isinstance(rule.verdict, Mode))
+    policy = rules_for(rules, effect)
+    fixed = [_by_rule(rule, rule.verdict) for rule in policy if isinstance(rule.verdict, Mode | Budget)]
+    conditions = tuple(rule for rule in policy if not isinstance(rule.verdict, Mode | Budget))
     strictest = max(fixed, key=lambda decision: decision.mode, default=None)
     if not test_run:
+        budgets = tuple(rule for rule in policy if isinstance(rule.verdict, Budget))
         if strictest is not None:
-            return Standing(strictest, conditions)
+            return Standing(strictest, conditions, budgets=budgets)
         if conditions:
-            return Standing(_undecided(conditions[0]), conditions)
+            return Standing(_undecided(conditions), conditions)
         if rules.mode is not None:
             return Standing(Decision(rules.mode, f"MODE is {rules.mode.name}", 'settings.SIDE_EFFECTS["MODE"]'))
         return Standing(EXECUTED)
+    conditions = tuple(rule for rule in conditions if not isinstance(rule.verdict, Redirect))
     forced = _forced(rules, effect)
     if forced is not None:
         return Standing(forced)
@@ -86,7 +99,7 @@ def standing(rules: Rules, effect: SideEffect, test_run: bool, option: Mode | No
     return Standing(RECORDED_IN_TESTS, conditions, Mode.RECORD)
 
 
-def _policy_for(rules: Rules, effect: SideEffect) -> list[Rule]:
+def rules_for(rules: Rules, effect: SideEffect) -> list[Rule]:
     """The rules of `POLICY` that hold: the exact name, then the longest globs, then tags."""
     exact = [rule for rule in rules.policy if rule.pattern == effect.name]
     if exact:
@@ -101,14 +114,21 @@ def _policy_for(rules: Rules, effect: SideEffect) -> list[Rule]:
     return [rule for rule in rules.policy if rule.pattern in tags]
 
 
-def _by_rule(pattern: str, mode: Mode, origin: str) -> Decision:
-    return Decision(mode, f"POLICY[{pattern!r}] is {mode.name}", origin)
+def _by_rule(rule: Rule, verdict: Mode | Budget) -> Decision:
+    label = f"POLICY[{rule.pattern!r}]"
+    if isinstance(verdict, Budget):
+        return Decision(Mode.EXECUTE, f"{label} is {verdict!r}", rule.origin)
+    return Decision(verdict, f"{label} is {verdict.name}", rule.origin)
 
 
-def _undecided(rule: Rule) -> Decision:
-    return Decision(
-        Mode.RAISE, f"POLICY[{rule.pattern!r}] decides each call from its arguments", rule.origin, conditional=True
-    )
+def _undecided(conditions: Sequence[Rule]) -> Decision:
+    """What can be said of rules on arguments where there are none."""
+    for rule in conditions:
+        if not isinstance(rule.verdict, Redirect):
+            reason = f"POLICY[{rule.pattern!r}] decides each call from its arguments"
+            return Decision(Mode.RAISE, reason, rule.origin, conditional=True)
+    rule = conditions[0]
+    return Decision(Mode.EXECUTE, f"POLICY[{rule.pattern!r}] is {rule.verdict!r}", rule.origin, conditional=True)
 
 
 def _forced(rules: Rules, effect: SideEffect) -> Decision | None:
@@ -123,12 +143,29 @@ def _forced(rules: Rules, effect: SideEffect) -> Decision | None:
     return None
 
 
+class Decided(NamedTuple):
+    """What the table says of one call.
+
+    Attributes:
+        decision: the decision.
+        stub: what a recorded call returns, if an override said so.
+        changes: the arguments that a redirect changes, with their new values; `None` where none does.
+        budgets: the rules that say how many such calls may execute.
+    """
+
+    decision: Decision
+    stub: Stub | None = None
+    changes: dict[str, Any] | None = None
+    budgets: tuple[Rule, ...] = ()
+
+
 def decide(
     effect: SideEffect,
     arguments: Mapping[str, Any] | None,
     overrides: Iterable[tuple[OverrideEntry, bool]],
     standing: Standing,
-) -> tuple[Decision, Stub | None]:
+    instance: Any = None,
+) -> Decided:
     """The whole table for one call.
 
     Args:
@@ -137,42 +174,70 @@ def decide(
         overrides: the entries that this call sees, the one that speaks first first, each with whether it is outlived
             (its block has been left, and this is work that was started inside).
         standing: what holds when none of them speaks.
-
-    Returns:
-        the decision, and what a recorded call returns if an override said so.
+        instance: what a method is called on.
     """
     for entry, outlived in overrides:
         rule = entry.find(effect.name)
         if rule is None:
             continue
         if not outlived:
-            return rule.decision, rule.stub
+            return Decided(rule.decision, rule.stub)
         # Work that outlives its block keeps what is strict about it and loses EXECUTE and stubs.
         if rule.decision.mode is not Mode.EXECUTE:
-            return rule.decision, None
+            return Decided(rule.decision)
     decision = standing.decision
     if not standing.conditions:
-        return decision, None
+        return Decided(decision, budgets=standing.budgets)
     if arguments is None:
-        return _undecided(standing.conditions[0]), None
-    verdicts = [_ask(rule, effect, arguments) for rule in standing.conditions]
+        undecided = _undecided(standing.conditions)
+        fixed = undecided if decision.conditional else decision
+        return Decided(max(undecided, fixed, key=lambda one: one.mode))
+    answers = [_ask(rule, effect, arguments, instance) for rule in standing.conditions]
     if not decision.conditional:
-        verdicts.append(decision)
-    strictest = max(verdicts, key=lambda verdict: verdict.mode)
-    # In a test run a rule on arguments can only tighten.
-    return (strictest if strictest.mode > standing.floor or standing.floor is Mode.EXECUTE else decision), None
+        answers.append((decision, None))
+    strictest = max((verdict for verdict, _ in answers), key=lambda verdict: verdict.mode)
+    if standing.floor is not Mode.EXECUTE:  # in a test run a rule on arguments can only tighten
+        return Decided(strictest if strictest.mode > standing.floor else decision)
+    redirects = [answer for answer in answers if answer[1] is not None]
+    if not redirects or strictest.mode > Mode.HOLD:
+        return Decided(strictest, budgets=standing.budgets)
+    if not all(_are_same(redirects[0][1], other) for _, other in redirects[1:]):
+        reason = f"{' and '.join(verdict.reason for verdict, _ in redirects)}, and they differ"
+        return Decided(Decision(Mode.RAISE, reason, redirects[0][0].origin))
+    decision, changes = redirects[0]
+    return Decided(decision if strictest.mode is Mode.EXECUTE else strictest, None, changes, standing.budgets)
 
 
-def _ask(rule: Rule, effect: SideEffect, arguments: Mapping[str, Any]) -> Decision:
-    """What a rule on arguments says of one call. Doubt never executes: a failure or a strange answer is a refusal."""
-    assert not isinstance(rule.verdict, Mode)  # noqa: S101 - narrows the type for both checkers
+def _ask(
+    rule: Rule, effect: SideEffect, arguments: Mapping[str, Any], instance: Any
+) -> tuple[Decision, dict[str, Any] | None]:
+    """What a rule on arguments says of one call, and which of these it changes.
+
+    Doubt never executes: a failure or a strange answer is a refusal.
+    """
     label = f"POLICY[{rule.pattern!r}]"
     try:
-        answer = rule.verdict(effect, arguments)
+        answer: Any = rule.verdict
+        if not isinstance(answer, Redirect):
+            assert callable(answer)  # noqa: S101 - modes and budgets are no conditions
+            asks = policy_takes_instance(answer)
+            answer = answer(effect, arguments, instance) if asks else answer(effect, arguments)
+        if isinstance(answer, Redirect):
+            changes = answer.of(effect, arguments)
+            if changes is None:
+                return Decision(Mode.EXECUTE, f"{label} redirects it, unless these arguments", rule.origin), None
+            return Decision(Mode.EXECUTE, f"{label} redirects it, by {', '.join(changes)}", rule.origin), changes
         mode = answer if isinstance(answer, Mode) else Mode(answer)
     except Exception as error:  # noqa: BLE001 - whatever it was, it is a doubt
         names = f"the arguments {', '.join(arguments)}" if arguments else "no arguments"
         there = f"; {effect.name} has {names}" if isinstance(error, KeyError) else ""
         reason = f"{label} could not decide ({type(error).__name__}: {text_of(error)}{there}), and doubt never executes"
-        return Decision(Mode.RAISE, reason, rule.origin)
-    return Decision(mode, f"{label} answered {mode.name} for these arguments", rule.origin)
+        return Decision(Mode.RAISE, reason, rule.origin), None
+    return Decision(mode, f"{label} answered {mode.name} for these arguments", rule.origin), None
+
+
+def _are_same(one: object, other: object) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - values of the user's may not compare, and doubt never executes
+        return False

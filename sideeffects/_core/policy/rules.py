@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.policy.budget import Budget
 from sideeffects._core.policy.levels import OFF
+from sideeffects._core.policy.redirect import Redirect
 from sideeffects._core.records.ledger import SharedLedger
 
-PolicyFunction = Callable[[SideEffect, Mapping[str, Any]], object]
+#: Given the effect and the arguments; and what a method was called on, where its third parameter is named `instance`.
+PolicyFunction = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -19,7 +22,7 @@ class Rule:
     """One entry of `POLICY`: what to do with the effects that a pattern means."""
 
     pattern: str
-    verdict: Mode | PolicyFunction
+    verdict: Mode | Redirect | Budget | PolicyFunction
     origin: str
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.policy.asking import stub_takes_instance
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.finishing import finish, returned, starting
 from sideeffects._core.state.extension_points import deferral
@@ -38,7 +39,7 @@ class Later:
 def execute(call: Call, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     started = starting(call)
     try:
-        with Beneath(call.name):
+        with Beneath(call.name, call):
             result = wrapped(*args, **kwargs)
     except BaseException as error:
         finish(call, Outcome(None, error, clock.monotonic() - started))
@@ -66,7 +67,7 @@ def answer(
         finish(call, NO_RESULT)
         return None
     try:
-        value = stubbed(declared, stub, args, kwargs)
+        value = stubbed(declared, stub, call.instance, args, kwargs)
     except BaseException as error:
         finish(call, Outcome(None, error, 0.0))
         raise
@@ -74,14 +75,14 @@ def answer(
     return value
 
 
-def stubbed(declared: Declared, stub: Stub | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def stubbed(declared: Declared, stub: Stub | None, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value = declared.returns
     if stub is not None:
         value, raises = _turn(declared, stub)
         if raises is not None:
             raise raises if isinstance(raises, type) else raises.with_traceback(None)
     if callable(value):
-        value = value(*args, **kwargs)
+        value = value(*args, **kwargs, instance=instance) if stub_takes_instance(value) else value(*args, **kwargs)
     elif issubclass(type(value), _CONTAINERS):
         value = copying.snapshot(value, "", {}, [])  # not `copy.deepcopy`, which fails on what cannot be copied
     hold_to_annotation(declared, stub, value)

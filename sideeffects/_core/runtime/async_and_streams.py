@@ -40,7 +40,8 @@ async def _coroutine(
     site: Site,
 ) -> Any:
     try:
-        call, mode, stub = begin(declared, instance, args, kwargs, site, keeps=False)
+        call, mode, stub, given = begin(declared, instance, args, kwargs, site, keeps=False)
+        args, kwargs = given or (args, kwargs)
         if mode is Mode.HOLD:
             await hold_async(call, declared, instance, args, kwargs)
         waits = declared.effect.on_commit is not False
@@ -75,7 +76,7 @@ async def execute_async(
     try:
         if call is None:
             return await wrapped(*args, **kwargs)
-        with Beneath(call.name):
+        with Beneath(call.name, call):
             result = await wrapped(*args, **kwargs)
     except BaseException as error:
         if call is not None:
@@ -92,7 +93,7 @@ async def answer_async(
     """As `answer`; stubs of asynchronous effects may be asynchronous."""
     assert call is not None  # noqa: S101 - recorded calls are always written down
     try:
-        value = stubbed(declared, stub, args, kwargs)
+        value = stubbed(declared, stub, call.instance, args, kwargs)
         if inspect.isawaitable(value):
             value = await value
             hold_to_annotation(declared, stub, value)
@@ -111,7 +112,8 @@ def _generator(
     kwargs: dict[str, Any],
     site: Site,
 ) -> Generator[Any, Any, Any]:
-    call, mode, stub = begin(declared, instance, args, kwargs, site)
+    call, mode, stub, given = begin(declared, instance, args, kwargs, site)
+    args, kwargs = given or (args, kwargs)
     if mode is not Mode.EXECUTE:
         value = answer(declared, call, stub, args, kwargs)
         return value if inspect.isgenerator(value) else (item for item in _items(value, site))
@@ -138,7 +140,7 @@ def _items(value: Any, site: Site) -> Iterable[Any]:
 def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     started = starting(call)
     try:
-        result = yield from _stepped(call.name, generator)
+        result = yield from _stepped(call, generator)
     except BaseException as error:
         finish(call, Outcome(None, None if isinstance(error, GeneratorExit) else error, clock.monotonic() - started))
         raise
@@ -146,19 +148,19 @@ def _driven(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, A
     return result
 
 
-def _stepped(name: str, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+def _stepped(call: Call, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """As `yield from generator`, each step being the effect's and nothing between two steps."""
     step: Callable[[], Any] = functools.partial(next, generator)
     while True:
         try:
-            with Beneath(name):
+            with Beneath(call.name, call):
                 item = step()
         except StopIteration as end:
             return end.value
         try:
             sent = yield item
         except GeneratorExit:
-            with Beneath(name):
+            with Beneath(call.name, call):
                 generator.close()
             raise
         except BaseException as thrown:  # noqa: BLE001 - it goes on into the generator
@@ -178,7 +180,8 @@ async def _async_generator(
     generator: AsyncGenerator[Any, Any] | None = None
     value: Any = None
     try:
-        call, mode, stub = begin(declared, instance, args, kwargs, site)
+        call, mode, stub, given = begin(declared, instance, args, kwargs, site)
+        args, kwargs = given or (args, kwargs)
         if mode is Mode.EXECUTE:
             generator = wrapped(*args, **kwargs)
         else:
@@ -202,14 +205,14 @@ async def _async_generator(
         step = generator.__anext__()
         while True:
             try:
-                with Beneath(declared.effect.name):
+                with Beneath(declared.effect.name, call):
                     item = await step
             except StopAsyncIteration:
                 return
             try:
                 sent = yield item
             except GeneratorExit:
-                with Beneath(declared.effect.name):
+                with Beneath(declared.effect.name, call):
                     await generator.aclose()
                 raise
             except BaseException as thrown:  # noqa: BLE001 - it goes on into the generator
@@ -234,15 +237,16 @@ def _context_manager(
     kwargs: dict[str, Any],
     site: Site,
 ) -> _Manager:
-    call, mode, stub = begin(declared, instance, args, kwargs, site)
+    call, mode, stub, given = begin(declared, instance, args, kwargs, site)
+    used, named = given or (args, kwargs)
 
     def again(site: Site) -> _Manager:
         return _context_manager(declared, wrapped, instance, args, kwargs, site)
 
     if mode is not Mode.EXECUTE:
-        value = answer(declared, call, stub, args, kwargs)
+        value = answer(declared, call, stub, used, named)
         return _Manager(again, value if hasattr(type(value), "__enter__") else contextlib.nullcontext(value), None)
-    return _Manager(again, wrapped(*args, **kwargs), call)
+    return _Manager(again, wrapped(*used, **named), call)
 
 
 class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[Any]):
@@ -261,7 +265,7 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         self._again = again
         self._manager = manager
         self._call = call
-        self._name = None if call is None else call.name
+        self._executing = call
         self._started = 0.0
 
     def _recreate_cm(self) -> _Manager:  # what `ContextDecorator` calls
@@ -289,7 +293,7 @@ class _Manager(contextlib.ContextDecorator, contextlib.AbstractContextManager[An
         return is_suppressed
 
     def _beneath(self) -> Beneath | contextlib.nullcontext[None]:
-        return contextlib.nullcontext() if self._name is None else Beneath(self._name)
+        return contextlib.nullcontext() if self._executing is None else Beneath(self._executing.name, self._executing)
 
     def _finished(self, error: BaseException | None) -> None:
         # Once: a manager that is entered a second time raises by itself.
@@ -322,7 +326,8 @@ async def _around_async(
     value: Any = None
     manager: Any = None
     try:
-        call, mode, stub = begin(declared, instance, args, kwargs, site)
+        call, mode, stub, given = begin(declared, instance, args, kwargs, site)
+        args, kwargs = given or (args, kwargs)
         if mode is Mode.EXECUTE:
             manager = wrapped(*args, **kwargs)
         else:
@@ -342,7 +347,7 @@ async def _around_async(
     started = starting(call)
     error: BaseException | None = None
     try:
-        async with _Beneath(declared.effect.name, manager) as value:
+        async with _Beneath(declared.effect.name, call, manager) as value:
             yield value
     except BaseException as raised:
         error = raised
@@ -355,18 +360,19 @@ async def _around_async(
 class _Beneath:
     """An asynchronous context manager whose entering and leaving are the effect's, and whose body is not."""
 
-    def __init__(self, name: str, manager: contextlib.AbstractAsyncContextManager[Any]) -> None:
+    def __init__(self, name: str, call: Call | None, manager: contextlib.AbstractAsyncContextManager[Any]) -> None:
         self._name = name
+        self._call = call
         self._manager = manager
 
     async def __aenter__(self) -> Any:
-        with Beneath(self._name):
+        with Beneath(self._name, self._call):
             return await self._manager.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        with Beneath(self._name):
+        with Beneath(self._name, self._call):
             return await self._manager.__aexit__(kind, error, traceback)
 
 

@@ -68,10 +68,11 @@ def enqueue_from(
     effect = declared.effect
     if not effect.async_ok:
         raise AsyncNotAllowed(effect.name)
-    call, mode, stub = begin(declared, instance, args, kwargs, site, True, run_id)
+    call, mode, stub, given = begin(declared, instance, args, kwargs, site, True, run_id)
+    args, kwargs = given or (args, kwargs)
     if call is None:
         declared.bind(instance, args, kwargs)  # who enqueues a wrong call is told, in production too
-    return hand_over(declared, wrapped, call, mode, stub, args, kwargs, run_id)
+    return hand_over(declared, wrapped, call, mode, stub, args, kwargs, run_id, given is not None)
 
 
 def hand_over(
@@ -83,6 +84,7 @@ def hand_over(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     run_id: str | None = None,
+    is_redirected: bool = False,
 ) -> Handle:
     """Give a call that has been decided to the engine, or answer it. What was refused never comes here."""
     effect = declared.effect
@@ -103,6 +105,7 @@ def hand_over(
         run_id,
         origin() if call is None else call.origin,
         _found_by_nobody(effect.name, wrapped),
+        is_redirected=is_redirected,
     )
     work = _reporting(declared, wrapped, call, args, kwargs, run_id)
     engine = extension_points.engine.last()

@@ -7,14 +7,16 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
-from sideeffects._core.policy.override_entry import Stub
-from sideeffects._core.policy.policy import decide, in_tests
+from sideeffects._core.calls.incoming import arriving
+from sideeffects._core.policy.policy import Decided, decide
+from sideeffects._core.runtime.tightening import tightened
 from sideeffects._core.state.extension_points import pauses, rules_source
 from sideeffects._core.state.open_transactions import open_transactions
-from sideeffects._core.state.runtime_effect import Declared, Verdict
+from sideeffects._core.state.runtime_effect import Declared, Redirected, Verdict
 from sideeffects._core.state.scope import Scope, scope
 from sideeffects._core.state.state import state
 from sideeffects._core.state.work_origin import lineage
+from sideeffects._core.values.replacing import given_as, replaced
 
 __tracebackhide__ = True
 
@@ -23,9 +25,10 @@ _HOLD: Final = Mode.HOLD
 
 
 def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], own: Scope) -> Verdict:
-    """What the rules say, unless an override that the call sees (`own` and, in a test run, all others) speaks first.
+    """What holds for a call.
 
-    A pause can only make that stricter.
+    The table: what the rules say, with a redirect perhaps, unless an override that the call sees (`own` and, in a test
+    run, all others) speaks first. Then what makes it stricter; see `tightening.py`.
     """
     rules = rules_source.last()
     test_run = state.test_run
@@ -33,6 +36,7 @@ def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: di
     ruled = declared.ruled
     if ruled.rules is not rules or ruled.is_test_run is not is_test_run or ruled.option is not state.option:
         ruled = declared.ruled_by(rules, is_test_run)
+    changes = None
     first = own.first
     rule = None if first is None or first.closed else first.find(declared.effect.name)
     if rule is not None:
@@ -42,26 +46,48 @@ def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: di
     else:
         arguments = declared.bind(instance, args, kwargs)
         overrides = state.overrides.visible(own, is_test_run)
-        decision, stub = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing)
-        verdict = Verdict(ruled, decision, stub, arguments)
-    if is_test_run:
-        if verdict.mode is not _HOLD:
+        found = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing, instance)
+        verdict = Verdict(ruled, found.decision, found.stub, arguments, budgets=found.budgets)
+        changes = found.changes
+    if state.floor is None:
+        if is_test_run:
+            if verdict.mode is not _HOLD:
+                return verdict
+        elif not (pauses.is_filled or verdict.budgets or changes):
             return verdict
-        return Verdict(ruled, in_tests(verdict.decision), verdict.stub, verdict.arguments)
-    if pauses.is_filled:
-        decision = paused(declared, verdict.decision)
-        if decision is not verdict.decision:
-            return Verdict(ruled, decision, verdict.stub, verdict.arguments)
-    return verdict
+    return _tightened(declared, verdict, args, changes)
 
 
-def paused(declared: Declared, decision: Decision) -> Decision:
-    """What holds for a call outside a test run once pauses have spoken: the strictest."""
-    for ask in pauses:
-        other = ask(declared.effect, decision.mode)
-        if other is not None and other.mode > decision.mode:
-            decision = other
-    return decision
+def _tightened(
+    declared: Declared, verdict: Verdict, args: tuple[Any, ...], changes: Mapping[str, Any] | None
+) -> Verdict:
+    """The verdict once the call is redirected and as strict as it has to be.
+
+    What arrives was counted, and perhaps redirected, where it was handed over.
+    """
+    arrival = arriving.get()
+    if arrival is not None and not arrival.means(declared.effect.name):
+        arrival = None
+    ruled = verdict.ruled
+    budgets = verdict.budgets if arrival is None else ()
+    decision = tightened(declared.effect, verdict.decision, ruled.is_test_run, budgets)
+    if changes and not (arrival is not None and arrival.is_redirected):
+        assert verdict.arguments is not None  # noqa: S101 - a redirect has seen them
+        arguments, redirected = redirect_arguments(declared, verdict.arguments, args, changes)
+        return Verdict(ruled, decision, verdict.stub, arguments, redirected)
+    if decision is verdict.decision:
+        return verdict
+    return Verdict(ruled, decision, verdict.stub, verdict.arguments)
+
+
+def redirect_arguments(
+    declared: Declared, arguments: dict[str, Any], args: tuple[Any, ...], changes: Mapping[str, Any]
+) -> tuple[dict[str, Any], Redirected]:
+    """The arguments of a call, by parameter and as they are given, with those changed that a redirect changes."""
+    signature = declared.effect.signature
+    assert signature is not None  # noqa: S101 - effects without one cannot be redirected
+    new = replaced(signature, arguments, changes)
+    return new, Redirected(*given_as(signature, new, len(args)), arguments)
 
 
 def is_watched(verdict: Verdict, own: Scope) -> bool:
@@ -72,6 +98,8 @@ def is_watched(verdict: Verdict, own: Scope) -> bool:
         or own.captures
         or state.observers
         or state.gates
+        or state.shows_current
+        or state.live is not None
         or ruled.rules.shared is not None
         or lineage.get().guards
         or open_transactions.get()
@@ -80,13 +108,17 @@ def is_watched(verdict: Verdict, own: Scope) -> bool:
 
 def explain_declared(declared: Declared) -> Decision:
     """The decision now in force for an effect, in this context."""
-    return decide_here(declared, None)[0]
+    return decide_here(declared, None).decision
 
 
-def decide_here(declared: Declared, arguments: Mapping[str, Any] | None) -> tuple[Decision, Stub | None]:
-    """What the rules and overrides of this process and context say of a call that was made elsewhere, or of none."""
+def decide_here(declared: Declared, arguments: Mapping[str, Any] | None, instance: Any = None) -> Decided:
+    """What the rules and overrides of this process and context say of a call that was made elsewhere, or of none.
+
+    No budget counts it: that was done where it was made.
+    """
     rules = state.rules_source()
     is_test_run = state.test_run.is_on(rules)
     standing = declared.ruled_by(rules, is_test_run).standing
-    decision, stub = decide(declared.effect, arguments, state.overrides.visible(scope.get(), is_test_run), standing)
-    return in_tests(decision) if is_test_run else paused(declared, decision), stub
+    overrides = state.overrides.visible(scope.get(), is_test_run)
+    found = decide(declared.effect, arguments, overrides, standing, instance)
+    return found._replace(decision=tightened(declared.effect, found.decision, is_test_run))

@@ -18,7 +18,7 @@ from sideeffects._core.runtime.acting import answer, execute, wait_for_commit
 from sideeffects._core.runtime.deciding import decided, is_watched
 from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.holding import hold
-from sideeffects._core.runtime.writing import as_given, ends_at_once, refuse_or_pass, write
+from sideeffects._core.runtime.writing import as_given, copied, ends_at_once, refuse_or_pass, write
 from sideeffects._core.state.runtime_effect import Declared, Verdict, placed
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
@@ -65,7 +65,9 @@ def perform(
         begun = begin(declared, instance, args, kwargs, site)
         if begun is ENDED:
             return None
-        call, mode, stub = begun
+        call, mode, stub, given = begun
+        if given is not None:
+            args, kwargs = given
         if declared.effect.on_commit is not False:
             return wait_for_commit(declared, call, mode, stub, wrapped, args, kwargs)
         if mode is _EXECUTE:
@@ -94,11 +96,13 @@ class Begun(NamedTuple):
         call: the call; `None` where nobody wants an executing one written, and where a recorded one has ended.
         mode: what was decided.
         stub: what answers it, if an override said so.
+        given: the arguments, positional and by keyword, that a redirect has put in place of those that were given.
     """
 
     call: Call | None
     mode: Mode
     stub: Stub | None
+    given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
 
 
 UNSEEN: Final = Begun(None, Mode.EXECUTE, None)
@@ -131,11 +135,16 @@ def begin(
     effect = declared.effect
     own = scope.get()
     verdict = decided(declared, instance, args, kwargs, own)
+    redirected, given, asked = verdict.redirected, None, None
+    if redirected is not None:
+        args, kwargs = given = redirected.args, redirected.kwargs
     if verdict.mode is _EXECUTE and not is_watched(verdict, own):
         if own is EMPTY and verdict.ruled.may_settle:
             state.switches.settle(declared, generation, state.test_run.signs)
-        return UNSEEN
+        return UNSEEN if given is None else Begun(None, _EXECUTE, None, given)
     bound, args, kwargs, by_reference = as_given(declared, verdict.arguments, instance, args, kwargs)
+    if redirected is not None:
+        asked = copied(redirected.asked)
     arrival = arriving.get()
     if arrival is not None:
         arrival, is_async, run_id = arrival.claim(effect.name, is_async, run_id)
@@ -146,7 +155,9 @@ def begin(
     ruled, decision = verdict.ruled, verdict.decision
     details = None if effect.details is None else details_of(effect, instance, args, kwargs)
     names = ruled.rules.sensitive
-    row = row_of(effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id, by_reference, details)
+    row = row_of(
+        effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id, by_reference, details, asked
+    )
     if ruled.may_end and not is_async and run_id is None and arrival is None and ends_at_once(row, verdict, own):
         return ENDED
     call = write(row, verdict, own, arrival)
@@ -155,4 +166,4 @@ def begin(
     refuse_or_pass(declared, call, verdict, is_new=arrival is None)
     if verdict.mode is _HOLD and keeps:
         hold(call, declared, instance, args, kwargs)
-    return Begun(call, verdict.mode, verdict.stub)
+    return Begun(call, verdict.mode, verdict.stub, given)

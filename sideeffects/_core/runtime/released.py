@@ -9,16 +9,16 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sideeffects._core.calls.call import Call, row_of
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.origins import originating
 from sideeffects._core.calls.outcome import NO_RESULT
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
-from sideeffects._core.runtime.background import WORKER, report, to_end
+from sideeffects._core.runtime.background import report, to_end
 from sideeffects._core.runtime.deciding import decide_here
-from sideeffects._core.runtime.details import details_of
 from sideeffects._core.runtime.finishing import finish
+from sideeffects._core.runtime.worker import call_of
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
 
@@ -47,6 +47,7 @@ def run_released(
     number: str,
     run_id: str | None,
     origin: str,
+    is_redirected: bool = False,
 ) -> Ran:
     """Execute a call that was held, unless something stricter than HOLD is in force here.
 
@@ -59,22 +60,22 @@ def run_released(
         number: the id that the call had when it was held.
         run_id: the run list that it belonged to.
         origin: what had set the code going that made it.
+        is_redirected: whether the arguments are those of a redirect already.
     """
     with originating(origin):
         bound = declared.bind(instance, args, kwargs)
-        decision, _ = decide_here(declared, MappingProxyType(bound))
-        if decision.mode is Mode.HOLD:
-            decision = RELEASED
-        names, details = state.rules_source().sensitive, details_of(declared.effect, instance, args, kwargs)
-        call = Call(
-            row_of(declared.effect, decision, bound, args, kwargs, instance, WORKER, names, True, run_id, (), details)
+        found = decide_here(declared, MappingProxyType(bound), instance)
+        is_floor = state.floor is not None and state.floor.mode is Mode.HOLD
+        if found.decision.mode is Mode.HOLD and not is_floor:
+            found = found._replace(decision=RELEASED)
+        call, args, kwargs, blocked = call_of(
+            declared, instance, args, kwargs, found, number=number, run_id=run_id, is_redirected=is_redirected
         )
-        call.take_id(number)
         if state.shared is not None:
             state.shared.write_call(call, None)
-        if decision.mode is not Mode.EXECUTE:
+        if found.decision.mode is not Mode.EXECUTE or blocked is not None:
             finish(call, NO_RESULT)
-            return Ran(call, None)
+            return Ran(call, blocked if found.decision.mode is Mode.EXECUTE else None)
         try:
             if declared.effect.kind == "coroutine function":
                 to_end(execute_async(call, wrapped, args, kwargs))

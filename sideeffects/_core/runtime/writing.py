@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sideeffects._core.calls.call import Call, Row
@@ -13,6 +14,7 @@ from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.observing import swallowed
 from sideeffects._core.state import extension_points
+from sideeffects._core.state.live import VARIABLE, Live
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared, Verdict
 from sideeffects._core.state.scope import Scope
@@ -70,6 +72,11 @@ def _snapshot(bound: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, An
     return kept, kept_args, kept_kwargs, tuple(marks)
 
 
+def copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by parameter as they are now."""
+    return {name: copying.snapshot(value, name, {}, []) for name, value in arguments.items()}
+
+
 def ends_at_once(row: Row, verdict: Verdict, own: Scope) -> bool:
     """Write the row of a recorded call that is answered with nothing, if nobody need hear of it now: most are so.
 
@@ -77,7 +84,7 @@ def ends_at_once(row: Row, verdict: Verdict, own: Scope) -> bool:
     """
     if verdict.mode is not _RECORD or verdict.stub is not None:
         return False
-    if state.faults is not None or state.observers or state.gates or open_transactions.get():
+    if state.faults is not None or state.observers or state.gates or open_transactions.get() or state.live is not None:
         return False
     if verdict.ruled.is_test_run:
         if state.children.reports is None and not own.captures:
@@ -120,6 +127,8 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
     """
     rules, is_test_run = verdict.ruled.rules, verdict.ruled.is_test_run
     blocked: SideEffectError | None = None
+    if state.live is not None:
+        blocked = show_live(call, state.live)
     if is_new and open_transactions.get():
         for place in extension_points.places:
             blocked = place(call, rules, is_test_run) or blocked
@@ -139,6 +148,16 @@ def refuse_or_pass(declared: Declared, call: Call, verdict: Verdict, *, is_new: 
             for tell in extension_points.refusals:
                 tell(blocked)
         raise blocked
+
+
+def show_live(call: Call, live: Live) -> SideEffectBlocked | None:
+    """Write the line of a decision. Where that cannot be done the call is refused: who asked for it relies on it."""
+    try:
+        live.write(call.as_line())
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from being written
+        reason = f"its decision cannot be written ({type(error).__name__}: {error}), and doubt never executes"
+        return SideEffectBlocked(call.name, reason, call.caller, f"{VARIABLE}={live.path}")
+    return None
 
 
 def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *, is_plain: bool) -> None:

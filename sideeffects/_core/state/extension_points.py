@@ -123,6 +123,10 @@ def _no_outbox(held: str) -> object:
     )
 
 
+def _no_counter(*_: object) -> bool:
+    raise LookupError("there is no cache to count in")
+
+
 #: What says which rules hold. One is in force.
 rules_source: Final[Point[Callable[[], Rules]]] = Point(Rules)
 
@@ -153,6 +157,10 @@ places: Final[Point[Callable[[Call, Rules, bool], SideEffectError | None]]] = Po
 #: Asked, outside a test run, what else holds for a call of an effect for which this mode has been decided: a pause. It
 #: queries nothing, and answers `None` where nothing else holds. What is less strict than the mode does not count.
 pauses: Final[Point[Callable[[SideEffect, Mode], Decision | None]]] = Point()
+
+#: Counts a call for a budget: given what the budget is for, how many seconds its periods have, and how many calls may
+#: execute in one. Answers whether this one may. What it raises means that nobody can tell. One is in force.
+counter: Final[Point[Callable[[str, int, int], bool]]] = Point(_no_counter)
 
 #: Told of each refusal in a test run, before it is raised.
 refusals: Final[Point[Callable[[SideEffectError], object]]] = Point()

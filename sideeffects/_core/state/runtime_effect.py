@@ -16,7 +16,7 @@ from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED, Standing, standing
-from sideeffects._core.policy.rules import Rules
+from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects._core.state.state import state
 from sideeffects._core.values.binding import Binder, arity, compile_binder
 
@@ -47,7 +47,21 @@ class Ruled:
         self.option = option
         self.standing = standing
         self.may_settle = self.may_end = False
-        self.verdict = Verdict(self, standing.decision)
+        self.verdict = Verdict(self, standing.decision, budgets=standing.budgets)
+
+
+class Redirected(NamedTuple):
+    """The arguments with which a call is made, where a redirect has changed them.
+
+    Attributes:
+        args: positional.
+        kwargs: by keyword.
+        asked: those that were given, by parameter.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    asked: dict[str, Any]
 
 
 class Verdict:
@@ -59,18 +73,28 @@ class Verdict:
         mode: that of the decision.
         stub: what a recorded call returns, if an override said so.
         arguments: the call's arguments by parameter, where a rule asked for them.
+        redirected: the arguments that a redirect has put in place of those that were given.
+        budgets: the rules that say how many such calls may execute.
     """
 
-    __slots__ = ("arguments", "decision", "mode", "ruled", "stub")
+    __slots__ = ("arguments", "budgets", "decision", "mode", "redirected", "ruled", "stub")
 
     def __init__(
-        self, ruled: Ruled, decision: Decision, stub: Stub | None = None, arguments: dict[str, Any] | None = None
+        self,
+        ruled: Ruled,
+        decision: Decision,
+        stub: Stub | None = None,
+        arguments: dict[str, Any] | None = None,
+        redirected: Redirected | None = None,
+        budgets: tuple[Rule, ...] = (),
     ) -> None:
         self.ruled = ruled
         self.decision = decision
         self.mode = decision.mode
         self.stub = stub
         self.arguments = arguments
+        self.redirected = redirected
+        self.budgets = budgets
 
 
 _NOTHING_RULED: Final = Ruled(Rules(), False, None, Standing(EXECUTED))
@@ -169,7 +193,7 @@ class Declared:
             said = standing(rules, self.effect, is_test_run, option)
             ruled = Ruled(rules, is_test_run, option, said)
             ruled.may_settle = (
-                self.is_direct and rules.settled and not said.conditions and not rules.watches_transactions
+                self.is_direct and rules.settled and not (said.conditions or said.budgets or rules.watches_transactions)
             )
             is_plain = self.shape is None and self.returns is None and self.effect.on_commit is False
             ruled.may_end = is_plain and rules.shared is None

@@ -18,9 +18,11 @@ from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records.ledger import Ledger, SharedLedger
+from sideeffects._core.state import floor, live
 from sideeffects._core.state.children import Children
 from sideeffects._core.state.extension_points import rules_changed, rules_source
 from sideeffects._core.state.latch import Latch
+from sideeffects._core.state.live import Live
 from sideeffects._core.state.open_overrides import OpenOverrides
 from sideeffects._core.state.scope import EMPTY, scope, scope_of
 from sideeffects._core.state.switches import FastSwitches, Restorer
@@ -74,13 +76,16 @@ class State:
     __slots__ = (
         "children",
         "faults",
+        "floor",
         "gates",
         "ledger",
+        "live",
         "lock",
         "observers",
         "option",
         "overrides",
         "shared",
+        "shows_current",
         "stubs",
         "switches",
         "test_run",
@@ -96,6 +101,10 @@ class State:
         self.shared: SharedLedger | None = None
         #: What lets the calls of a test run fail, while a fault sweep runs.
         self.faults: Faults | None = None
+        #: The decision that no other of this process is looser than.
+        self.floor: Decision | None = floor.at_start
+        #: Where a line of each decision is written at once.
+        self.live: Live | None = live.at_start
         self._begin()
 
     def _begin(self) -> None:
@@ -105,6 +114,8 @@ class State:
         self.observers: tuple[Observing, ...] = ()
         #: What may refuse calls, once they have been decided.
         self.gates: tuple[Gate, ...] = ()
+        #: Whether each executing call is written down, since its function may ask which call it is.
+        self.shows_current = False
         #: What `--side-effects` says.
         self.option: Mode | None = None
 
@@ -165,6 +176,12 @@ class State:
 
         return remove
 
+    def show_current(self) -> None:
+        """Let all executing calls be such that their functions can ask for them, from now on."""
+        with self.lock:
+            self.shows_current = True
+            self.switches.disturb()
+
     # -- who may refuse calls
 
     def add_gate(self, gate: Gate) -> Restorer:
@@ -217,7 +234,15 @@ class State:
         """
         own, line = scope.get(), lineage.get()
         with self.lock:
-            before = self.overrides, self.children, self.test_run, self.observers, self.gates, self.option
+            before = (
+                self.overrides,
+                self.children,
+                self.test_run,
+                self.observers,
+                self.gates,
+                self.shows_current,
+                self.option,
+            )
             reasons = self.switches.set_aside()
             self._begin()
         scope.set(EMPTY)
@@ -228,7 +253,15 @@ class State:
             leaks += [f"the gate {gate!r}" for gate in self.gates]
             leaks += ["a capture in the test's own context"] * len(scope.get().captures)
             with self.lock:
-                self.overrides, self.children, self.test_run, self.observers, self.gates, self.option = before
+                (
+                    self.overrides,
+                    self.children,
+                    self.test_run,
+                    self.observers,
+                    self.gates,
+                    self.shows_current,
+                    self.option,
+                ) = before
                 self.switches.put_back(reasons)
             scope.set(own)
             lineage.set(line)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import CodeType, TracebackType
 from typing import Any, Final
 
+from sideeffects._core.calls.call import Call
+
 #: Where work was handed to a pool, or a task was made: the function, the line in it and its module; what it had called,
 #: and the module of that.
 Place = tuple[CodeType, int, str, CodeType | None, str]
@@ -55,16 +57,24 @@ def _nowhere() -> None:
 watching: Final = Watching()
 
 
+#: The innermost call that this context executes, of those that are written down.
+executing: Final[contextvars.ContextVar[Call | None]] = contextvars.ContextVar("sideeffects_executing", default=None)
+
+
 class Beneath:
-    """`with Beneath(name)`: what runs inside belongs to the executing effect of that name."""
+    """`with Beneath(name, call)`: what runs inside belongs to the executing effect of that name, and to its call."""
 
-    __slots__ = ("_before", "_effect")
+    __slots__ = ("_before", "_call", "_effect", "_outer")
 
-    def __init__(self, effect: str) -> None:
+    def __init__(self, effect: str, call: Call | None) -> None:
         self._effect = effect
+        self._call = call
         self._before: Lineage | None = None
+        self._outer: Call | None = None
 
     def __enter__(self) -> None:
+        self._outer = executing.get()
+        executing.set(self._call)
         if watching.is_on:
             self._before = before = lineage.get()
             lineage.set(Lineage(self._effect, before.place, before.guards))
@@ -73,6 +83,7 @@ class Beneath:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # Not by a token: the steps of a generator may be taken in several contexts.
+        executing.set(self._outer)
         if self._before is not None:
             lineage.set(self._before)
 

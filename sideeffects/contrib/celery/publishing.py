@@ -59,6 +59,8 @@ def _decide(original: Callable[..., Any], app: Any, name: str, task: Any, found:
     options["task_id"] = task_id = options.get("task_id") or uuid()
     if not publication.executes:
         return result_of(app, name, task_id, publication, options)
+    if publication.is_redirected:
+        options.update(args=publication.args, kwargs=publication.kwargs)
     options = _with_header(options, publication.header(task=task_id))
     sent: list[Any] = []
     is_held = [False]

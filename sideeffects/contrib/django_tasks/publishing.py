@@ -149,7 +149,7 @@ def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, An
     check_arguments(found.declared.effect.name, args, kwargs, base_of(task).normalize_json, "JSON")
     at_once = not _is_rolled_back_with_it(backend)
     publication = decide(found.declared, instance, args, kwargs, _PACKAGES, at_once)
-    handover = _Handover(backend, task, args, kwargs, publication)
+    handover = _Handover(backend, task, publication.args, publication.kwargs, publication)
     if not publication.executes:
         try:
             handover.result = _result_of(handover, "SUCCESSFUL", value=publication.answer())

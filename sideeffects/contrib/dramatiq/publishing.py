@@ -69,6 +69,8 @@ def _enqueue(publish: Callable[[Any, dict[str, Any]], Any], broker: Any, message
     if not publication.executes:
         _answer(broker, actor, message, publication)
         return message
+    if publication.is_redirected:
+        message = message.copy(args=publication.args, kwargs=publication.kwargs)
     message = message.copy(options={OPTION: publication.header(task=message.message_id)})
     sent: list[Any] = []
     publication.at_commit(lambda: sent.append(publish(message, options)))

@@ -70,6 +70,9 @@ def _enqueue(publish: Callable[[Any], Any], huey: Any, task: Any) -> Any:
     publication = decide(found.declared, found.instance, args, asked, _PACKAGES)
     if not publication.executes:
         return _answer(huey, task, publication)
+    if publication.is_redirected:
+        task.args = publication.args
+        task.kwargs = {name: value for name, value in publication.kwargs.items() if value is not task}
     header = publication.header(task=task.id)
     sent: list[Any] = []
 

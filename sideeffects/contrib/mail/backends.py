@@ -9,6 +9,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from sideeffects._core.calls import registry
+from sideeffects._core.policy import redirect
 from sideeffects._core.state.runtime_effect import Declared, effect_of
 from sideeffects._core.verbs.description import describe_function
 from sideeffects._core.verbs.proxies import wrap
@@ -37,6 +38,7 @@ def declare_mail(_: ModuleType, name: str | None, returns: Any, options: dict[st
     function.__doc__, function.__annotations__ = message.send.__doc__, {}
     function.__module__, function.__qualname__ = "django.core.mail", "EmailMessage.send"
     is_hooked = bool(_effects)
+    redirect.limits["django.core.mail:EmailMessage.send"] = message.LIMITS
     _effects[:] = [wrap(function, describe_function(function, name, **options), returns)]
     if not is_hooked:
         from django.core.mail.backends.base import BaseEmailBackend

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sideeffects._core.policy.redirect import Limits
 
 
 def arguments_of(message: Any, backend: Any) -> dict[str, Any]:
@@ -26,6 +30,24 @@ def arguments_of(message: Any, backend: Any) -> dict[str, Any]:
         "alternatives": [tuple(alternative) for alternative in getattr(message, "alternatives", ())],
         "backend": f"{kind.__module__}.{kind.__qualname__}",
     }
+
+
+def redirected(message: Any, backend: Any, arguments: Mapping[str, Any]) -> Any:
+    """A copy of a message that says what a redirect has made of it. The caller's own stays as it is."""
+    before = arguments_of(message, backend)
+    changed = copy.copy(message)
+    for name, value in arguments.items():
+        if value != before[name]:
+            is_text = name in _LISTS and isinstance(value, str)
+            setattr(changed, _ATTRIBUTES.get(name, name), [value] if is_text else value)
+    return changed
+
+
+_LISTS: Final = frozenset(("to", "cc", "bcc", "reply_to"))
+_ATTRIBUTES: Final = {"headers": "extra_headers"}
+#: What arguments say of attachments is no attachment, and what sends a message has been chosen. Whoever is redirected
+#: alone is redirected, not sent a copy of what others get.
+LIMITS: Final = Limits(frozenset(("attachments", "backend")), {"to": {"cc": [], "bcc": []}})
 
 
 def send(

@@ -18,7 +18,7 @@ from sideeffects._core.runtime.perform import UNSEEN, Begun, begin
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
-from sideeffects.contrib.mail.message import arguments_of, key_of
+from sideeffects.contrib.mail.message import arguments_of, key_of, redirected
 
 #: The messages that are being sent: a backend may hand them on to another, which makes no second call of them.
 _on_their_way: Final[ContextVar[tuple[Any, ...]]] = ContextVar("sideeffects_mail", default=())
@@ -50,7 +50,7 @@ def send(declared: Declared, original: Original, backend: Any, messages: Sequenc
         return _deliver(original, backend, messages)
     sent = 0
     with _kept_open(backend, [one for _, one in begun if one.mode is Mode.EXECUTE and not waits]):
-        for place, (message, (call, mode, stub)) in enumerate(begun):
+        for place, (message, (call, mode, stub, _)) in enumerate(begun):
             deliver = functools.partial(_deliver, original, backend, [message])
             try:
                 if waits and not _is_on_its_way(message):
@@ -77,7 +77,7 @@ def _decided(declared: Declared, backend: Any, messages: Sequence[Any]) -> list[
         for message in messages:
             is_known = _is_on_its_way(message)
             one = UNSEEN if is_known else begin(declared, message, (), arguments_of(message, backend), site)
-            begun.append((message, one))
+            begun.append((message if one.given is None else redirected(message, backend, one.given[1]), one))
     except BaseException as error:
         _give_up(begun, error)
         raise
@@ -86,7 +86,7 @@ def _decided(declared: Declared, backend: Any, messages: Sequence[Any]) -> list[
 
 def _give_up(begun: Sequence[tuple[Any, Begun]], error: BaseException) -> None:
     """What was decided and is not sent after all, because another message was refused or failed."""
-    for _, (call, _, _) in begun:
+    for _, (call, *_) in begun:
         if call is not None:
             finish(call, Outcome(None, error, 0.0))
 

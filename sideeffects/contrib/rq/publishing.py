@@ -62,6 +62,8 @@ def _publish(publish: Callable[[], Any], queue: Any, job: Any) -> Any:
     publication = _decided(queue, found, args, kwargs)
     if not publication.executes:
         return _answered(job, publication)
+    if publication.is_redirected:
+        job.args, job.kwargs = publication.args, publication.kwargs
     _mark(job, publication.header(task=job.id))
     sent: list[Any] = []
     publication.at_commit(lambda: sent.append(publish()))
@@ -109,6 +111,8 @@ def deciding_many(original: Callable[..., Any]) -> Callable[..., Any]:
                 if not publication.executes:
                     recorded.append(_answered(_job_of(self, data), publication))
                     continue
+                if publication.is_redirected:
+                    data = data._replace(args=publication.args, kwargs=publication.kwargs)  # noqa: PLW2901 - as above
                 decided.append(publication)
                 header = publication.header(task=data.job_id)
             executing.append(data._replace(meta={**(data.meta or {}), KEY: header}) if header else data)
