@@ -23,7 +23,7 @@ help: ## List these targets
 
 # -- The two commands of the README --------------------------------------------------------------------------------
 
-demo: $(VENV) ## Show the whole idea on a small shop, with real receivers on loopback
+demo: $(VENV)/.with-demo ## Show the whole idea on a small shop, with real receivers on loopback
 	$(BIN)/python docs/demo/run.py
 
 test: $(VENV) ## Run the suite and the snippets of README.md and docs/
@@ -77,17 +77,22 @@ dev: $(VENV)/.with-dev ## Install every tool now, and those for the pre-commit h
 .PHONY: $(VENV)
 $(VENV): $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.made: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "sideeffects needs Python 3.11 or newer: PYTHON=/path/to/python3.11 make ..." >&2; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python $(PIP) install --upgrade "pip>=25.1"
-	@$(BIN)/python $(PIP) install --editable . --group test $(if $(DJANGO),"Django==$(DJANGO).*")
+	@$(BIN)/python $(PIP) install --editable .
 	@touch $@
 
-$(VENV)/.with-%: $(VENV)/.installed
-	@echo "Adding the tools for $* to $(VENV) ..."
+$(VENV)/.installed: $(VENV)/.made
+	@echo "Adding what the suite needs to $(VENV), which takes some minutes the first time ..."
+	@$(BIN)/python $(PIP) install --group test $(if $(DJANGO),"Django==$(DJANGO).*")
+	@touch $@
+
+$(VENV)/.with-%: $(VENV)/.made
+	@echo "Adding what $* needs to $(VENV) ..."
 	@$(BIN)/python $(PIP) install --group $*
 	@touch $@
 
