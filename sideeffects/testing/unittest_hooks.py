@@ -47,6 +47,8 @@ def follow_runners(module: Any) -> None:
     @functools.wraps(original)
     def run(runner: Any, *args: Any, **kwargs: Any) -> Any:
         is_outermost = not _running and getattr(runner, "side_effects_test_run", True)
+        if is_outermost:
+            _check_names()
         _running.append(os.getpid())
         try:
             return original(runner, *args, **kwargs)
@@ -56,6 +58,18 @@ def follow_runners(module: Any) -> None:
                 _say(getattr(runner, "stream", sys.stderr))
 
     module.TextTestRunner.run = run
+
+
+def _check_names() -> None:
+    """Refuse a run whose settings name effects that there are not: what is misspelt there means nothing."""
+    if "django.apps" in sys.modules:
+        from sideeffects.project.test_start import unknown_names
+
+        unknown = unknown_names()
+        if unknown:
+            from django.core.exceptions import ImproperlyConfigured
+
+            raise ImproperlyConfigured("\n".join(unknown))
 
 
 def _say(stream: Any) -> None:

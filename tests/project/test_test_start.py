@@ -21,3 +21,18 @@ def test_unknown_names_in_the_settings_fail_a_run_of_pytest(tmp_path: Path) -> N
     run = project.pytest(*options, plugins=plugins, code=4)
     assert "SIDE_EFFECTS['FORCE_RUN']: 'sms.snd' names no side effect; did you mean 'sms.send'" in run.stderr
     assert "SIDE_EFFECTS['POLICY']: 'card.*' matches no side effect" in run.stderr
+
+
+@pytest.mark.processes
+def test_unknown_names_in_the_settings_fail_a_run_of_django(tmp_path: Path) -> None:
+    """Django's runner says what `manage.py check` would, before the first test."""
+    project = listed_project(tmp_path)
+    write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.snd"], "POLICY": {"card.chrge": "RECORD"}}')
+    project.write("shop/tests.py", "import unittest\nclass T(unittest.TestCase):\n    def test(self): print('RUN')\n")
+
+    ran = project.run("manage.py", "test", code=1)
+    assert "SIDE_EFFECTS['FORCE_RUN']: 'sms.snd' names no side effect; did you mean 'sms.send'?" in ran.stderr
+    assert "'card.chrge' names no side effect" in ran.stderr
+    assert "RUN" not in ran.stdout
+    write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.send"]}')
+    assert "RUN" in project.run("manage.py", "test").stdout

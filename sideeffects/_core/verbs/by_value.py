@@ -29,7 +29,7 @@ def teach(module: ModuleType) -> None:
     def reducer_override(self: Any, obj: Any) -> Any:
         if not issubclass(type(obj), Proxy):
             return original(self, obj)
-        return _shipped(obj) if _is_taken_by_value(obj, module) else obj.__reduce__()
+        return shipped(obj) if _is_taken_by_value(obj, module) else obj.__reduce__()
 
     pickler.reducer_override = reducer_override
 
@@ -43,7 +43,7 @@ def _is_taken_by_value(function: Any, module: Any) -> bool:
     return bool(module._is_registered_pickle_by_value(there))  # noqa: SLF001 - it has no other name for it
 
 
-def _shipped(function: Any) -> Any:
+def shipped(function: Any) -> Any:
     """A reduction that takes an effect along by value: its function, and what it was declared with."""
     if isinstance(function, BoundEffectFunction):
         if bound_to(function) is not None:
@@ -61,7 +61,7 @@ def _blank() -> Any:
 
 
 def _declare_again(blank: Any, state: tuple[Any, ...]) -> None:
-    """Unpickling what `_shipped` made. The registry keeps what it has: the decisions go by the name."""
+    """Unpickling what `shipped` made. The registry keeps what it has: the decisions go by the name."""
     name, function, returns, options = state
     effect = describe_function(function, name, **options)
     EffectFunction.__init__(blank, function, declared_for(function, effect, returns))

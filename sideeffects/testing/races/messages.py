@@ -19,9 +19,8 @@ from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from sideeffects._core.calls.registry import function_of, registry
 from sideeffects._core.values.describe import text_of
-from sideeffects._core.verbs.decorator import OPTIONS, side_effect
+from sideeffects._core.verbs import by_value
 from sideeffects._core.verbs.proxies import BoundEffectFunction, EffectFunction
 from sideeffects.errors import RaceError
 from sideeffects.testing.races.errors import CannotTravel
@@ -150,7 +149,7 @@ def _by_value(value: Any) -> bytes:
             if type(obj) is BoundEffectFunction or (type(obj) is EffectFunction and _has_a_place(obj)):
                 return obj.__reduce__()
             if type(obj) is EffectFunction:
-                return _declared_again, _declaration(obj)
+                return by_value.shipped(obj)
             if isinstance(obj, (FunctionType, type)):
                 module = sys.modules.get(obj.__module__)
                 name = obj.__module__
@@ -175,18 +174,6 @@ def _has_a_place(function: Any) -> bool:
     """Whether an effect can be found by its reference."""
     module, _, qualname = function.effect.dotted_path.partition(":")
     return "<locals>" not in qualname and can_be_imported(module)
-
-
-def _declaration(function: Any) -> tuple[Any, ...]:
-    """An effect that has no place elsewhere: the function itself, and what it was declared with."""
-    effect = function.effect
-    options = {option: getattr(effect, option) for option in OPTIONS - {"name", "returns"}}
-    returns = function._self_declared.returns  # noqa: SLF001 - an effect's own, which it shows nobody
-    return effect.name, function.__wrapped__, returns, options
-
-
-def _declared_again(name: str, function: Any, returns: Any, options: dict[str, Any]) -> Any:
-    return function_of(name) if name in registry else side_effect(name=name, returns=returns, **options)(function)
 
 
 # -- what the other side can import
