@@ -4,8 +4,8 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about ten minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, faults,
-                                         dry_runs, probes, imports, plugin, guard
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, explored,
+                                         faults, dry_runs, probes, imports, plugin, guard
 """
 
 import importlib.util
@@ -35,6 +35,7 @@ PARTS = (
     "run_lists",
     "ledgers",
     "races",
+    "explored",
     "faults",
     "dry_runs",
     "probes",
@@ -226,6 +227,26 @@ def races():
     heading("Two payments that look first; one comes 20 ms later. Of 30 races, how many charge twice")
     line("they start together", found["plain"])
     line("that charge once although they meet at the charge", 30 - found["meeting"], 0)
+
+
+def explored():
+    found = child("explored.py")
+    heading("Races explored on PostgreSQL, two racers")
+    line("milliseconds an order of 6 steps", found["order"], 10)
+    line("milliseconds a step beyond", found["step"], 1.5)
+    line(f"seconds, of {found['orders']} orders of 12 steps, unpruned", found["seconds"], 20)
+    line("orders left, of racers that meet in one of three tables", found["left"], 1 / 5)
+    line("milliseconds taking back five tables", found["taking back"], 3)
+    heading("The fourteen: runs and seconds until found, explored and by Race(repeat=200)")
+    for name, ours, repeated in found["fourteen"]:
+        line(name, ours[1], None, f"{ours[0]} orders; repeated: {_until_found(repeated)}")
+
+
+def _until_found(repeated):
+    if repeated is None:
+        return "not tried"
+    runs, seconds = repeated
+    return f"not found in {seconds:.1f} s" if runs is None else f"{runs} runs, {seconds:.1f} s"
 
 
 def faults():

@@ -50,7 +50,7 @@ class CacheHooks:
             keys = _keys(args[0] if args else kwargs.get("key", kwargs.get("keys", kwargs.get("data"))))
             shown = f"cache.{name}({', '.join(map(repr, keys))})"
             keep = functools.partial(self._keep, cache, keys, kwargs.get("version")) if name in _WRITES else None
-            racer.stop_before(Step("cache", shown, _footprint(cache, name, keys), keep=keep))
+            racer.stop_before(Step("cache", lambda: shown, _footprint(cache, name, keys), keep=keep))
             return _quietly(racer, original, cache, *args, **kwargs)
 
         setattr(home, name, operate)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Collection
 from typing import Any, Final, Self
 
+from sideeffects._core.state.state import state
+from sideeffects._core.values.sensitive_names import is_sensitive
 from sideeffects.database.sql import statement_text
 from sideeffects.errors import RaceError
 from sideeffects.testing.exploring import isolation
@@ -24,16 +27,21 @@ class Hooked:
         session: the number by which the server knows it; `None` for SQLite.
     """
 
-    def __init__(self, connection: Any, racer: Racer, catalog: Catalog, level: str) -> None:
+    def __init__(self, connection: Any, racer: Racer, catalog: Catalog, level: str, wanted: str | None) -> None:
         self.connection = connection
         self.catalog = catalog
         self.transaction = Transaction(level)
         self.session: int | None = None
-        self._racer = racer
+        self._first = racer
         self._level = level
+        self._wanted = wanted
         connection.execute_wrappers.append(self._execute)
         for name in ("_commit", "_rollback"):
             setattr(connection, name, self._ending(name, getattr(connection, name)))
+
+    def _racer(self) -> Racer:
+        """The racer that uses it now: threads of a pool work for one and then for another."""
+        return racer_here() or self._first
 
     def is_inside(self) -> bool:
         """Whether a transaction is open."""
@@ -42,15 +50,15 @@ class Hooked:
     def connected(self) -> None:
         """It has a new session."""
         self.transaction = Transaction(self._level)
-        self.session = isolation.prepare(self.connection, self._level)
+        self.session = isolation.prepare(self.connection, self._wanted)
 
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         text = statement_text(sql, self.connection.connection)
         seen = looked_at(text, self.catalog, self.transaction, is_inside=self.is_inside())
         refuse_schema_changes(text, seen)
-        shown = _filled(text, params, many)
+        shown = functools.partial(_filled, text, params, many)
         step = Step("sql", shown, seen.footprint, shape=shape_of(text), connection=self, written=seen.written)
-        self._racer.stop_before(step)
+        self._racer().stop_before(step)
         result = self._patiently(functools.partial(execute, sql, params, many, context))
         self._note(seen)
         return result
@@ -71,7 +79,7 @@ class Hooked:
             try:
                 return act()
             except Exception as error:
-                if not is_busy(error) or self.transaction.has_read or not self._racer.wait_until_free():
+                if not is_busy(error) or self.transaction.has_read or not self._racer().wait_until_free():
                     raise
 
     def _ending(self, name: str, original: Callable[[], Any]) -> Callable[[], Any]:
@@ -79,7 +87,7 @@ class Hooked:
 
         def end() -> Any:
             footprint = self.transaction.footprint_of_end(self.catalog)
-            self._racer.stop_before(Step(kind, kind.upper(), footprint, connection=self))
+            self._racer().stop_before(Step(kind, kind.upper, footprint, connection=self))
             self.transaction.has_read = False  # a commit waits for readers, whatever it has read
             result = self._patiently(original)
             self.transaction.end()
@@ -108,9 +116,13 @@ def is_busy(error: BaseException) -> bool:
     return name == "SQLITE_BUSY"
 
 
+_WORD: Final = re.compile(r"\w+")
+
+
 def _filled(sql: str, params: Any, many: bool) -> str:
-    """The statement as it reads with its values, for people."""
-    if not params or many:
+    """The statement as it reads with its values, for people; without these where one may be a secret."""
+    more = state.rules_source().sensitive
+    if not params or many or any(is_sensitive(name, more) for name in _WORD.findall(sql)):
         return sql
     try:
         return sql % tuple(f"'{value}'" if isinstance(value, str) else str(value) for value in params)
@@ -156,7 +168,8 @@ class Watch:
             )
         hooked = next((one for one in racer.connections if one.connection is connection), None)
         if hooked is None:
-            hooked = Hooked(connection, racer, catalog, self._level or self._levels[connection.alias])
+            level = self._level or self._levels[connection.alias]
+            hooked = Hooked(connection, racer, catalog, level, self._level)
             racer.connections.append(hooked)
         hooked.connected()
 

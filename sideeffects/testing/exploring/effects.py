@@ -32,7 +32,7 @@ class BeforeEffects(OverrideEntry):
         if sys._getframe(1).f_code is _DECIDING:  # noqa: SLF001 - one look of several stands for the call
             racer = self.owner
             assert isinstance(racer, Racer)  # noqa: S101 - as it was made
-            racer.stop_before(Step("effect", name, OUTSIDE))
+            racer.stop_before(Step("effect", lambda: name, OUTSIDE))
         return None
 
 

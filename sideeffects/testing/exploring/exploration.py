@@ -24,14 +24,14 @@ class Exploration:
 
     Args:
         count: how many.
-        aliases: the databases that they use.
+        aliases: the databases that they use; `None` without Django.
         level: the isolation level; `None` for that of the database.
         timeout: seconds that one order may take.
         close: closes the connections of a racer's thread.
     """
 
     def __init__(
-        self, count: int, aliases: Sequence[str], level: str | None, timeout: float, close: Callable[[], None]
+        self, count: int, aliases: Sequence[str] | None, level: str | None, timeout: float, close: Callable[[], None]
     ) -> None:
         self._count: Final = count
         self._aliases: Final = aliases
@@ -56,7 +56,7 @@ class Exploration:
 
     def _begin(self) -> None:
         levels: dict[str, str] = {}
-        if self._aliases:
+        if self._aliases is not None:
             from django.db import connections
 
             for alias in self._aliases:

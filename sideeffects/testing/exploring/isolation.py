@@ -64,20 +64,27 @@ def refuse_unknown(level: str, alias: str, vendor: str) -> None:
         )
 
 
-def prepare(connection: Any, level: str) -> int | None:
-    """Set up a session that has just been opened. Returns the number by which the server knows it."""
+def prepare(connection: Any, level: str | None) -> int | None:
+    """Set up a session that has just been opened. Returns the number by which the server knows it.
+
+    Args:
+        connection: Django's.
+        level: its isolation level; `None` leaves it.
+    """
     raw = connection.connection
     if connection.vendor == "sqlite":
         raw.execute("PRAGMA busy_timeout = 0")  # whoever is to wait is known at once, and tries again when told
         return None
     if connection.vendor == "postgresql":
-        raw.isolation_level = None  # which the driver would ask for with each transaction
-        _send(raw, f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
+        if level is not None:
+            raw.isolation_level = None  # which the driver would ask for with each transaction
+            _send(raw, f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
         with contextlib.suppress(Exception):  # superusers may
             _send(raw, f"SET deadlock_timeout = {_DEADLOCK_TIMEOUT}")
         info = getattr(raw, "info", None)
         return int(info.backend_pid if info is not None else raw.get_backend_pid())
-    _send(raw, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+    if level is not None:
+        _send(raw, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
     return int(raw.thread_id())
 
 

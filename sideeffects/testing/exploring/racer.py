@@ -26,7 +26,7 @@ class Step:
 
     Attributes:
         kind: `sql`, `commit`, `rollback`, `effect`, `cache` or `step`.
-        text: what it is, for people.
+        text: gives what it is, for people.
         shape: what it is, without values: the same in each order that brings the racer here.
         footprint: what it touches.
         place: `file:line` of the code that does it.
@@ -40,17 +40,17 @@ class Step:
     def __init__(
         self,
         kind: str,
-        text: str,
+        text: Callable[[], str],
         footprint: Footprint,
         *,
-        shape: str | None = None,
+        shape: str = "",
         connection: Any = None,
         written: frozenset[str] | None = frozenset(),
         keep: Callable[[], None] | None = None,
     ) -> None:
         self.kind = kind
         self.text = text
-        self.shape = f"{kind} {text}" if shape is None else f"{kind} {shape}"
+        self.shape = f"{kind} {shape or text()}"
         self.footprint = footprint
         self.place = place_of_use()
         self.connection = connection
@@ -122,9 +122,11 @@ class Racer:
             self._go.release()
 
     def end(self) -> None:
-        """End its thread, once it is free."""
+        """End its thread, and wait until its connections are closed; one that is stuck ends when it is free."""
         self._job = None
         self._jobs.release()
+        if self.is_done:
+            self.thread.join()
 
     # -- called by the racer
 
@@ -214,4 +216,4 @@ def step(name: str) -> None:
     """
     racer = racer_here()
     if racer is not None:
-        racer.stop_before(Step("step", name, OUTSIDE))
+        racer.stop_before(Step("step", lambda: name, OUTSIDE))

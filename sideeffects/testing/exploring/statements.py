@@ -6,7 +6,9 @@ or names a view touches everything. So it touches more, now and then, than it tr
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -101,6 +103,15 @@ class Statement:
     begins: bool = False
 
 
+@functools.lru_cache(maxsize=4096)
+def _words_of(sql: str) -> tuple[str, str, frozenset[str]]:
+    """A statement without its strings, its first word, and all of its names."""
+    bare = _STRINGS.sub(" '' ", sql)
+    found = _FIRST.match(bare)
+    names = frozenset("".join(name).lower() for name in _NAME.findall(bare))
+    return bare, found[1].lower() if found else "", names
+
+
 def looked_at(sql: str, catalog: Catalog, transaction: Transaction, *, is_inside: bool) -> Statement:
     """What a statement touches.
 
@@ -110,9 +121,7 @@ def looked_at(sql: str, catalog: Catalog, transaction: Transaction, *, is_inside
         transaction: of the connection that sends it.
         is_inside: whether it is sent inside a transaction.
     """
-    bare = _STRINGS.sub(" '' ", sql)
-    found = _FIRST.match(bare)
-    first = found[1].lower() if found else ""
+    bare, first, names = _words_of(sql)
     if first in _SCHEMA:
         return Statement(changes_schema=True)
     if first in _BEGINS:
@@ -126,7 +135,6 @@ def looked_at(sql: str, catalog: Catalog, transaction: Transaction, *, is_inside
             transaction.level = "serializable"
         return Statement()
     writes = first in _WRITES or (first == "with" and _CHANGES.search(_LOCKS.sub("", bare)) is not None)
-    names = {"".join(name).lower() for name in _NAME.findall(bare)}
     if (
         "\\" in sql
         or ";" in bare.rstrip("; \t\r\n")
@@ -139,7 +147,7 @@ def looked_at(sql: str, catalog: Catalog, transaction: Transaction, *, is_inside
         return Statement(everything(catalog.place), None)
     named = names & catalog.tables.keys()
     footprint = set(_reading(bare, named, catalog, transaction, is_inside))
-    written: set[str] = set()
+    written: Iterable[str] = ()
     if writes:
         written = _targets(bare, catalog) or named
         footprint |= _writing(written, catalog, transaction, is_inside)
@@ -154,7 +162,7 @@ def _targets(bare: str, catalog: Catalog) -> set[str]:
 
 
 def _reading(
-    bare: str, named: set[str], catalog: Catalog, transaction: Transaction, is_inside: bool
+    bare: str, named: Iterable[str], catalog: Catalog, transaction: Transaction, is_inside: bool
 ) -> set[tuple[Resource, Access]]:
     place = catalog.place
     if catalog.vendor == "sqlite":
@@ -172,7 +180,7 @@ def _reading(
 
 
 def _writing(
-    written: set[str], catalog: Catalog, transaction: Transaction, is_inside: bool
+    written: Iterable[str], catalog: Catalog, transaction: Transaction, is_inside: bool
 ) -> set[tuple[Resource, Access]]:
     place = catalog.place
     if catalog.vendor == "sqlite":  # one lock for the whole file
@@ -189,6 +197,7 @@ _VARYING: Final = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b", re.IGNORECASE)
 _SAVEPOINT: Final = re.compile(r"[\"`]?\bs\d+_x\d+\b[\"`]?")
 
 
+@functools.lru_cache(maxsize=4096)
 def shape_of(sql: str) -> str:
     """A statement without its values: the same each time that the same code sends it."""
     return " ".join(_SAVEPOINT.sub("?", _VARYING.sub("?", sql)).split())

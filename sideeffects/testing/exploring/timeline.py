@@ -74,7 +74,8 @@ def timeline(order: Order, outcomes: Sequence[str], *, in_colour: bool | None = 
 def _rows(order: Order, outcomes: Sequence[str]) -> Iterator[_Row]:
     for number, event in enumerate(order.events):
         yield from _ended(order, number, outcomes)
-        text, kept = shortened(event.step.text) if event.step.kind == "sql" else printable(event.step.text), ""
+        text, kept = event.step.text(), ""
+        text = shortened(text) if event.step.kind == "sql" else printable(text)
         if event.step.kind in ("effect", "step"):
             text = f"{event.step.kind} {text}"
         if event.waited:

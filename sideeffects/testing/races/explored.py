@@ -62,7 +62,7 @@ def explore(prepare: Prepare, judge: Judge, count: int, options: RaceOptions, ma
         raise RaceError(
             f"{count} racers have more orders than can be run: explore {_MOST} at most, two or three are best"
         )
-    aliases: list[str] = []
+    aliases: list[str] | None = None
     if settings.django_settings() is not None:
         aliases = databases.explored(options.databases)
     threads.install()
@@ -93,7 +93,7 @@ _MOST = 9
 
 def _under(
     level: str | None,
-    aliases: Sequence[str],
+    aliases: Sequence[str] | None,
     prepare: Prepare,
     judge: Judge,
     count: int,

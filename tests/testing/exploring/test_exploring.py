@@ -2,12 +2,13 @@
 
 import contextlib
 import threading
+import time
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connections
 
-from sideeffects import Calls, force_run, stub
+from sideeffects import Calls, forbid, force_run, stub
 from sideeffects.testing import Race, RaceError, RaceResult, TerminatedProcessError, step
 from tests.support.explored_database import (
     ALIAS,
@@ -291,3 +292,58 @@ def test_calls_are_among_the_tests_own(side_effects: Calls) -> None:
     )
     assert not result.failures
     side_effects.assert_called(charge, times=2 * result.schedules)
+
+
+def test_refusals_and_secrets(on_postgres: None) -> None:
+    """A refused call is an outcome; what stands beside the name of a secret is not shown."""
+
+    def sign_in() -> None:
+        query("UPDATE notes SET name = %s WHERE name = %s", "new", "hunter2")
+        query("SELECT n AS password FROM notes WHERE name = %s", "hunter2")
+        charge()
+
+    with forbid(charge):
+        result = explored().call_concurrently(2, sign_in)
+    assert result.failures == result.schedules
+    assert "was refused" in str(result.errors[0].error)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        shown = result.timeline()
+    assert "UPDATE notes SET name = 'new' WHERE name = 'hunter2'" in shown
+    assert "SELECT n AS password FROM notes WHERE name = %s" in shown
+
+
+def test_a_database_that_no_race_names(on_postgres: None) -> None:
+    """Where a race says that it uses none, its racers may use none: their statements would be no steps."""
+    with pytest.raises(RaceError, match="may not use the database 'explored': the race explores no database"):
+        Race(explore=True, databases=[]).call_concurrently(2, redeem)
+
+
+def test_nothing_stays_open(on_postgres: None) -> None:
+    """No session of racers or of the explorer's, and no thread."""
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    before = query(sessions)[0][0], threading.active_count()
+    explored(check=paid_once).call_concurrently(2, redeem)
+    assert threading.active_count() == before[1]
+    deadline = time.monotonic() + 30
+    while query(sessions)[0][0] > before[0] and time.monotonic() < deadline:  # the server notices a little later
+        time.sleep(0.01)
+    assert query(sessions)[0][0] == before[0]
+
+
+def test_a_terminal_shows_colours_and_is_not_wider_than_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head, switches and errors stand out."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def fail() -> None:
+        step("a name that is much too long to be shown on so narrow a terminal")
+        raise ValueError("no")
+
+    order = Race(explore=True, databases=[]).call_concurrently(2, fail)
+    assert max(map(len, order.timeline().splitlines()[:6])) <= 80
+    assert "\033[" not in order.timeline()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    shown = order.timeline().splitlines()
+    assert shown[0].startswith("\033[1m")
+    assert any(line.startswith("\033[31m") and "ValueError: no" in line for line in shown)
