@@ -41,13 +41,13 @@ class _Node:
             node.room += 1
 
     def missing(self) -> Iterator[PlannedCall]:
-        waiting = [self]
+        waiting: list[_Node] = [self]
         while waiting:
             node = waiting.pop()
             if node.call is not None:
                 for _ in range(node.room - node.taken):
                     yield node.call
-            waiting += reversed(node.following.values())
+            waiting.extend(reversed(node.following.values()))
 
 
 class Matching:

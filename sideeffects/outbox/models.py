@@ -130,7 +130,7 @@ class Pause(models.Model):
 class Effect(Pause):
     """A declared effect, for the admin's list and its permission. It has no rows."""
 
-    class Meta:
+    class Meta:  # pyright: ignore[reportIncompatibleVariableOverride] - as Django has it
         """Who may view effects."""
 
         proxy = True
@@ -141,7 +141,7 @@ class Effect(Pause):
 class LedgerCall(HeldCall):
     """A call of the ledger that processes share, for the admin's list and its permission. It has no rows."""
 
-    class Meta:
+    class Meta:  # pyright: ignore[reportIncompatibleVariableOverride] - as Django has it
         """Who may view calls."""
 
         proxy = True

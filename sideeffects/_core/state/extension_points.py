@@ -146,7 +146,7 @@ deferral: Final[Point[Deferral]] = Point(NoTransactions())
 engine: Final[Point[Callable[[], Engine]]] = Point(_no_engine)
 
 #: Keeps held calls. One is in force.
-keeper: Final[Point[Keeper]] = Point(NoKeeper())
+keeper: Final[Point[Keeper]] = Point[Keeper](NoKeeper())
 
 #: Executes a call that was held and has been released, in a worker; given where it is kept. One is in force.
 released: Final[Point[Callable[[str], object]]] = Point(_no_outbox)

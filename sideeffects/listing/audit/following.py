@@ -130,9 +130,9 @@ class Following:
             yield node.target, _taken_out(self.values(node.iter, body))
 
     def _unpacked(self, target: ast.expr, value: ast.expr, body: Body) -> Iterator[tuple[ast.expr, Values]]:
-        pairs = isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List)
-        if pairs and len(target.elts) == len(value.elts):  # type: ignore[attr-defined]
-            for one, given in zip(target.elts, value.elts, strict=True):  # type: ignore[attr-defined]
+        targets, values = _listed(target), _listed(value)
+        if targets is not None and values is not None and len(targets) == len(values):
+            for one, given in zip(targets, values, strict=True):
                 yield from self._unpacked(one, given, body)
         else:
             yield target, self.values(value, body)
@@ -346,8 +346,8 @@ class Following:
             return frozenset((f"super:{path}()",)) if own and path in self.project.classes else _NONE
         if name == "getattr" and len(arguments) > 1:
             asked = arguments[1]
-            is_said = isinstance(asked, ast.Constant) and isinstance(asked.value, str)
-            return self._attribute(self.values(arguments[0], body), asked.value if is_said else "*")  # type: ignore[attr-defined]
+            said = asked.value if isinstance(asked, ast.Constant) and isinstance(asked.value, str) else "*"
+            return self._attribute(self.values(arguments[0], body), said)
         if name == "cast" and len(arguments) > 1:
             return self._annotated(arguments[0], body) | self.values(arguments[1], body)
         if name in ("next", "anext") and arguments:
@@ -400,3 +400,8 @@ def _word_of(place: str) -> str:
     """The name by which code speaks of a fact; of what classes do by themselves, the class's."""
     holder, _, name = place.partition(":")[0].removesuffix("()").rpartition(".")
     return holder.rpartition(".")[2] if name.startswith("__") else name
+
+
+def _listed(node: ast.expr) -> list[ast.expr] | None:
+    """What a tuple or a list that is written out consists of."""
+    return node.elts if isinstance(node, ast.Tuple | ast.List) else None

@@ -65,8 +65,9 @@ class Trace:
         self._own: Final[list[Clock]] = []
         self._clocks: Final[list[Clock]] = []
         self._numbers: Final[list[int]] = []
-        nothing = (0,) * count
-        latest, taken = [nothing] * count, [0] * count
+        nothing: Clock = (0,) * count
+        latest: list[Clock] = [nothing] * count
+        taken = [0] * count
         for place, event in enumerate(self._events):
             own = latest[event.racer]
             for earlier in self._waits_that_end_with(place, event.racer):
