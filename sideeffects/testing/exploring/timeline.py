@@ -53,7 +53,7 @@ def timeline(order: Order, outcomes: Sequence[str], *, in_colour: bool | None = 
     count = len(order.ends)
     rows = list(_rows(order, outcomes))
     places = max([len(row.place) for row in rows], default=0)
-    room = (shutil.get_terminal_size((_COLUMNS, 0)).columns - places - 3) // count - 2
+    room = (shutil.get_terminal_size((_COLUMNS, 0)).columns - places - 5) // count - 2
     widest = max(_NARROWEST, min(_WIDEST, room))
     cells = [cut(row.text, widest - len(row.kept)) + row.kept for row in rows]
     widths = [
