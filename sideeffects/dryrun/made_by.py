@@ -26,12 +26,19 @@ def code_of(command: object) -> dict[str, str]:
         said = (name, effect.dotted_path, effect.kind, str(effect.signature), effect.on_commit, effect.reads)
         effects.update(f"{said}\n{_source_of(function_of(name))}".encode())
     return {
-        "sideeffects": importlib.metadata.version("sideeffects"),
+        "sideeffects": _version(),
         "django": django.get_version(),
         "python": platform.python_version(),
         "effects": effects.hexdigest()[:32],
         "command": hashlib.sha256(_source_of(inspect.getmodule(type(command))).encode()).hexdigest()[:32],
     }
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("sideeffects")
+    except importlib.metadata.PackageNotFoundError:  # a copy that was not installed
+        return "not installed"
 
 
 def databases() -> dict[str, str]:
