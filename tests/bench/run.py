@@ -262,7 +262,6 @@ def dry_runs():
         for way, (real, dry) in ways.items():
             line(way, dry / real, 1.1, f"{real:.2f} s for real")
 
-
     heading("The same with 100 effects in one transaction, along its plan, of the command itself")
     for database, (real, along) in child("applying.py").items():
         line(database, along / real, 1.05, f"{real:.2f} s for the command itself")
