@@ -25,14 +25,18 @@ def test_unknown_names_in_the_settings_fail_a_run_of_pytest(tmp_path: Path) -> N
 
 @pytest.mark.processes
 def test_unknown_names_in_the_settings_fail_a_run_of_django(tmp_path: Path) -> None:
-    """Django's runner says what `manage.py check` would, before the first test."""
+    """Before the first test; with the app in INSTALLED_APPS the system checks say so before that."""
     project = listed_project(tmp_path)
-    write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.snd"], "POLICY": {"card.chrge": "RECORD"}}')
-    project.write("shop/tests.py", "import unittest\nclass T(unittest.TestCase):\n    def test(self): print('RUN')\n")
+    without_app = 'INSTALLED_APPS = ["shop"]\n'
+    unknown = 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.snd"], "POLICY": {"card.chrge": "RECORD"}}'
+    write_settings(project, without_app + unknown)
+    project.write(
+        "shop/tests.py", "import sideeffects, unittest\nclass T(unittest.TestCase):\n    def test(self): print('RUN')\n"
+    )
 
     ran = project.run("manage.py", "test", code=1)
-    assert "SIDE_EFFECTS['FORCE_RUN']: 'sms.snd' names no side effect; did you mean 'sms.send'?" in ran.stderr
+    assert "SIDE_EFFECTS['FORCE_RUN']: 'sms.snd' names no side effect; did you mean 'sms.send'" in ran.stderr
     assert "'card.chrge' names no side effect" in ran.stderr
     assert "RUN" not in ran.stdout
-    write_settings(project, 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.send"]}')
+    write_settings(project, without_app + 'SIDE_EFFECTS = {"FORCE_RUN": ["sms.send"]}')
     assert "RUN" in project.run("manage.py", "test").stdout
