@@ -9,6 +9,7 @@ after Ctrl-C.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -55,6 +56,11 @@ FOLLOW_UP: Final = (
 
 #: What is sent when a plan is applied.
 CANCELLED: Final = {"to": "POST /sms", "sent": {"to": "+44 20 7946 0002", "body": "Order 2 is cancelled."}}
+
+
+#: What is sent during the incident, and what the outbox then holds: two customers, three suppliers, and this.
+SHIPPED: Final = {"to": "POST /sms", "sent": {"to": "+44 20 7946 0001", "body": "Your order is on its way."}}
+HELD: Final = 6
 
 
 class Broken(Exception):
@@ -273,6 +279,7 @@ def play(stage: Stage) -> None:
         let_each_effect_fail,
         explore_every_order,
         find_the_forgotten,
+        stop_a_loop,
         explain_decisions,
     )
     for step in steps:
@@ -455,6 +462,37 @@ def find_the_forgotten(stage: Stage) -> None:
         raise Broken("the guard does not find what was forgotten")
     stage.expect()
     stage.out.conclude("the undeclared call is refused")
+
+
+def stop_a_loop(stage: Stage) -> None:
+    """Held, paused, looked at, rejected and released."""
+    stage.out.step(
+        "An incident",
+        """A loop texts the winter sale to the customers, and by mistake to the suppliers. A budget lets three texts out
+        and holds the others. Somebody pauses all texts, so that an order's text is held as well; looks; rejects those
+        to the suppliers, and releases the rest.""",
+    )
+    stage.run("manage.py", "winter_sale", SHOP_SMS_BUDGET="3")
+    stage.expect(*(_sale(number) for number in range(3)))
+    stage.run("manage.py", "side_effects", "--pause", "sms.*", "--why", "The sale goes to suppliers.")
+    stage.run("manage.py", "shell", "-v0", "-c", _SHIP)
+    stage.expect(quietly=True)
+    listing = stage.run("manage.py", "outbox", "list")
+    if listing.count("sms.send") != HELD:
+        raise Broken("the outbox does not hold what it should hold")
+    stage.run("manage.py", "outbox", "reject", "--where", "to=+1*")
+    stage.run("manage.py", "side_effects", "--resume", "sms.*")
+    stage.run("manage.py", "outbox", "release", "--effect", "sms.*")
+    stage.expect(_sale(3), _sale(4), SHIPPED)
+    stage.out.conclude("each customer once, no supplier")
+
+
+#: An order's text, while texts are paused.
+_SHIP: Final = f"from shop.effects import send_sms; send_sms({', '.join(map(json.dumps, SHIPPED['sent'].values()))})"
+
+
+def _sale(number: int) -> dict[str, Any]:
+    return {"to": "POST /sms", "sent": {"to": f"+44 20 7946 010{number}", "body": "Winter sale: 20 % off."}}
 
 
 def explain_decisions(stage: Stage) -> None:

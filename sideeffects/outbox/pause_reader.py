@@ -136,9 +136,10 @@ class PauseReader:
         try:
             using = pauses.alias()
             connection = self._connection = connections[using]
+            # Asked for nothing before the first statement: a dry run lets threads read, and no more.
+            rows = _rows(using)
             if not connection.get_autocommit():
                 connection.set_autocommit(True)  # or all that it reads is of one snapshot
-            rows = _rows(using)
             if connection.settings_dict["OPTIONS"].get("pool"):
                 connection.close()  # the pool is for requests
         except BaseException as error:  # noqa: BLE001 - the thread lives as long as the process

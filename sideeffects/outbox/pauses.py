@@ -135,7 +135,7 @@ def pause(
     with transaction.atomic(using=using):
         _end(Pause.objects.using(using).filter(pattern=pattern, resumed_at__isnull=True), by)
         row = Pause.objects.using(using).create(pattern=pattern, mode=mode, why=why.strip(), paused_by=by, until=until)
-    logger.warning("%s: %s, %s", pattern, row.mode, words(row))
+    logger.info("%s: %s, %s", pattern, row.mode, words(row))
     return row
 
 
@@ -170,7 +170,7 @@ def resume(pattern: str, *, by: str, using: str = "") -> Sequence[Pause]:
 def end(row: Pause, by: str, using: str = "") -> None:
     """End one pause. The arguments are those of `resume`."""
     _end(Pause.objects.using(using or alias()).filter(pk=row.pk, resumed_at__isnull=True), by)
-    logger.warning("%s: resumed by %s; it was %s", row.pattern, by, words(row))
+    logger.info("%s: resumed by %s; it was %s", row.pattern, by, words(row))
 
 
 def _means(pattern: str, paused: str) -> bool:

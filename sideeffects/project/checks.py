@@ -9,13 +9,14 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 
 from sideeffects._core.calls import registry
+from sideeffects._core.policy.budget import Budget
 from sideeffects._core.policy.policy import legacy_names, rules_for
 from sideeffects._core.policy.redirect import Redirect
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.values.close_names import close_to, meant
 from sideeffects.engines import choice
 from sideeffects.ledgers.shared import Shared
-from sideeffects.project import live_settings, probe_apps
+from sideeffects.project import budgets, live_settings, probe_apps
 from sideeffects.project.discovery import finding
 from sideeffects.project.discovery.looking import looking
 from sideeffects.settings.rules import DottedPolicy, Problem, problems
@@ -24,7 +25,7 @@ TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E018: the values of the settings. E020 to E026: what they name. W003: Sentry. W004: probes.
+    """E001 to E018: the values of the settings. E020 to E026: what they name. W003, W004, W008: what does not work.
 
     Modules are looked for only when a name is not known without.
     """
@@ -43,6 +44,7 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     messages += [_error(problem) for problem in unusable_engine(rules)]
     messages += ledger_messages(rules)
     messages += unusable_sentry(rules)
+    messages += uncounted_budgets(rules)
     messages += unknown_skipped_apps()
     messages += [_error(Problem("E024", str(failure))) for failure in finding.find_declared()]
     if any(unknown_names(rules)):
@@ -111,6 +113,18 @@ def unusable_redirects(rules: Rules) -> Iterator[Problem]:
             if trouble:
                 where = f"SIDE_EFFECTS['POLICY'][{rule.pattern!r}]"
                 yield Problem("E018", f"{where}: {trouble}, so every call that it decides is refused")
+
+
+def uncounted_budgets(rules: Rules) -> Iterator[CheckMessage]:
+    """W008: budgets that the cache cannot count, so that no call is within them."""
+    counted = [rule.pattern for rule in rules.policy if isinstance(rule.verdict, Budget)]
+    said = budgets.trouble_with(rules.outbox.cache) if counted else ""
+    if said:
+        named = ", ".join(map(repr, counted))
+        yield CheckWarning(f"SIDE_EFFECTS['POLICY'] has a budget for {named}: {said}", hint=_PAST, id=f"{TAG}.W008")
+
+
+_PAST: Final = "Until then each call counts as past the limit, and gets what the budget says in `then`."
 
 
 def unusable_engine(rules: Rules) -> Iterator[Problem]:

@@ -108,6 +108,12 @@ def _hook_sentry(sentry_sdk: Any) -> None:
     reporting.install(sentry_sdk)
 
 
+def _count(what: str, seconds: int, limit: int) -> bool:
+    from sideeffects.project import budgets  # when a budget is asked, which most projects have none of
+
+    return budgets.count(what, seconds, limit)
+
+
 def _hook_requests(handlers: Any) -> None:
     from sideeffects.project.origins import hook_requests  # when there is Django
 
@@ -136,6 +142,7 @@ extension_points.deferral.add(DjangoTransactions())
 extension_points.engine.add(_engine)
 extension_points.errors.add(_report_error)
 extension_points.places.add(_place)
+extension_points.counter.add(_count)
 extension_points.discovery.add(_discover)
 extension_points.rules_changed.add(_watch_transactions)
 extension_points.rules_changed.add(_watch_with_sentry)

@@ -27,6 +27,7 @@ STEPS = [
     "If one of them fails",
     "Every order of two payments",
     "What was forgotten",
+    "An incident",
     "Why?",
 ]
 
@@ -141,6 +142,18 @@ def test_the_forgotten_call_is_refused(transcript: str) -> None:
     assert "undeclared outside call: rates.shop.invalid by urllib.request.urlopen" in step
     assert '@side_effect(name="shop.tests.careless.in_euros")' in step
     assert received(step) == ["nothing"]
+
+
+def test_the_incident_is_shown(transcript: str) -> None:
+    """Three texts before somebody looks; then the customers and an order, each once, and no supplier."""
+    step = section(transcript, "An incident")
+    first, second = (part.partition("\n\n")[0] for part in step.split("The receivers got:\n")[1:])
+    for arrived in (first, second):
+        assert received(f"The receivers got:\n{arrived}") == ["POST /sms"] * 3
+    shown = " ".join(step.split())
+    assert "sms.* (1 effect) is HOLD from now on, paused by" in shown
+    assert "sms.* is no longer HOLD" in shown
+    assert "+1 202 555" not in first + second
 
 
 def test_it_ends_with_a_summary_of_one_screen(transcript: str) -> None:

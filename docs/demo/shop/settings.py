@@ -5,13 +5,15 @@ from pathlib import Path
 
 import django
 
+from sideeffects import budget
+
 HTTP_PORT = int(os.environ.get("SHOP_HTTP_PORT", "8026"))
 SMTP_PORT = int(os.environ.get("SHOP_SMTP_PORT", "8025"))
 STAGE = os.environ.get("SHOP_STAGE", "production")
 
 SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "nothing is signed in this shop")
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
-INSTALLED_APPS = ["shop", "sideeffects"]
+INSTALLED_APPS = ["shop", "sideeffects", "sideeffects.outbox"]
 # No sessions and no cookies: orders come from machines, and there is nothing that a forged request could ride on.
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "shop.urls"
@@ -24,6 +26,8 @@ DATABASES = {
         "TEST": {"NAME": str(DATABASE.with_name("test_shop.sqlite3"))},
     }
 }
+# Where the texts of a day are counted; a shop on several machines has a Redis here.
+CACHES = {"default": {"BACKEND": "shop.caches.CountingFileCache", "LOCATION": f"{DATABASE}.cache"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
@@ -53,6 +57,9 @@ SIDE_EFFECTS: dict[str, object] = {
     # What reaches outside in a test, and is not declared, is refused.
     "GUARD": "raise",
 }
+# SHOP_SMS_BUDGET=3: that many texts a day, and the others are held until somebody has looked at them.
+if SMS_BUDGET := os.environ.get("SHOP_SMS_BUDGET"):
+    SIDE_EFFECTS["POLICY"] = {"sms.*": budget(int(SMS_BUDGET), per="day", then="HOLD")}
 if STAGE == "staging":
     SIDE_EFFECTS["POLICY"] = {
         "card.charge": "record",
