@@ -12,6 +12,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects.outbox.arguments import CannotBeHeld, Made, given, made, reference
 from sideeffects.outbox.encryption import decrypted, encrypted
+from sideeffects.outbox.mail import Sends, attached, declared_mail, is_mail
 from sideeffects.outbox.models import HeldCall
 
 
@@ -23,7 +24,11 @@ def row_of(call: Call, declared: Declared, instance: Any, args: tuple[Any, ...],
         SideEffectError: it has sensitive arguments, and nothing to encrypt them with.
     """
     arguments = given(declared, instance, args, kwargs)
-    payload = {"arguments": arguments, "owner": reference(declared, instance)}
+    payload: dict[str, Any] = {"arguments": arguments}
+    if is_mail(declared):
+        payload["attached"] = attached(instance)
+    else:
+        payload["owner"] = reference(declared, instance)
     try:
         text = json.dumps(payload, allow_nan=False)
     except ValueError as error:  # a whole number that is too long to be written out
@@ -60,6 +65,9 @@ def call_of(row: HeldCall) -> Made:
         CannotBeMade: the code does not have the effect any more, or not with these parameters.
     """
     payload = json.loads(decrypted(row.payload) if row.is_encrypted else row.payload)
+    if "attached" in payload:
+        sends, arguments = Sends(payload["attached"]), payload["arguments"]
+        return Made(declared_mail(row.effect), sends, sends.message(**arguments), (), arguments)
     return made(row.effect, payload["arguments"], payload["owner"])
 
 

@@ -101,6 +101,11 @@ def _is_on_its_way(message: Any) -> bool:
     return bool(others) and any(other is message or key_of(other) == key_of(message) for other in others)
 
 
+def deliver(backend: Any, message: Any) -> Any:
+    """Send a message that has been decided."""
+    return _deliver(type(backend).send_messages, backend, [message])
+
+
 def _deliver(original: Original, backend: Any, messages: Sequence[Any]) -> Any:
     __tracebackhide__ = True
     token = _on_their_way.set((*_on_their_way.get(), *messages))
