@@ -10,6 +10,7 @@ from typing import Any
 from sideeffects._core.calls.call import Call
 from sideeffects._core.state.extension_points import late_errors
 from sideeffects._core.state.state import state
+from sideeffects.database import commits
 
 __tracebackhide__ = True
 
@@ -65,6 +66,15 @@ class DjangoTransactions:
             await work()  # asgiref warns of what is not itself an `async def`
 
         await sync_to_async(self.run)(using, call, async_to_sync(waited_for))
+
+    @contextmanager
+    def as_worker(self) -> Generator[None]:
+        """Inside, a test's own transaction counts for none."""
+        leave = commits.ask()
+        try:
+            yield
+        finally:
+            leave()
 
     def savepoints(self) -> Callable[[], AbstractContextManager[object]] | None:
         """What makes a savepoint in each transaction that is open here, for one piece of work; `None` without any."""

@@ -29,6 +29,9 @@ class ThreadEngine:
     The threads are daemons: those of `ThreadPoolExecutor` would be waited for at exit, for good if one of them hangs.
     """
 
+    #: Nothing travels: arguments are handed over as they are.
+    is_here = True
+
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[Handle, Callable[[], object]]] = queue.SimpleQueue()
         self._unfinished: set[Handle] = set()

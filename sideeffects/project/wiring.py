@@ -11,6 +11,7 @@ from typing import Any
 from sideeffects._core.calls import origins, registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.rules import Rules
+from sideeffects._core.records.runner import runner
 from sideeffects._core.state import extension_points, import_hooks
 from sideeffects._core.state.extension_points import Engine
 from sideeffects._core.verbs import targets
@@ -31,6 +32,12 @@ def _engine() -> Engine:
     from sideeffects.engines import choice  # when something is handed over
 
     return choice.engine()
+
+
+def _run_enqueued(*given: Any) -> Any:
+    from sideeffects._core.runtime import enqueued  # in tests that ask for it
+
+    return enqueued.run(*given)
 
 
 def _report_error(error: BaseException, call: Call) -> None:
@@ -141,6 +148,7 @@ def _declare_mail(*declaration: Any) -> None:
 extension_points.deferral.add(DjangoTransactions())
 extension_points.engine.add(_engine)
 extension_points.errors.add(_report_error)
+runner.add(_run_enqueued)
 extension_points.places.add(_place)
 extension_points.counter.add(_count)
 extension_points.discovery.add(_discover)

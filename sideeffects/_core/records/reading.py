@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Never, overload
 
@@ -10,6 +11,9 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.known import check_known, pattern_of
 from sideeffects._core.records.comparing import agrees
 from sideeffects._core.records.messages import line_of, lines_of_nearest, shown_expectation
+from sideeffects._core.records.runner import runner
+from sideeffects._core.values import clock
+from sideeffects._core.values.callers import caller, line_of as line_in
 
 __tracebackhide__ = True
 
@@ -26,6 +30,10 @@ _OF_MOCKS: Final = {
 }
 
 Source = Callable[[], tuple[Sequence[Call], int]]
+
+#: Seconds between two looks at what is waited for: they double, from the first to the last.
+_FIRST_LOOK: Final = 0.005
+_LAST_LOOK: Final = 0.1
 
 #: How many calls a failing assertion lists.
 _SHOWN: Final = 50
@@ -99,7 +107,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         self._complete()
         calls = _read(self._matching(effect))
         if len(calls) != 1:
-            self._fail(f"expected one call of {pattern_of(effect)}, got {len(calls)}")
+            self.fail(f"expected one call of {pattern_of(effect)}, got {len(calls)}")
         return calls[0]
 
     def as_data(self) -> list[dict[str, Any]]:
@@ -155,7 +163,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             lines = [f"expected {times} call{'' if times == 1 else 's'}, got {len(found)}: {wanted}"]
         if not found and named and (expected or where):
             lines += lines_of_nearest(named, expected)
-        self._fail(*lines)
+        self.fail(*lines)
 
     def assert_not_called(
         self,
@@ -176,7 +184,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         found = [call for call in named if agrees(call, expected, where)]
         if found:
             wanted = shown_expectation(pattern_of(effect), expected, where, named)
-            self._fail(f"expected no call of {wanted}, got {len(found)}")
+            self.fail(f"expected no call of {wanted}, got {len(found)}")
 
     def assert_only(self, *effects: object) -> None:
         """Assert that no other effects than these were called (these need not have been).
@@ -189,7 +197,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         others = [call for call in calls if not any(registry.matches(pattern, call.name) for pattern in patterns)]
         if others:
             allowed = f"only {', '.join(patterns)}" if patterns else "no effects"
-            self._fail(f"expected {allowed} to be called, but also: {', '.join(sorted({c.name for c in others}))}")
+            self.fail(f"expected {allowed} to be called, but also: {', '.join(sorted({c.name for c in others}))}")
 
     def assert_order(self, *effects: object) -> None:
         """Assert that these effects were called in this order; other calls may lie between them.
@@ -208,10 +216,79 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
                 position += 1
             if position == len(calls):
                 after = f" after {' → '.join(matched)}" if matched else ""
-                self._fail(f"expected the order {' → '.join(patterns)}", f"no call of {pattern}{after}")
+                self.fail(f"expected the order {' → '.join(patterns)}", f"no call of {pattern}{after}")
             _read([calls[position]])
             matched.append(pattern)
             position += 1
+
+    # -- waiting and running
+
+    def wait_for(
+        self,
+        effect: object,
+        /,
+        *positional: Never,
+        times: int | None = 1,
+        timeout: float = 5.0,
+        where: Callable[[Call], object] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        **more_arguments: Any,
+    ) -> None:
+        """As `assert_called`, tried until it holds: for what live servers, threads and workers call.
+
+        Args:
+            effect: the effect, its name or a glob.
+            times: how often exactly; `None`: at least once.
+            timeout: seconds.
+            where: a condition on the call.
+            arguments: expected arguments by parameter name (for names that this method uses itself).
+            **more_arguments: expected arguments by parameter name.
+
+        Raises:
+            AssertionError: it did not hold in time, or there were more calls.
+            TypeError: as `assert_called`.
+            UnknownSideEffect: no declared effect has that name.
+        """
+        deadline = clock.monotonic() + timeout
+        pause = _FIRST_LOOK
+        given = {"times": times, "where": where, "arguments": arguments, **more_arguments}
+        while True:
+            try:
+                return self.assert_called(effect, *positional, **given)
+            except AssertionError as error:
+                left = deadline - clock.monotonic()
+                if left <= 0:
+                    error.add_note(f"waited for {timeout:g} s")
+                    raise
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LAST_LOOK)
+
+    def run_enqueued(self, *effects: object, until_empty: bool = False) -> Calls:
+        """Execute now the recorded background calls of these effects, as their workers would.
+
+        Those are meant that were enqueued (`.enqueue`, Celery's `delay` and the like, tasks of Django, Dramatiq, Huey
+        and RQ, run lists) and have not been run. Calls that wait for a commit, or whose transaction was rolled back,
+        are not. Each run is a call of its own, which executes; all else that the task calls is decided as ever.
+        Arguments go through the serializer and back; a task that asks for a retry is run again, at most 100 times.
+
+        Args:
+            *effects: decorated functions, names or globs.
+            until_empty: whether to run as well what these enqueue in turn, as far as the names mean it.
+
+        Returns:
+            the calls that it has made.
+
+        Raises:
+            TypeError: no effects were given.
+            AssertionError: nothing was enqueued that one of them means.
+            UnknownSideEffect: no declared effect has that name.
+            Exception: what a task raises, at once; the others stay to be run.
+        """
+        if not effects:
+            raise TypeError('run_enqueued() needs at least one effect; to run all, say run_enqueued("__all__")')
+        code, place = caller(1)
+        where = f"{code.co_filename}:{line_in(code, place)}"
+        return Calls(runner.last(self._source, [self._known(effect) for effect in effects], until_empty, where))
 
     # -- inside
 
@@ -273,7 +350,8 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
                 f"while it writes a call down loses that call, too)"
             )
 
-    def _fail(self, *lines: str) -> Any:
+    def fail(self, *lines: str) -> Never:
+        """Raise an `AssertionError` that says these lines, and lists all calls."""
         calls = self._calls()
         listing = [f"  {index}. {line_of(call)}" for index, call in enumerate(calls[:_SHOWN], 1)]
         if len(calls) > _SHOWN:

@@ -29,7 +29,7 @@ from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state import extension_points
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects._core.state.state import state
-from sideeffects._core.values.callers import Site, caller
+from sideeffects._core.values.callers import Site, caller, caller_outside
 from sideeffects._core.values.frames import forget
 from sideeffects.errors import AsyncNotAllowed, UnknownSideEffect
 
@@ -90,6 +90,7 @@ def hand_over(
     effect = declared.effect
     number = f"{os.getpid()}-{_token}-{next(_numbers)}" if call is None else call.id
     if mode is not Mode.EXECUTE:
+        _keep(declared, wrapped, call, args, kwargs, run_id)
         return _answered(declared, call, stub, args, kwargs, number)
     handle = Handle.waiting(number, effect.name)
     if call is not None:
@@ -118,6 +119,34 @@ def hand_over(
     handle.is_held = True
     extension_points.deferral.last.run(alias_of(declared), call, submit)
     return handle
+
+
+def _keep(
+    declared: Declared,
+    wrapped: Callable[..., Any],
+    call: Call | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run_id: str | None,
+) -> None:
+    """Let a recorded call be run by `Calls.run_enqueued`."""
+    if call is None or call.mode is not Mode.RECORD or not state.test_run.is_on():
+        return
+    from sideeffects._core.calls.parcel import Parcel  # as in `hand_over`
+    from sideeffects._core.runtime import enqueued  # what most processes never enqueue
+
+    name = declared.effect.name
+    parcel = Parcel(call.id, name, args, kwargs, True, run_id, call.origin, _found_by_nobody(name, wrapped))
+    instance = getattr(wrapped, "__self__", None)
+
+    def execute(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        site = caller_outside(lambda module: module.partition(".")[0] in ("sideeffects", "contextlib"))
+        made, mode, stub = begin(declared, instance, args, kwargs, site)
+        if mode is Mode.EXECUTE:
+            return _executed(declared, wrapped, made, args, kwargs)
+        return answered(declared, made, stub, args, kwargs)
+
+    enqueued.keep(call, enqueued.rerun_parcel(parcel, execute))
 
 
 def work_of(

@@ -6,7 +6,7 @@ Each is a list. Where exactly one can be in force, it is what was put in last.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -33,6 +33,10 @@ class Deferral(Protocol):
         self, using: str | None, call: Call | None, work: Callable[[], Coroutine[Any, Any, object]]
     ) -> None:
         """The same from asynchronous code."""
+
+    def as_worker(self) -> AbstractContextManager[object]:
+        """Inside, a test's own transaction counts for none: what is run there waits for no commit, as in a worker."""
+        ...
 
     def savepoints(self) -> Callable[[], AbstractContextManager[object]] | None:
         """What makes a savepoint in each transaction that is open here, for one piece of work; `None` without any."""
@@ -87,6 +91,10 @@ class NoTransactions:
     ) -> None:
         """Run it at once."""
         await work()
+
+    def as_worker(self) -> AbstractContextManager[object]:
+        """There is nothing to leave out."""
+        return nullcontext()
 
     def savepoints(self) -> None:
         """There is none."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Mode
+from sideeffects._core.runtime import enqueued
 from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.state.state import state
 from sideeffects.contrib.celery.tasks import effect_below, task_named
@@ -22,18 +24,37 @@ def result_of(app: Any, name: str, task_id: str, publication: Publication, optio
     try:
         value = publication.answer()
     except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the task would
-        return EagerResult(task_id, error, states.FAILURE, name=name)
+        return _gone_through(EagerResult(task_id, error, states.FAILURE, name=name))
+    result = _gone_through(EagerResult(task_id, value, states.SUCCESS, name=name))
 
     def signature(given: Any) -> Any:
         return given if isinstance(given, Signature) else Signature.from_dict(given, app=app)
 
-    links = options.get("link") or ()
-    for following in links if isinstance(links, list | tuple) else (links,):
-        signature(following).apply_async((value,))
     chain = options.get("chain")
-    if chain:
-        signature(chain[-1]).apply_async((value,), chain=chain[:-1])
-    return EagerResult(task_id, value, states.SUCCESS, name=name)
+    with enqueued.following(publication.call):
+        links = options.get("link") or ()
+        token = _results.set(None)  # what is linked is no part of the chain
+        try:
+            for following in links if isinstance(links, list | tuple) else (links,):
+                signature(following).apply_async((value,))
+        finally:
+            _results.reset(token)
+        if chain:
+            signature(chain[-1]).apply_async((value,), chain=chain[:-1])
+    return result
+
+
+#: The results of the recorded tasks of a chain, while one is published.
+_results: Final[ContextVar[list[Any] | None]] = ContextVar("sideeffects_chain_results", default=None)
+
+
+def _gone_through(result: Any) -> Any:
+    """Note the result of a task of the chain that is being published."""
+    results = _results.get()
+    if results is not None:
+        result.parent = results[-1] if results else None
+        results.append(result)
+    return result
 
 
 def holding_back(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,6 +68,14 @@ def holding_back(original: Callable[..., Any]) -> Callable[..., Any]:
         __tracebackhide__ = True
         if not is_held_back(self.app, self):
             return original(self, args, kwargs, **options)
+        if _is_plain_chain(self):
+            # Published link by link, each is a call that a test may run.
+            token = _results.set([])
+            try:
+                original(self, args, kwargs, **options)
+                return (_results.get() or [None])[-1]
+            finally:
+                _results.reset(token)
         from celery.result import allow_join_result
 
         lent = ("producer", "publisher", "connection", "router", "add_to_parent")
@@ -70,6 +99,14 @@ def is_held_back(app: Any, signature: Any) -> bool:
         found = True
     return found
 
+
+def _is_plain_chain(canvas: Any) -> bool:
+    """Whether it is a chain of tasks alone, without groups and chords."""
+    tasks = canvas.get("kwargs", {}).get("tasks") or ()
+    return canvas.get("task") == "celery.chain" and not any(str(one.get("task")) in _CANVASES for one in tasks)
+
+
+_CANVASES: Final = frozenset(f"celery.{name}" for name in ("chain", "group", "chord", "map", "starmap", "chunks"))
 
 #: Celery's own tasks that call another one, which they are given, for each of some items.
 MAPS: Final = frozenset(("celery.map", "celery.starmap", "celery.chunks"))

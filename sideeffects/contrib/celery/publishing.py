@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sideeffects._core.runtime import enqueued
 from sideeffects.contrib.carried_test_run import test_run_part
+from sideeffects.contrib.celery.enqueued import rerunning
 from sideeffects.contrib.celery.held_back import MAPS, is_held_back, result_of
 from sideeffects.contrib.celery.messages import HEADER, header_in, is_same_call
 from sideeffects.contrib.celery.tasks import Found, effect_below, task_named
@@ -58,6 +60,7 @@ def _decide(original: Callable[..., Any], app: Any, name: str, task: Any, found:
     publication = decide(found.declared, task if found.is_bound else None, args, kwargs, _PACKAGES)
     options["task_id"] = task_id = options.get("task_id") or uuid()
     if not publication.executes:
+        enqueued.keep(publication.call, rerunning(app, name, task_id, serializer, options))
         return result_of(app, name, task_id, publication, options)
     if publication.is_redirected:
         options.update(args=publication.args, kwargs=publication.kwargs)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.incoming import Arrival, arriving
+from sideeffects._core.runtime import enqueued
 from sideeffects._core.runtime.acting import alias_of
 from sideeffects._core.state.extension_points import deferral
 from sideeffects.contrib.carried_test_run import test_run_part
@@ -151,11 +152,22 @@ def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, An
     publication = decide(found.declared, instance, args, kwargs, _PACKAGES, at_once)
     handover = _Handover(backend, task, publication.args, publication.kwargs, publication)
     if not publication.executes:
+        enqueued.keep(publication.call, functools.partial(_rerun, handover))
         try:
             handover.result = _result_of(handover, "SUCCESSFUL", value=publication.answer())
         except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the task would
             handover.result = _result_of(handover, "FAILED", error=error)
     return handover
+
+
+def _rerun(handover: _Handover, forced: enqueued.Forced) -> object:
+    """Run a recorded task as a worker would: its arguments are those of its row, and an error is raised."""
+    task, base = handover.task, base_of(handover.task)
+    args, kwargs = base.normalize_json([list(handover.args), handover.kwargs])
+    if task.takes_context:
+        args = [base.TaskContext(task_result=_result_of(handover, "READY")), *args]
+    with forced():
+        return task.call(*args, **kwargs)
 
 
 def _is_rolled_back_with_it(backend: Any) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
+from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.state import state
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.dramatiq.actors import effect_below
@@ -67,6 +68,7 @@ def _enqueue(publish: Callable[[Any, dict[str, Any]], Any], broker: Any, message
     check_arguments(name, args, kwargs, lambda value: encoder.encode({"value": value}), type(encoder).__name__)
     publication = decide(found.declared, found.instance, args, kwargs, _PACKAGES)
     if not publication.executes:
+        enqueued.keep(publication.call, functools.partial(_rerun, broker, actor, message, name))
         _answer(broker, actor, message, publication)
         return message
     if publication.is_redirected:
@@ -114,6 +116,12 @@ def _answer(broker: Any, actor: Any, message: Any, publication: Publication) -> 
         _keep(broker, message, error)
         return
     _keep(broker, message, result)
+    with enqueued.following(publication.call):
+        _follow(broker, actor, message, result)
+
+
+def _follow(broker: Any, actor: Any, message: Any, result: Any) -> None:
+    """Enqueue what is to follow a message, with its result."""
     following = message.options.get("pipe_target")
     if following is not None:
         following = type(message)(**following)
@@ -123,6 +131,25 @@ def _answer(broker: Any, actor: Any, message: Any, publication: Publication) -> 
     callback = message.options.get("on_success") or actor.options.get("on_success")
     if callback:
         broker.get_actor(callback).send(message.asdict(), result)
+
+
+def _rerun(broker: Any, actor: Any, message: Any, name: str, forced: enqueued.Forced) -> object:
+    """Run a recorded message as a worker would; what an actor asks for by `Retry` is done at once."""
+    errors: Any = importlib.import_module("dramatiq.errors")
+    arrived = type(message).decode(message.encode())
+    most = arrived.options.get("max_retries", actor.options.get("max_retries"))
+    retries = 0
+    while True:
+        try:
+            with forced():
+                result = actor(*arrived.args, **arrived.kwargs)
+        except errors.Retry:
+            retries += 1
+            if (most is not None and retries > most) or not enqueued.is_retried(retries, name):
+                raise
+            continue
+        _follow(broker, actor, message, result)
+        return result
 
 
 def _keep(broker: Any, message: Any, result: Any) -> None:

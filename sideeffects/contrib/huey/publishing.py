@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from sideeffects._core.calls.decision import Mode
+from sideeffects._core.runtime import enqueued
 from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.state.state import state
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
@@ -69,6 +70,7 @@ def _enqueue(publish: Callable[[Any], Any], huey: Any, task: Any) -> Any:
     check_arguments(name, args, kwargs, huey.serializer.serialize, type(huey.serializer).__name__)
     publication = decide(found.declared, found.instance, args, asked, _PACKAGES)
     if not publication.executes:
+        enqueued.keep(publication.call, functools.partial(_rerun, huey, task, name))
         return _answer(huey, task, publication)
     if publication.is_redirected:
         task.args = publication.args
@@ -100,13 +102,37 @@ def _answer(huey: Any, task: Any, publication: Publication) -> Any:
     except Exception as error:  # noqa: BLE001 - a stub's exception arrives where that of the task would
         _store(huey, result, api.Error(huey.build_error_result(task, error)))
         if task.on_error:
-            _follow(huey, task.on_error, error)
+            with enqueued.following(publication.call):
+                _follow(huey, task.on_error, error)
         return _grouped(huey, results)
     _store(huey, result, value)
     if task.on_complete:
-        following = _follow(huey, task.on_complete, value)
+        with enqueued.following(publication.call):
+            following = _follow(huey, task.on_complete, value)
         results += following._results if isinstance(following, api.ResultGroup) else [following]  # noqa: SLF001
     return _grouped(huey, results)
+
+
+def _rerun(huey: Any, task: Any, name: str, forced: enqueued.Forced) -> object:
+    """Run a recorded task as a consumer would: again at once, as often as it has retries or asks for one."""
+    asks: Any = importlib.import_module("huey.exceptions").RetryTask
+    again = copy.copy(task)
+    left, retries = task.retries or 0, 0
+    while True:
+        again.args, again.kwargs = huey.serializer.deserialize(huey.serializer.serialize((task.args, task.kwargs)))
+        try:
+            with forced():
+                value = again.execute()
+        except Exception as error:
+            retries += 1
+            if (not isinstance(error, asks) and retries > left) or not enqueued.is_retried(retries, name):
+                if task.on_error:
+                    _follow(huey, task.on_error, error)
+                raise
+            continue
+        if task.on_complete:
+            _follow(huey, task.on_complete, value)
+        return value
 
 
 def _store(huey: Any, result: Any, value: Any) -> None:

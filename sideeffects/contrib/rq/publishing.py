@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
+from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.runtime_effect import Reached
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
@@ -61,7 +62,7 @@ def _publish(publish: Callable[[], Any], queue: Any, job: Any) -> Any:
         return publish()
     publication = _decided(queue, found, args, kwargs)
     if not publication.executes:
-        return _answered(job, publication)
+        return _answered(job, publication, queue.serializer)
     if publication.is_redirected:
         job.args, job.kwargs = publication.args, publication.kwargs
     _mark(job, publication.header(task=job.id))
@@ -109,7 +110,7 @@ def deciding_many(original: Callable[..., Any]) -> Callable[..., Any]:
             else:
                 publication = _decided(self, found, *given)
                 if not publication.executes:
-                    recorded.append(_answered(_job_of(self, data), publication))
+                    recorded.append(_answered(_job_of(self, data), publication, self.serializer))
                     continue
                 if publication.is_redirected:
                     data = data._replace(args=publication.args, kwargs=publication.kwargs)  # noqa: PLW2901 - as above
@@ -157,8 +158,11 @@ def _forget_recorded(job: Any) -> None:
         job._dependency_ids = [known for known in waits_for if known not in _recorded]  # noqa: SLF001 - no other door
 
 
-def _answered(job: Any, publication: Publication) -> Any:
+def _answered(job: Any, publication: Publication, serializer: Any) -> Any:
     """The job of a recorded call, finished with what its stub says. No queue has it."""
+    enqueued.keep(
+        publication.call, functools.partial(_rerun, job, serializer, publication.declared.effect.name, job.retries_left)
+    )
     status: Any = importlib.import_module("rq.job").JobStatus
     _held(job)
     try:
@@ -168,6 +172,30 @@ def _answered(job: Any, publication: Publication) -> Any:
         job._exc_info = repr(error)  # noqa: SLF001 - as above
         job._status = status.FAILED  # noqa: SLF001 - as above
     return job
+
+
+def _rerun(job: Any, serializer: Any, name: str, left: int | None, forced: enqueued.Forced) -> object:
+    """Run a recorded job as a worker would: again at once, as often as it has retries or asks for one."""
+    import asyncio
+
+    asks: Any = importlib.import_module("rq").Retry
+    retries = 0
+    while True:
+        args, kwargs = serializer.loads(serializer.dumps((job.args, job.kwargs)))
+        try:
+            with forced():
+                result = job.func(*args, **kwargs)
+                if asyncio.iscoroutine(result):
+                    result = asyncio.run(result)
+        except Exception:
+            retries += 1
+            if retries > (left or 0) or not enqueued.is_retried(retries, name):
+                raise
+            continue
+        if not isinstance(result, asks) or retries >= result.max:
+            return result
+        retries += 1
+        enqueued.is_retried(retries, name)
 
 
 def _held(job: Any) -> Any:
