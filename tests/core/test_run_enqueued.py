@@ -95,9 +95,7 @@ def test_names_are_needed_known_and_meant(shop: Any) -> None:
             calls.run_enqueued()
         with pytest.raises(UnknownSideEffect, match=r"Did you mean 'sms.send'"):
             calls.run_enqueued("sms.sned")
-        with pytest.raises(
-            AssertionError, match=r"background call of mail.* is there to be run\nall calls"
-        ):
+        with pytest.raises(AssertionError, match=r"background call of mail.* is there to be run\nall calls"):
             calls.run_enqueued("sms.send", "mail.*")
         assert executed == []
         calls.run_enqueued("__all__")

@@ -141,7 +141,7 @@ def _keep(
 
     def execute(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         site = caller_outside(lambda module: module.partition(".")[0] in ("sideeffects", "contextlib"))
-        made, mode, stub = begin(declared, instance, args, kwargs, site)
+        made, mode, stub, _ = begin(declared, instance, args, kwargs, site)
         if mode is Mode.EXECUTE:
             return _executed(declared, wrapped, made, args, kwargs)
         return answered(declared, made, stub, args, kwargs)
