@@ -258,7 +258,11 @@ def test_threads_of_a_racer(on_postgres: None) -> None:
     assert result.failures
 
     def side_by_side() -> None:
+        both = threading.Barrier(2)
+
         def ask() -> None:
+            connections[ALIAS].ensure_connection()
+            both.wait(20)
             with contextlib.suppress(RaceError):
                 query("SELECT 1")
             connections.close_all()
