@@ -37,11 +37,15 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
 ]
 exclude_patterns = ["_build", "demo"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
 default_role = "code"  # in docstrings too, `name` is code
+
+copybutton_exclude = ".linenos, .gp, .go"  # prompts and output stay where they are
 
 html_theme = "furo"
 html_title = f"sideeffects {release}"
