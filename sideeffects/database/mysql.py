@@ -44,6 +44,11 @@ _IRREVOCABLE: Final = (
     (re.compile(r"kill\b", re.IGNORECASE), "ends somebody's work, which no rollback takes back"),
 )
 _TEMPORARY: Final = re.compile(r"\b(?:temporary|call|execute)\b", re.IGNORECASE)
+_CHANGES_SESSION: Final = re.compile(
+    r"set\b|prepare\b|execute\b|use\b|call\b|create\s+(?:or\s+replace\s+)?temporary\b|drop\s+temporary\b|"
+    r".*\b(?:get_lock|release_lock|release_all_locks)\s*\(|.*@\w*\s*:=|.*\binto\s+@",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def ends_transaction(sql: str) -> bool:
@@ -59,6 +64,11 @@ def irrevocable(sql: str) -> str:
 def may_make_temporary_tables(sql: str) -> bool:
     """Whether it makes or drops temporary tables, or runs what nobody has looked at."""
     return _TEMPORARY.search(sql) is not None
+
+
+def changes_session(sql: str) -> bool:
+    """Whether it may change what belongs to the session: settings, variables, locks by name, temporary tables."""
+    return any(_CHANGES_SESSION.match(one) for one in _statements(sql))
 
 
 def thread_of(raw: Any) -> int:

@@ -142,7 +142,8 @@ def is_plain(sql: str) -> bool:
 
 
 _TARGET: Final = re.compile(
-    r"""\s*(insert|replace|update|delete|truncate)\b(?:\s+or\s+\w+)?(?:\s+(?:into|from|table|only))*\s+
+    r"""\s*(insert|replace|update|delete|truncate)\b(?:\s+or\s+\w+)?
+    (?:\s+(?:into|from|table|only|ignore|quick|(?:low|high)_priority))*\s+
     ((?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|\w+)(?:\.(?:"(?:[^"]|"")+"|`[^`]+`|\w+))?)""",
     re.IGNORECASE | re.VERBOSE,
 )

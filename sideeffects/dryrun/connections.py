@@ -18,12 +18,15 @@ from sideeffects.dryrun import other_connections
 from sideeffects.dryrun.drivers import Given, Link
 from sideeffects.dryrun.escapes import connecting
 from sideeffects.dryrun.membership import Holder
+from sideeffects.dryrun.mysql import MySQLLink
 from sideeffects.dryrun.postgresql import PostgresLink
 from sideeffects.dryrun.row_counts import RowTally
 from sideeffects.dryrun.sqlite import SqliteLink
 from sideeffects.dryrun.strands import marking_hooks
 
-_LINKS: Final[dict[str, type[Link]]] = {"postgresql": PostgresLink, "sqlite": SqliteLink}
+_LINKS: Final[dict[str, type[Link]]] = {"mysql": MySQLLink, "postgresql": PostgresLink, "sqlite": SqliteLink}
+#: Whose driver's connections say whether they are in a transaction; MySQL's server does, when ours is begun.
+_TELLING: Final = ("postgresql", "sqlite")
 
 
 class HeldConnection:
@@ -68,7 +71,7 @@ class HeldConnection:
         self._is_nested = self._was_open and (
             connection.in_atomic_block
             or not connection.autocommit
-            or (connection.vendor in _LINKS and is_in_transaction(connection.connection))
+            or (connection.vendor in _TELLING and is_in_transaction(connection.connection))
         )
         self._replaced.put()
         set_fresh(connection)
@@ -93,7 +96,7 @@ class HeldConnection:
             except Exception:  # noqa: BLE001 - what cannot be rolled back is closed, and the database rolls back
                 is_sound = False
         self._replaced.take_away()
-        if not self._was_open or not is_sound:
+        if not self._was_open or not is_sound or (link is not None and link.ends_session):
             # What was opened here was set up inside the transaction that has just been taken back.
             connection.in_atomic_block = False
             with contextlib.suppress(Exception):
@@ -149,7 +152,7 @@ class HeldConnection:
     def _refuse_database(self, *_: object, **__: object) -> None:
         self._refusals.refuse(
             f"the database {self.alias!r} ({self.connection.vendor}) was used, and a dry run cannot be sure to take "
-            f"back what is done to it: dry runs know PostgreSQL and SQLite"
+            f"back what is done to it: dry runs know SQLite, PostgreSQL, MariaDB and MySQL"
         )
 
     def _connect(self) -> None:

@@ -50,13 +50,15 @@ class Link(ABC):
     Attributes:
         is_wanted: whether for Django a transaction is open.
         is_over: whether the transaction around everything has ended, against our will.
+        ends_session: whether the connection is to be closed at the end, since the session has been changed.
     """
 
     def __init__(self, given: Given) -> None:
         self.given = given
         self.raw: Any = given.connection.connection
         self.is_wanted = False
-        self.is_over = False
+        self.is_over = self.ends_session = False
+        self.base = BASE
         self.has_base = False
         self.hold = f"side_effects_{given.serial}"
         self.classes = WatchedClasses(self)
@@ -91,20 +93,20 @@ class Link(ABC):
 
     def begin_own(self) -> None:
         """It really does, with its first statement."""
-        self.run(f"SAVEPOINT {BASE}")
+        self.run(f"SAVEPOINT {self.base}")
         self.has_base = True
 
     def commit(self) -> None:
         """For Django it commits."""
         if self.has_base:
-            self.run(f"RELEASE SAVEPOINT {BASE}")
+            self.run(f"RELEASE SAVEPOINT {self.base}")
             self.has_base = False
 
     def rollback(self) -> None:
         """For Django it rolls back."""
         if self.has_base:
-            self.run(f"ROLLBACK TO SAVEPOINT {BASE}")
-            self.run(f"RELEASE SAVEPOINT {BASE}")
+            self.run(f"ROLLBACK TO SAVEPOINT {self.base}")
+            self.run(f"RELEASE SAVEPOINT {self.base}")
             self.has_base = False
 
     # -- statements
@@ -133,17 +135,21 @@ class Link(ABC):
         Raises:
             DryRunRefused: it would end the transaction, or could not be taken back.
         """
+        text = query if type(query) is str else statements.statement_text(query, self.raw)
+        seen = _look(text) if len(text) < _LONG else look(text)
+        self._check(text, seen.reason)
+        return seen
+
+    def _check(self, text: str, reason: str) -> None:
+        """A statement is sent, unless there is a reason against it; the command's own transaction begins with it."""
         if self.is_over:
             self.given.refusals.refuse(
                 f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
             )
-        text = query if type(query) is str else statements.statement_text(query, self.raw)
-        seen = look_again(text)
-        if seen.reason:
-            self.given.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {seen.reason} (database {self._alias!r})")
+        if reason:
+            self.given.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {reason} (database {self._alias!r})")
         if self.is_wanted and not self.has_base:
             self.begin_own()
-        return seen
 
     @property
     def _alias(self) -> str:

@@ -70,11 +70,12 @@ def _in_pools(module: Any) -> None:
     module.ProcessPoolExecutor.submit = _refusing(module.ProcessPoolExecutor.submit, _PROCESS)
 
 
-#: Drivers written in C, of whose connections Python does not tell: the module, and what connects in it.
+#: Drivers of whose connections Python does not tell, or not who they are to: the module, and what connects in it.
 _DRIVERS: Final = (
     ("psycopg2", "connect"),
     ("psycopg2", "_connect"),
     ("MySQLdb.connections", "Connection.__init__"),
+    ("pymysql.connections", "Connection.connect"),
     ("oracledb.connection", "connect"),
     ("pyodbc", "connect"),
     ("pymssql", "connect"),

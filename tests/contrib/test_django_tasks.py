@@ -4,6 +4,7 @@ import asyncio
 import copy
 import functools
 import importlib
+import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -209,7 +210,7 @@ def ways(task: Any, to: str) -> dict[str, Callable[[], Any]]:
     """Every way in, by name."""
     context = importlib.import_module(type(task).__module__).TaskContext
     first = [context(task_result=SimpleNamespace(attempts=1))] if task.takes_context else []
-    asynchronous = asyncio.iscoroutinefunction(task.func)
+    asynchronous = inspect.iscoroutinefunction(task.func)
     again = task.using(priority=7)
     backend = task.get_backend()
     return {

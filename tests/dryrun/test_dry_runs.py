@@ -211,7 +211,7 @@ def test_a_database_that_no_dry_run_knows_is_refused(database: Database, send: A
     try:
         with dry_run():
             send("+1")
-        with pytest.raises(DryRunRefused, match="dry runs know PostgreSQL and SQLite"), dry_run():
+        with pytest.raises(DryRunRefused, match="dry runs know SQLite, PostgreSQL"), dry_run():
             connections["strange"].cursor()
     finally:
         del connections["strange"], connections.settings["strange"]

@@ -25,6 +25,36 @@ PROGRAMS = ("mariadbd", "mariadb-install-db")
 #: Where Debian has them, which not every user's PATH names.
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
+#: By each of these MariaDB ends a transaction, or commits by itself.
+ENDING = [
+    "COMMIT",
+    "# note\nCOMMIT",
+    "-- note\nCOMMIT",
+    "/*M! COMMIT */",
+    "/*!50000 COMMIT*/",
+    "SET autocommit = 1",
+    "SET @@session.autocommit=1",
+    "SET sql_mode='', `autocommit`=1",
+    "SET STATEMENT max_statement_time=10 FOR COMMIT",
+    "EXECUTE IMMEDIATE 'COMMIT'",
+    "PREPARE s FROM 'COMMIT'; EXECUTE s",
+    "SET @s = 'COMMIT'; PREPARE s FROM @s; EXECUTE s",
+    "CALL commits()",
+    "BEGIN NOT ATOMIC COMMIT; END",
+    "START TRANSACTION",
+    "ROLLBACK",
+    "LOCK TABLES shop_row WRITE",
+    "CREATE TABLE other (id int)",
+    "TRUNCATE TABLE shop_row",
+    "CHECK TABLE shop_row",
+    "ANALYZE TABLE shop_row",
+    "FLUSH TABLES",
+    "SET PASSWORD = PASSWORD('')",
+    "XA END 'x'",
+]
+#: And what these do, no transaction takes back.
+IRREVOCABLE = ["SET GLOBAL max_connections = 152", "SET @@global.max_connections = 152", "KILL 1"]
+
 
 @contextmanager
 def mariadb_server() -> Iterator[dict[str, Any]]:
