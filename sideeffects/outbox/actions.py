@@ -15,7 +15,7 @@ from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.state import extension_points
 from sideeffects._core.state.state import state
 from sideeffects.outbox import workers
-from sideeffects.outbox.executing import execute_next
+from sideeffects.outbox.executing import execute_each
 from sideeffects.outbox.keeping import alias
 from sideeffects.outbox.models import HeldCall
 from sideeffects.outbox.states import State
@@ -28,7 +28,7 @@ PRUNED_FROM: Final = (State.DONE, State.REJECTED)
 
 #: As many rows as one statement names.
 _CHUNK: Final = 500
-#: As many calls as a worker looks among for the next one that nobody else has.
+#: As many calls as a worker reads at once.
 _WINDOW: Final = 50
 
 Progress = Callable[[int], object]
@@ -132,7 +132,7 @@ def _execute(ids: list[int], using: str, result: Result, on_progress: Progress) 
     is_here = state.rules_source().engine == "threads"
     for window in _chunks(ids, _WINDOW):
         if is_here:
-            while (became := execute_next(window, using)) is not None:
+            for became in execute_each(window, using):
                 _count(became, result)
                 on_progress(result.done + result.failed + result.kept)
         else:
@@ -162,7 +162,8 @@ def _submit(pk: int, number: str, name: str) -> None:
 def execute_kept(held: str) -> None:
     """What a worker does with a call that was released: execute it, unless another one has."""
     using = alias()
-    execute_next([int(held)], using)
+    for _ in execute_each([int(held)], using):
+        pass
     connections[using].close_if_unusable_or_obsolete()
 
 

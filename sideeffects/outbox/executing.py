@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -23,33 +23,49 @@ from sideeffects.outbox.rows import call_of, storable
 from sideeffects.outbox.states import State
 
 
-class Taken(NamedTuple):
-    """A call that this process has taken.
+def execute_each(ids: Sequence[int], using: str) -> Iterator[State]:
+    """Execute those of these calls that are released and that no other worker has, in the order of the calls.
 
-    Attributes:
-        row: its row.
-        made: what makes the call; `None` if it cannot be made, and stays held therefore.
-    """
-
-    row: HeldCall
-    made: Made | None
-
-
-def execute_next(ids: Sequence[int], using: str) -> State | None:
-    """Execute one of these calls: the first that is released and that no other worker has.
-
-    Returns:
-        what has become of it; `None` when none is left.
+    Yields:
+        what has become of each.
 
     Raises:
         BaseException: something that is no `Exception`, such as Ctrl-C, ended the call. It is noted as `unknown`.
     """
-    taken = _take(ids, using)
-    if taken is None:
-        return None
-    row, made = taken
-    if made is None:
-        return State.HELD
+    released = HeldCall.objects.using(using).filter(pk__in=ids, state=State.RELEASED).order_by("pk")
+    waiting = collections.deque(released)
+    while waiting:
+        row = waiting.popleft()
+        try:
+            made = call_of(row)
+        except SideEffectError as error:
+            if _change(row, using, state=State.HELD, error=storable(str(error))):
+                yield State.HELD
+            continue
+        if _take(row, using):
+            yield _execute(row, made, using)
+        else:  # others are at it: what have they left?
+            waiting = collections.deque(released.filter(pk__gt=row.pk))
+
+
+def _take(row: HeldCall, using: str) -> bool:
+    """Take a call, and commit that it is running. Returns whether nobody else has it."""
+    can_skip: bool = connections[using].features.has_select_for_update_skip_locked
+    # Where no row can be locked, the UPDATE alone decides who has it.
+    with transaction.atomic(using=using, durable=True) if can_skip else contextlib.nullcontext():
+        if can_skip:
+            free = HeldCall.objects.using(using).filter(pk=row.pk, state=State.RELEASED)
+            if not list(free.select_for_update(skip_locked=True).values_list("pk")):
+                return False
+        row.worker = workers.this_worker()
+        taking: dict[str, Any] = {"worker": row.worker, "alive_at": Now(), "attempts": row.attempts + 1}
+        if not _change(row, using, state=State.RUNNING, error="", **taking):
+            return False
+    row.attempts += 1
+    return True
+
+
+def _execute(row: HeldCall, made: Made, using: str) -> State:
     with workers.at_work(row, using):
         ran = run_released(
             made.declared,
@@ -63,30 +79,6 @@ def execute_next(ids: Sequence[int], using: str) -> State | None:
             is_redirected="asked" in json.loads(row.shown),
         )
         return _note(row, ran, using)
-
-
-def _take(ids: Sequence[int], using: str) -> Taken | None:
-    """Take a call, and commit that it is running."""
-    connection = connections[using]
-    can_skip: bool = connection.features.has_select_for_update_skip_locked
-    rows = HeldCall.objects.using(using).filter(pk__in=ids, state=State.RELEASED)
-    # Where no row can be locked, the UPDATE alone decides who has it.
-    with transaction.atomic(using=using, durable=True) if can_skip else contextlib.nullcontext():
-        while True:
-            row = (rows.select_for_update(skip_locked=True) if can_skip else rows).order_by("pk").first()
-            if row is None:
-                return None
-            try:
-                made = call_of(row)
-            except SideEffectError as error:
-                if _change(row, using, state=State.HELD, error=storable(str(error))):
-                    return Taken(row, None)
-            else:
-                row.worker = workers.this_worker()
-                taking: dict[str, Any] = {"worker": row.worker, "alive_at": Now(), "attempts": F("attempts") + 1}
-                if _change(row, using, state=State.RUNNING, error="", **taking):
-                    row.attempts += 1
-                    return Taken(row, made)
 
 
 def _change(row: HeldCall, using: str, **values: Any) -> bool:

@@ -4,8 +4,8 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about ten minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, races, explored,
-                                         faults, dry_runs, probes, imports, plugin, guard
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, outbox, races,
+                                         explored, faults, dry_runs, probes, imports, plugin, guard
 """
 
 import importlib.util
@@ -34,6 +34,7 @@ PARTS = (
     "growth",
     "run_lists",
     "ledgers",
+    "outbox",
     "races",
     "explored",
     "faults",
@@ -197,6 +198,20 @@ def ledgers():
             line("a record of a run list, of one RPUSH", found["list"] / found["rpush"], 2)
         line("microseconds a record of a call by itself", found["single"])
         line("such a record with 5,000 there, of one with few", found["growth"], 2)
+
+
+def outbox():
+    found = child("outbox.py")
+    heading("Held calls, on PostgreSQL")
+    line("microseconds to INSERT such a row through the ORM", found["insert"])
+    line("holding a call, of that INSERT", found["ratio"], 1.5)
+    line("microseconds to hold one of a hundred in a transaction", found["hold in a transaction"])
+    note = f"{found['release']:.0f} a second"
+    line("milliseconds to release a call, one process", 1000 / found["release"], 1000 / 300, note)
+    peer = found.get("peer")
+    if peer:
+        line("django-tasks-db: microseconds to enqueue the same", peer["enqueue"])
+        line("django-tasks-db: milliseconds to run it, one worker", 1000 / peer["run"])
 
 
 def races():
