@@ -25,7 +25,7 @@ TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E018: the values of the settings. E020 to E026: what they name. W003, W004, W008: what does not work.
+    """E001 to E018: the values of the settings. E020 to E029: what they name. W003, W004, W008: what does not work.
 
     Modules are looked for only when a name is not known without.
     """
@@ -112,7 +112,7 @@ def unusable_redirects(rules: Rules) -> Iterator[Problem]:
             trouble = rule.verdict.trouble(effect) if isinstance(rule.verdict, Redirect) else ""
             if trouble:
                 where = f"SIDE_EFFECTS['POLICY'][{rule.pattern!r}]"
-                yield Problem("E018", f"{where}: {trouble}, so every call that it decides is refused")
+                yield Problem("E029", f"{where}: {trouble}, so every call that it decides is refused")
 
 
 def uncounted_budgets(rules: Rules) -> Iterator[CheckMessage]:

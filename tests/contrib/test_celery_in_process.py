@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+from django.test import override_settings
 
-from sideeffects import Calls, SideEffectBlocked, forbid, force_run, side_effect, stub
+from sideeffects import Calls, SideEffectBlocked, capture, forbid, force_run, redirect, side_effect, stub
 from sideeffects._core.calls.origins import originating
 
 app = Celery("in_process", broker="memory://", backend="cache+memory://")
@@ -110,3 +111,22 @@ def test_a_task_is_the_origin_of_what_it_calls_and_has_its_publishers(side_effec
         ("in_process.declared", "GET /orders/ (shop.views.orders)"),
         ("in_process.send", "task in_process.declared"),
     ]
+
+
+def test_a_redirect_changes_what_the_queue_gets(production: None, own_registry: None) -> None:
+    """And the message says so, for the worker not to redirect it again."""
+    app = Celery("redirected", broker="memory://")
+
+    @side_effect(name="mail.welcome")
+    @app.task(name="welcome")
+    def welcome(to: str) -> None:
+        raise AssertionError("executed")
+
+    with override_settings(SIDE_EFFECTS={"POLICY": {"mail.*": redirect(to="QA")}}), capture() as calls:
+        welcome.delay("Ada")
+    with app.connection_for_read() as connection, connection.SimpleQueue("celery") as queue:
+        message = queue.get(timeout=10)
+        message.ack()
+    assert message.payload[:2] == [["QA"], {}]
+    assert message.headers["side_effects"]["call"]["is_redirected"]
+    assert calls.one("mail.welcome").asked == {"to": "Ada"}

@@ -26,6 +26,7 @@ from sideeffects import (
     forbid,
     force_run,
     record,
+    redirect,
     registry,
     run_side_effects,
     side_effect,
@@ -673,3 +674,17 @@ def test_a_forbidden_task_is_refused_where_it_is_enqueued(shop: Any) -> None:
             with pytest.raises(SideEffectBlocked):
                 ways(shop.above.using(backend="kept"), "ann")[way]()
     assert shop.above.using(backend="kept").get_backend().queue == []
+
+
+def test_a_redirect_changes_what_the_backend_gets(shop: Any, production: None) -> None:
+    """Once: what runs at once, or arrives, has been redirected where it was enqueued."""
+    shifted = redirect(to=lambda arguments: arguments["to"] + "+")
+    with override_settings(SIDE_EFFECTS={"POLICY": {"*": shifted}}), capture() as calls:
+        for name in EFFECTS:
+            task = getattr(shop, name).using(backend="kept")
+            task.enqueue(to="ann")
+            assert task.get_backend().queue.pop().kwargs["to"] == "ann+"
+        shop.above.enqueue("ben")
+    assert shop.executed[-1:] == [("above", "ben+")]
+    assert calls[-1].asked is not None
+    assert calls[-1].asked["to"] == "ben"

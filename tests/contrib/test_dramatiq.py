@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
-from sideeffects import Mode, SideEffectBlocked, capture, forbid, force_run, registry, side_effect, stub
+from sideeffects import Mode, SideEffectBlocked, capture, forbid, force_run, redirect, registry, side_effect, stub
 from sideeffects.testing import isolated_registry
 from tests.support.queue_project import QueueProject
 from tests.support.redis_server import redis_server
@@ -364,3 +365,14 @@ def test_in_a_transaction_an_actor_waits_for_the_commit(shop: Any, production: N
         shop.finish()
         connection.close()
     assert shop.executed == ["committed"]
+
+
+def test_a_redirect_changes_what_the_queue_gets(shop: Any, production: None) -> None:
+    """Once: what arrives has been redirected where it was published."""
+    shifted = redirect(to=lambda arguments: arguments["to"] + "+")
+    with override_settings(SIDE_EFFECTS={"POLICY": {"*": shifted}}), capture() as calls:
+        shop.above.send("one")
+        shop.above.send(to="two")
+        shop.finish()
+    assert sorted(shop.executed) == ["one+", "two+"]
+    assert [call.asked for call in calls] == [{"to": "one"}, {"to": "two"}]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
-from sideeffects import SideEffectBlocked, capture, forbid, force_run, registry, side_effect, stub
+from sideeffects import SideEffectBlocked, capture, forbid, force_run, redirect, registry, side_effect, stub
 from sideeffects.testing import isolated_registry
 from tests.support.queue_project import QueueProject
 from tests.support.redis_server import redis_server
@@ -361,3 +362,14 @@ def test_in_a_transaction_a_task_waits_for_the_commit(shop: Any, production: Non
     shop.work()
     assert shop.executed == ["committed"]
     assert result.get() == "executed"
+
+
+def test_a_redirect_changes_what_the_queue_gets(shop: Any, production: None) -> None:
+    """Once: what arrives has been redirected where it was published. The task that takes itself keeps that."""
+    shifted = redirect(to=lambda arguments: arguments["to"] + "+")
+    with override_settings(SIDE_EFFECTS={"POLICY": {"*": shifted}}), capture() as calls:
+        shop.above("one")
+        shop.above(to="two")
+        shop.work()
+    assert shop.executed == ["one+", "two+"]
+    assert [call.asked["to"] for call in calls if call.asked is not None] == ["one", "two"]

@@ -15,7 +15,19 @@ from django.db import transaction
 from django.test import override_settings
 from django.utils.log import AdminEmailHandler
 
-from sideeffects import Mode, SideEffectBlocked, capture, declare, dry_run, forbid, force_run, record, registry, stub
+from sideeffects import (
+    Mode,
+    SideEffectBlocked,
+    capture,
+    declare,
+    dry_run,
+    forbid,
+    force_run,
+    record,
+    redirect,
+    registry,
+    stub,
+)
 from sideeffects._core.calls import registry as registry_module
 from sideeffects.contrib.mail import backends
 from sideeffects.errors import DeclarationError
@@ -327,3 +339,55 @@ def test_it_ends_with_the_registry_that_declared_it(monkeypatch: pytest.MonkeyPa
     declare("django.core.mail", name="mail.other")
     message().send()
     assert len(delivered) == 1
+
+
+def test_a_redirected_message_goes_to_nobody_else(production: None) -> None:
+    """No copies either; the caller's own message stays as it is, and what was not redirected as well."""
+    sent = message(cc=["cc@example.org"], bcc=["bcc@example.org"], reply_to=["re@example.org"], headers={"X-A": "1"})
+    sent.attach("a.txt", b"abc")
+    with override_settings(SIDE_EFFECTS={"POLICY": {"mail.*": redirect(to="qa@example.com")}}):
+        assert sent.send() == 1
+        with capture() as calls:
+            assert mail.get_connection().send_messages([message(), message("qa@example.com")]) == 2
+    assert delivered[0].recipients() == ["qa@example.com"]
+    assert delivered[0].attachments == sent.attachments
+    assert (delivered[0].reply_to, delivered[0].extra_headers) == (["re@example.org"], {"X-A": "1"})
+    assert sent.recipients() == ["ben@example.org", "cc@example.org", "bcc@example.org"]
+    assert calls[0].arguments["to"] == "qa@example.com"
+    assert calls[0].asked is not None
+    assert calls[0].asked["to"] == ["ben@example.org"]
+    assert [one.to for one in delivered[1:]] == [["qa@example.com"]] * 2
+
+
+def test_everything_else_of_a_message_may_be_redirected(production: None) -> None:
+    """Copies that the redirect names are kept; headers are the message's extra ones."""
+    other = redirect(
+        to=["qa@example.com"],
+        cc=lambda arguments: arguments["to"],
+        subject=lambda arguments: f"[staging] {arguments['subject']}",
+        headers={"X-Staging": "1"},
+    )
+    with override_settings(SIDE_EFFECTS={"POLICY": {"mail.*": other}}):
+        message(bcc=["bcc@example.org"]).send()
+    assert delivered[0].recipients() == ["qa@example.com", "ben@example.org"]
+    assert delivered[0].subject == "[staging] Hi"
+    assert delivered[0].extra_headers == {"X-Staging": "1"}
+
+
+@pytest.mark.parametrize("name", ["attachments", "backend"])
+def test_attachments_and_backend_cannot_be_redirected(name: str, production: None) -> None:
+    """What the arguments say of them is not what is sent."""
+    with (
+        override_settings(SIDE_EFFECTS={"POLICY": {"mail.*": redirect(**{name: "x"})}}),
+        pytest.raises(SideEffectBlocked, match=f"'{name}' of mail.send cannot be redirected"),
+    ):
+        message().send()
+    assert not delivered
+
+
+def test_a_redirect_leaves_the_outbox_of_a_test_alone() -> None:
+    """It never counts in a test run."""
+    with override_settings(SIDE_EFFECTS={"POLICY": {"mail.*": redirect(to="qa@example.com")}}), capture() as calls:
+        message().send()
+    assert calls.one("mail.send").asked is None
+    assert mail.outbox[0].to == ["ben@example.org"]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import redis
+from django.test import override_settings
 
-from sideeffects import SideEffectBlocked, capture, forbid, force_run, side_effect, stub
+from sideeffects import SideEffectBlocked, capture, forbid, force_run, redirect, side_effect, stub
 from sideeffects.testing import isolated_registry
 from tests.support.queue_project import QueueProject
 from tests.support.redis_server import redis_server
@@ -296,3 +297,14 @@ def test_in_a_transaction_a_job_waits_for_the_commit(queue: Any, production: Non
             raise ZeroDivisionError
         connection.close()
     assert executed == ["committed", "many", "many"]
+
+
+def test_a_redirect_changes_what_the_queue_gets(queue: Any, production: None) -> None:
+    """Once: what arrives has been redirected where it was published."""
+    shifted = redirect(to=lambda arguments: arguments["to"] + "+")
+    with override_settings(SIDE_EFFECTS={"POLICY": {send.effect.name: shifted}}), capture() as calls:
+        queue.enqueue(send, "one")
+        queue.enqueue(send, to="two")
+        queue.enqueue_many([queue.prepare_data(send, args=("many",))])
+    assert executed == ["one+", "two+", "many+"]
+    assert [call.asked for call in calls] == [{"to": "one"}, {"to": "two"}, {"to": "many"}]

@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from sideeffects import side_effect
+from sideeffects import redirect, side_effect
 from sideeffects.project.checks import check_settings
 from sideeffects.testing import isolated_registry
 from tests.support.listed_project import write_settings
@@ -317,3 +317,22 @@ def test_a_misspelt_setting_is_an_error(project: Project, name: str) -> None:
 
     assert ids(shown) == ["E016"]
     assert f"there is no setting {name}; did you mean" in shown
+
+
+def test_a_redirect_must_change_what_an_effect_has(own_registry: None) -> None:
+    """Of the effects that the entry decides: not where a closer one stands, and tags as well."""
+
+    @side_effect(name="sms.send", tags=["paid"])
+    def send(to: str) -> None:
+        raise AssertionError("executed")
+
+    wrong, right = redirect(too="QA"), redirect(to="QA")
+    for said, policy in (
+        (True, {"sms.*": wrong}),
+        (True, {"tag:paid": wrong}),
+        (False, {"sms.send": right, "sms.*": wrong}),
+    ):
+        with override_settings(SIDE_EFFECTS={"POLICY": policy}):
+            messages = check_settings()
+        assert [message.id for message in messages] == ["sideeffects.E029"] * said
+        assert all("sms.send has no argument 'too'; it has to" in message.msg for message in messages)
