@@ -1,7 +1,6 @@
 """Dry runs on a real MariaDB, by PyMySQL or, where that is installed, by mysqlclient."""
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,12 +17,7 @@ from tests.support.mariadb_server import ENDING, IRREVOCABLE, mariadb_server
 @pytest.fixture(scope="module")
 def server() -> Iterator[dict[str, Any]]:
     with mariadb_server() as given:
-        if importlib.util.find_spec("MySQLdb") is None:
-            import pymysql
-
-            pymysql.version_info = (2, 2, 8, "final", 0)  # that of mysqlclient, for which Django asks
-            pymysql.install_as_MySQLdb()
-        yield given
+        yield {**given, "ENGINE": "tests.support.pymysql_backend"}
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.mariadb_server import mariadb_server
 from tests.support.memcached_server import memcached_server
 from tests.support.postgres_server import postgres_server
 from tests.support.projects import Project
@@ -144,6 +145,14 @@ def test_the_database_cache_on_postgresql_keeps_all_records_of_eight_processes(p
     assert run(project, MANY, database_cache(), postgres) == "1600 1600 True"
 
 
+def test_the_database_cache_on_mariadb_keeps_all_records(project: Project) -> None:
+    """Each once, and those of each process in order; they outlive a rollback of the caller's."""
+    with mariadb_server() as given:
+        mariadb = {**given, "ENGINE": "tests.support.pymysql_backend"}
+        assert run(project, MANY, database_cache(), mariadb) == "1600 1600 True"
+        assert run(project, TRANSACTIONS, database_cache(), mariadb).splitlines() == AFTER_TRANSACTIONS
+
+
 def test_a_file_keeps_all_records_of_eight_processes(project: Project, tmp_path: Path) -> None:
     """Each once, and those of each process in order."""
     ledger = {"BACKEND": "file", "PATH": str(tmp_path / "ledger.jsonl")}
@@ -192,6 +201,8 @@ def test_a_memcached_that_is_down_is_an_error_each_time(project: Project) -> Non
 # -- transactions
 
 
+#: What the program below prints where records outlive a rollback.
+AFTER_TRANSACTIONS = ["[0, 10, 11, 12, 1]", "[0, 10, 11, 12, 1, 2, 3, 4, 5]", "6", "[] kept"]
 TRANSACTIONS = """
     import asyncio
 
@@ -252,12 +263,7 @@ TRANSACTIONS = """
 
 def test_records_outlive_a_rollback_on_postgresql(project: Project, postgres: Any) -> None:
     """The effect would have, too."""
-    assert run(project, TRANSACTIONS, database_cache(), postgres).splitlines() == [
-        "[0, 10, 11, 12, 1]",
-        "[0, 10, 11, 12, 1, 2, 3, 4, 5]",
-        "6",
-        "[] kept",
-    ]
+    assert run(project, TRANSACTIONS, database_cache(), postgres).splitlines() == AFTER_TRANSACTIONS
 
 
 def test_records_go_with_the_transaction_on_sqlite(project: Project, tmp_path: Path) -> None:

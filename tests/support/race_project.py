@@ -132,7 +132,7 @@ def hold_the_row(seconds: float) -> None:
     """Keep a lock, in the server, for longer than anybody waits."""
     with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
         cursor.execute("UPDATE account SET balance = 0 WHERE id = 1")
-        cursor.execute("SELECT pg_sleep(%s)", [seconds])
+        cursor.execute("SELECT SLEEP(%s)" if cursor.db.vendor == "mysql" else "SELECT pg_sleep(%s)", [seconds])
 
 
 class Refused(Exception):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from sideeffects._core.values import clock
+from sideeffects.database import mysql
 from sideeffects.errors import RaceError
 from sideeffects.testing.races.errors import CannotTravel
 from sideeffects.testing.races.messages import packed
@@ -237,10 +238,12 @@ def report_sessions(tell: Callable[[tuple[str, int]], object]) -> None:
 
 
 def session_of(connection: Any) -> int | None:
-    """The process of PostgreSQL behind a connection; `None` for other databases."""
+    """The number of the session behind a connection to PostgreSQL, MariaDB or MySQL; `None` for other databases."""
+    raw = connection.connection
+    if connection.vendor == "mysql":
+        return mysql.thread_of(raw)
     if connection.vendor != "postgresql":
         return None
-    raw = connection.connection
     info = getattr(raw, "info", None)
     number = getattr(info, "backend_pid", None)
     if number is None:
@@ -253,7 +256,7 @@ _SECONDS: Final = 5.0
 
 
 def end_sessions(sessions: Collection[tuple[str, int]]) -> None:
-    """End sessions whose racers were killed: a PostgreSQL that waits for a lock or sleeps does not notice by itself.
+    """End sessions whose racers were killed: a server that waits for a lock or sleeps does not notice by itself.
 
     It would keep its locks, and the test database could not be dropped.
     """
@@ -263,11 +266,26 @@ def end_sessions(sessions: Collection[tuple[str, int]]) -> None:
 
     for alias in {alias for alias, _ in sessions}:
         numbers = [number for other, number in sessions if other == alias]
+        end = _end_on_mysql if connections[alias].vendor == "mysql" else _end_on_postgresql
         with contextlib.suppress(Exception), connections[alias].cursor() as cursor:
             deadline = clock.monotonic() + _SECONDS
-            ask = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s)"
-            cursor.execute(ask, [numbers])
-            while cursor.fetchall() and clock.monotonic() < deadline:
+            while end(cursor, numbers) and clock.monotonic() < deadline:
                 time.sleep(0.005)
-                cursor.execute(ask, [numbers])
     close_all()
+
+
+def _end_on_postgresql(cursor: Any, numbers: list[int]) -> bool:
+    """Tell them to end; whether one is still there."""
+    cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s)", [numbers])
+    return bool(cursor.fetchall())
+
+
+def _end_on_mysql(cursor: Any, numbers: list[int]) -> bool:
+    """As above."""
+    marks = ", ".join(["%s"] * len(numbers))
+    cursor.execute(f"SELECT id FROM information_schema.processlist WHERE id IN ({marks})", numbers)  # noqa: S608 - marks
+    there = [int(number) for (number,) in cursor.fetchall()]
+    for number in there:
+        with contextlib.suppress(Exception):  # it has just gone
+            cursor.execute(f"KILL {number}")
+    return bool(there)
