@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 from django.test import override_settings
 
-from sideeffects import force_run, hold, observe, record, side_effect
+from sideeffects import current_call, force_run, hold, observe, record, side_effect
 
 ALL = pytest.mark.parametrize("outbox", ["sqlite", "postgres", "mariadb"], indirect=True)
 
@@ -17,9 +17,11 @@ class Sms:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str | None]] = []
+        self.ids: list[str] = []
 
         @side_effect(name="sms.send", sensitive=["pin"])
         def send(to: str, body: str = "x", *, pin: str | None = None) -> None:
+            self.ids.append(current_call().id)
             if to == "bad":
                 raise ValueError(f"no {pin}")
             self.sent.append((to, body, pin))
@@ -60,6 +62,7 @@ def test_released_calls_are_executed_once_and_in_order(outbox: Any, sms: Sms) ->
     assert [call.id for call in calls] == [row.call_id for row in outbox.order_by("pk")]
     assert actions.retry(ids(outbox), by="eve").failed == 1
     failed.refresh_from_db()
+    assert sms.ids == [*(row.call_id for row in outbox.order_by("pk")), failed.call_id]
     assert (failed.attempts, failed.state) == (2, "failed")
 
 
