@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 
 import pytest
 
@@ -52,13 +52,13 @@ def test_an_effect_knows_its_call_in_production() -> None:
 
     @side_effect(name="block")
     @contextlib.contextmanager
-    def block() -> Iterator[None]:
+    def block() -> Generator[None]:
         seen.append(current_call())
         yield
 
     @side_effect(name="async_block")
     @contextlib.asynccontextmanager
-    async def async_block() -> AsyncIterator[None]:
+    async def async_block() -> AsyncGenerator[None, None]:
         seen.append(current_call())
         yield
 

@@ -102,7 +102,7 @@ def test_a_signal_that_comes_while_details_are_asked_is_no_failure_of_theirs() -
 def test_details_must_be_a_function() -> None:
     """Said where the effect is declared."""
     with pytest.raises(TypeError, match="details is a function of the call's arguments, not 5"):
-        side_effect(name="feed.push", details=5)(lambda: None)  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
+        side_effect(name="feed.push", details=5)(lambda: None)  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
 
 
 def test_functions_are_asked_without_an_instance() -> None:

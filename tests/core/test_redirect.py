@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -20,6 +20,8 @@ from sideeffects import (
     side_effect,
 )
 from sideeffects._core.calls.parcel import Parcel
+from sideeffects._core.policy import redirect as redirecting
+from sideeffects._core.policy.redirect import Limits
 from sideeffects._core.runtime.released import run_released
 from sideeffects._core.runtime.worker import run_parcel
 
@@ -172,7 +174,7 @@ def test_redirects_of_one_rank_refuse_where_they_differ() -> None:
         def __eq__(self, other: object) -> bool:
             raise ValueError
 
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = object.__hash__
 
     odd = redirect(to=Odd())
     with policy(odd, "tag:a", **{"tag:b": redirect(to=Odd())}), pytest.raises(SideEffectBlocked):
@@ -199,13 +201,13 @@ def test_every_kind_of_effect_is_redirected() -> None:
 
     @side_effect(name="x.manager")
     @contextlib.contextmanager
-    def manager(to: str) -> Iterator[str]:
+    def manager(to: str) -> Generator[str]:
         seen.append(to)
         yield to
 
     @side_effect(name="x.async_manager")
     @contextlib.asynccontextmanager
-    async def async_manager(to: str) -> AsyncIterator[str]:
+    async def async_manager(to: str) -> AsyncGenerator[str, None]:
         yield to
 
     @manager("Ada")
@@ -236,9 +238,15 @@ def test_a_call_is_redirected_once_on_its_way_through_the_background() -> None:
         assert run_parcel(came.to_data())[0] == "Ada+"
         moved = Parcel("7-abc-1", "sms.send", ("Ada",), {}, is_redirected=True)
         assert run_parcel(moved.to_data())[0] == "Ada"
-        released = {"number": "7-abc-1", "run_id": None, "origin": ""}
+        released: dict[str, Any] = {"number": "7-abc-1", "run_id": None, "origin": ""}
         given = (send._self_declared, send.__wrapped__, None, ("Ada",), {})
-        assert run_released(*given, **released).call.asked["to"] == "Ada"
+        assert run_released(*given, **released).call.asked == {
+            "to": "Ada",
+            "body": "hi",
+            "rest": (),
+            "urgent": False,
+            "more": {},
+        }
         assert run_released(*given, **released, is_redirected=True).call.asked is None
 
 
@@ -295,3 +303,64 @@ def test_rules_with_redirects_are_not_read_again_at_each_call() -> None:
 
     with policy(redirect(to="QA")):
         assert current_rules() is current_rules()
+
+
+@pytest.mark.usefixtures("production")
+def test_an_effect_may_fix_some_of_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And say what else changes with one of them, unless the redirect does."""
+    send = sms()
+    limits = Limits(frozenset(("urgent",)), {"to": {"body": "emptied"}})
+    monkeypatch.setitem(redirecting.limits, send.effect.dotted_path, limits)
+    with policy(redirect(to="QA")):
+        assert send("Ada")[:2] == ("QA", "emptied")
+    with policy(redirect(to="QA", body="mine")):
+        assert send("Ada")[:2] == ("QA", "mine")
+    with policy(redirect(body="mine")):
+        assert send("Ada")[:2] == ("Ada", "mine")
+    with policy(redirect(urgent=True)), pytest.raises(SideEffectBlocked, match=r"'urgent' of sms.send cannot be"):
+        send("Ada")
+
+
+@pytest.mark.usefixtures("production")
+def test_values_that_do_not_compare_are_changed() -> None:
+    """Only what surely is the same stays."""
+
+    class Odd(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            raise ValueError
+
+        __hash__ = str.__hash__
+
+    send = sms()
+    with policy(redirect(to=Odd("QA"))), capture() as calls:
+        send(Odd("Ada"))
+    assert calls.one(send).asked is not None
+
+
+@pytest.mark.usefixtures("production")
+def test_functions_that_do_not_tell_their_parameters_are_asked_without_the_instance() -> None:
+    """Those written in C, and objects that have no hash."""
+    send = sms(returns=max)
+
+    class Asked:
+        __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+        def __call__(self, effect: Any, arguments: Any, instance: Any) -> Any:
+            return redirect(to=f"QA of {instance}")
+
+    with policy(Asked()):
+        assert send("Ada")[0] == "QA of None"
+    with record(send):
+        assert send("a", "b") == "b"
+
+
+@pytest.mark.usefixtures("production")
+def test_a_rule_that_asks_for_arguments_beside_a_redirect() -> None:
+    """`explain` says of both what may come."""
+    sms(tags=["a", "b"])
+    with policy(redirect(to="QA"), "tag:a", **{"tag:b": lambda *_: "RECORD"}):
+        assert explain("sms.send").mode is Mode.RAISE
+    with policy(redirect(to="QA"), "tag:a", **{"tag:b": "RECORD"}):
+        assert explain("sms.send").mode is Mode.RECORD

@@ -28,6 +28,7 @@ from sideeffects import (
     stub,
 )
 from sideeffects._core.calls.decision import Decision
+from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.released import run_released
 from sideeffects._core.runtime.worker import run_parcel
@@ -50,8 +51,8 @@ class Kept:
     def keep(self, call: Any, declared: Any, instance: Any, args: Any, kwargs: Any) -> None:
         self.calls.append((call, args, kwargs))
 
-    async def keep_async(self, *given: Any) -> None:
-        self.keep(*given)
+    async def keep_async(self, call: Any, declared: Any, instance: Any, args: Any, kwargs: Any) -> None:
+        self.keep(call, declared, instance, args, kwargs)
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_a_floor_holds_for_every_door(send: Any, floor: Any, kept: Kept) -> None
     """Calls, overrides, the background, what arrives at a worker, forced or not, and what is released."""
     floor("hold")
     came = Parcel("7-abc-1", "sms.send", (), {}, True).to_data()
-    released = {"number": "7-abc-1", "run_id": None, "origin": ""}
+    released: dict[str, Any] = {"number": "7-abc-1", "run_id": None, "origin": ""}
     with force_run(send):
         assert send() is None
         assert send.enqueue().result(5) is None
@@ -351,7 +352,7 @@ def test_each_decision_is_a_line_at_once(send: Any, tmp_path: Path, monkeypatch:
 @pytest.mark.usefixtures("production")
 def test_lines_of_what_is_released(send: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is decided again, and not executed where that cannot be written."""
-    given = {"number": "7-abc-1", "run_id": None, "origin": ""}
+    given: dict[str, Any] = {"number": "7-abc-1", "run_id": None, "origin": ""}
     monkeypatch.setattr(state, "live", Live(str(tmp_path / "live")))
     assert run_released(send._self_declared, send.__wrapped__, None, (), {}, **given).error is None
     monkeypatch.setattr(state, "live", Live(str(tmp_path)))
@@ -359,7 +360,9 @@ def test_lines_of_what_is_released(send: Any, tmp_path: Path, monkeypatch: pytes
     assert ran == ["Ada"]
 
 
-def test_children_find_the_same_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_children_find_the_same_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Wherever they work; standard error stays what it is."""
     monkeypatch.chdir(tmp_path)
     environment = {"SIDE_EFFECTS_LIVE": "live.jsonl"}
@@ -369,6 +372,8 @@ def test_children_find_the_same_file(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     dash = live_in({"SIDE_EFFECTS_LIVE": "-"})
     assert dash is not None
     assert dash.path == "-"
+    dash.write({"name": "sms.send"})
+    assert capfd.readouterr().err == '{"name": "sms.send"}\n'
     assert live_in({"SIDE_EFFECTS_LIVE": ""}) is None
 
 
@@ -405,3 +410,23 @@ def test_a_process_and_its_children_obey_the_environment(tmp_path: Path) -> None
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     assert [line["mode"] for line in lines] == ["record", "record"]
     assert len({line["pid"] for line in lines}) == 2
+
+
+def test_a_line_that_is_written_in_parts_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe may take less than it is given."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:5]))
+    Live(str(tmp_path / "live")).write({"name": "sms.send"})
+    assert json.loads((tmp_path / "live").read_text()) == {"name": "sms.send"}
+
+
+@pytest.mark.usefixtures("production")
+def test_a_call_that_another_makes_while_it_arrives_is_counted(send: Any, counted: list[Any]) -> None:
+    """Only the call that arrives was counted before."""
+    with policy(budget(5, per="minute")):
+        token = arriving.set(Arrival("other.effect", "7-abc-1"))
+        try:
+            send()
+        finally:
+            arriving.reset(token)
+    assert len(counted) == 1
