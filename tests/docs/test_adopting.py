@@ -105,28 +105,43 @@ def test_the_network_is_blocked_in_these_tests(project: Project) -> None:
     assert said.rstrip().endswith("AssertionError: a test went to the network")
 
 
+def outputs(command: str) -> list[str]:
+    """What the page shows for a command, each time that it does."""
+    page = PAGE.read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ python manage.py (.*?)\n((?:(?!\$ |```).*\n)*)", page, re.MULTILINE)
+    return [text.rstrip() for given, text in shown if given == command]
+
+
 def test_the_suite_is_green_after_every_step(project: Project) -> None:
-    """Forced altogether, declared, named, taken out one by one: nothing turns red but what the page says."""
-    start, force, declare, name, take_out, empty, stricter = steps().values()
+    """Forced, declared, taken out one by one: nothing turns red but what the page says, and the commands say that."""
+    start, _, force, _, take_out, empty, stricter = steps().values()
 
     project.write(start)
     assert project.failing() == GREEN
+    for command in ("side_effects --audit", "side_effects --adopt"):
+        assert project.run("manage.py", *command.split()).startswith(outputs(command)[0])
 
     project.write(force)
-    project.write(declare)
+    assert project.run("manage.py", "side_effects", "--audit", "--apply").startswith(
+        outputs("side_effects --audit --apply")[0]
+    )
+    written = project.run("manage.py", "side_effects", "--audit", "--apply", "--write")
+    assert written.strip() == outputs("side_effects --audit --apply --write")[0]
     assert project.failing() == GREEN
-
-    project.write(name)
-    assert project.failing() == GREEN
+    assert outputs("test")[0].splitlines()[-1] in project.run("-W", "ignore", "manage.py", "test", "tests")
 
     project.write({"test_settings.py": take_out["test_settings.py"]})
     looked_below = ["test_the_customer_gets_a_message"]
     assert project.failing() == {"manage.py test": looked_below, "pytest": looked_below}
+    told = project.run("-W", "ignore", "manage.py", "test", "tests").replace(f"{project.path}{os.sep}", "")
+    [shown] = re.findall(r"```text\n(AssertionError.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown in told
     project.write({"tests.py": take_out["tests.py"]})
     assert project.failing() == GREEN
 
     project.write(empty)
     assert project.failing() == GREEN
+    assert outputs("test")[1].splitlines()[-1] in project.run("-W", "ignore", "manage.py", "test", "tests")
 
     assert not stricter
     assert project.failing("--side-effects=raise")["pytest"] == [
@@ -137,18 +152,18 @@ def test_the_suite_is_green_after_every_step(project: Project) -> None:
 
 def test_declaring_without_forcing_would_turn_it_red(project: Project) -> None:
     """The first step is needed: without it, every test that looks below a declared function fails at once."""
-    start, _, declare, *_ = steps().values()
-    project.write(start)
-    project.write(declare)
-    red = ["test_the_customer_gets_a_message", "test_the_customer_gets_a_receipt"]
+    project.write(next(iter(steps().values())))
+    project.run("manage.py", "side_effects", "--audit", "--apply", "--write")
+    red = ["test_the_customer_gets_a_message"]
     assert project.failing() == {"manage.py test": red, "pytest": red}
 
 
 def test_the_list_of_forced_names_cannot_rot(project: Project) -> None:
     """`side_effects --check` is silent on the page's list, and names what matches nothing."""
-    start, _, declare, name, *_ = steps().values()
-    for files in (start, declare, name):
-        project.write(files)
-    assert "mail.receipt" not in project.run("manage.py", "side_effects", "--check")
-    project.write({"test_settings.py": name["test_settings.py"].replace("mail.receipt", "mail.reciept")})
-    assert "mail.reciept" in project.run("manage.py", "side_effects", "--check")
+    start, _, force, *_ = steps().values()
+    project.write(start)
+    project.write(force)
+    project.run("manage.py", "side_effects", "--audit", "--apply", "--write")
+    assert "notify.send_sms" not in project.run("manage.py", "side_effects", "--check")
+    project.write({"test_settings.py": force["test_settings.py"].replace("send_sms", "sned_sms")})
+    assert "notify.sned_sms" in project.run("manage.py", "side_effects", "--check")

@@ -251,10 +251,11 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         """
         deadline = clock.monotonic() + timeout
         pause = _FIRST_LOOK
-        given = {"times": times, "where": where, "arguments": arguments, **more_arguments}
         while True:
             try:
-                return self.assert_called(effect, *positional, **given)
+                return self.assert_called(
+                    effect, *positional, times=times, where=where, arguments=arguments, **more_arguments
+                )
             except AssertionError as error:
                 left = deadline - clock.monotonic()
                 if left <= 0:
