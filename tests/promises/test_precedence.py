@@ -15,7 +15,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from sideeffects import Mode, SideEffectBlocked, capture, explain, forbid, force_run, record, side_effect, stub
+from sideeffects import Mode, SideEffectBlocked, capture, explain, forbid, force_run, hold, record, side_effect, stub
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.state import state
 from sideeffects.testing import isolated_registry
 
@@ -23,6 +24,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "precedence.
 BLOCKS: dict[str, Callable[[str], Any]] = {
     "force_run": force_run,
     "record": record,
+    "hold": hold,
     "forbid": forbid,
     "stub": lambda name: stub(name, returns="stubbed"),
 }
@@ -38,8 +40,19 @@ def table(heading: str, number: int = 0) -> list[list[str]]:
 
 @pytest.fixture
 def sms() -> Iterator[SimpleNamespace]:
-    """`sms.send`, and `sms.bulk.send` with two tags; `ran` counts what executed."""
+    """`sms.send`, and `sms.bulk.send` with two tags; `ran` counts what executed, `kept` what is held."""
     ran: list[str] = []
+    kept: list[object] = []
+
+    class Keeper:
+        def keep(self, *call: object) -> None:
+            kept.append(call)
+
+        async def keep_async(self, *call: object) -> None:
+            raise AssertionError("the effects of these tests are no coroutines")
+
+    keeper: Any = Keeper()
+    forget = extension_points.keeper.add(keeper)
     with isolated_registry():
 
         @side_effect(name="sms.send")
@@ -50,17 +63,21 @@ def sms() -> Iterator[SimpleNamespace]:
         def send_bulk(to: str = "") -> None:
             ran.append(to)
 
-        yield SimpleNamespace(send=send, send_bulk=send_bulk, ran=ran)
+        yield SimpleNamespace(send=send, send_bulk=send_bulk, ran=ran, kept=kept)
+    forget()
 
 
 def mode_of(sms: SimpleNamespace, effect: Any, *args: Any) -> Mode:
     """What really becomes of a call."""
-    before = len(sms.ran)
+    before, held = len(sms.ran), len(sms.kept)
     try:
         effect(*args)
     except SideEffectBlocked:
         assert len(sms.ran) == before, "a refused call was executed"
         return Mode.RAISE
+    if len(sms.kept) > held:
+        assert len(sms.ran) == before, "a held call was executed"
+        return Mode.HOLD
     return Mode.EXECUTE if len(sms.ran) > before else Mode.RECORD
 
 
@@ -119,7 +136,8 @@ EVERY_CELL = list(itertools.product(["", *BLOCKS], ["", "yes", "legacy"], MODES,
 def expected(test_run: bool, block: str, force: str, policy: str, mode: str, option: str) -> tuple[Mode, str]:
     """The table of the page, put in words once more and independently of the code."""
     if block:
-        return {"force_run": Mode.EXECUTE, "forbid": Mode.RAISE}.get(block, Mode.RECORD), "the block"
+        held = Mode.RECORD if test_run else Mode.HOLD
+        return {"force_run": Mode.EXECUTE, "forbid": Mode.RAISE, "hold": held}.get(block, Mode.RECORD), "the block"
     by_policy = "settings.SIDE_EFFECTS[\"POLICY\"]['sms.send']"
     by_mode = 'settings.SIDE_EFFECTS["MODE"]'
     if not test_run:
