@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connections, transaction
 from django.db.utils import ConnectionDoesNotExist
 from django.test import override_settings
-from hypothesis import HealthCheck, given, settings, strategies
+from hypothesis import HealthCheck, example, given, settings, strategies
 
 from sideeffects import dry_run, hold, side_effect
 
@@ -32,7 +32,9 @@ def numbers(outbox: Any) -> list[int]:
     return sorted(row.arguments["number"] for row in outbox.all())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(steps=["call", "begin", "undo"], commits=True, batch=100)
+@example(steps=["begin", "call", "keep", "call", "begin", "call", "undo"], commits=True, batch=100)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, commits=strategies.booleans(), batch=strategies.sampled_from([1, 2, 3, 100]))
 def test_what_a_transaction_keeps_is_there_and_nothing_else(
     outbox: Any, send: Any, monkeypatch: pytest.MonkeyPatch, steps: list[str], commits: bool, batch: int
