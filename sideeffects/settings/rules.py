@@ -366,6 +366,6 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], list[str]]]]] = {
     "TRANSACTIONS": ("E013", _check_transactions),
     "CHECK_STUBS": ("E015", check_stubs.problems),
     "OUTBOX": ("E017", outbox.problems),
-    "TEST_COMMITS": ("E018", _check_flag),
+    "TEST_COMMITS": ("E019", _check_flag),
 }
 KEYS: Final = tuple(_CHECKS)
