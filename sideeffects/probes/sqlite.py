@@ -109,6 +109,9 @@ class OwnSQLite(Looking):
         with self._lock:
             if self._is_released:
                 return
+            # From Python 3.14 on, waiting for SQLite's lock keeps Python's: what runs has to let go first.
+            self.raw.interrupt()
+            time.sleep(_INTERRUPT_SECONDS)
             settling = self._settling = threading.Thread(target=self._settle, name="probe rollback", daemon=True)
             settling.start()
         until = time.monotonic() + _CUT_SECONDS
