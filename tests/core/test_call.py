@@ -36,11 +36,11 @@ def recorded(function: Callable[..., Any], *args: Any, name: str = "it", **optio
 
 
 def test_modes_are_ordered_by_strictness() -> None:
-    """`EXECUTE` < `RECORD` < `RAISE`; nothing else compares."""
-    execute, record, raising = Mode
-    assert execute < record < raising
-    assert raising > record > execute
-    assert execute <= Mode.EXECUTE <= record
+    """`EXECUTE` < `HOLD` < `RECORD` < `RAISE`; nothing else compares."""
+    execute, hold, record, raising = Mode
+    assert execute < hold < record < raising
+    assert raising > record > hold > execute
+    assert execute <= Mode.EXECUTE <= hold <= Mode.HOLD <= record
     assert raising >= Mode.RAISE >= record
     assert not execute > record
     assert not raising <= record

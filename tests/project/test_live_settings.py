@@ -100,11 +100,14 @@ def test_the_page_on_settings_has_every_key_and_only_right_examples() -> None:
         assert f"`{key}`" in page
 
 
+FILES_OF_CHECKS = ("project/checks.py", "settings/rules.py", "outbox/checks.py")
+
+
 def test_the_page_on_checks_has_every_number() -> None:
     """Those that the code can give, and no others."""
     page = set(re.findall(r"sideeffects\.([EW]\d{3})", (PAGES / "checks.md").read_text(encoding="utf-8")))
     package = Path(live_settings.__file__).parents[1]
-    code = "".join((package / name).read_text(encoding="utf-8") for name in ("project/checks.py", "settings/rules.py"))
+    code = "".join((package / name).read_text(encoding="utf-8") for name in FILES_OF_CHECKS)
 
     assert page == set(re.findall(r"\b([EW]\d{3})\b", re.sub(r"#.*|\bE\d+ to E\d+\b", "", code)))
 
