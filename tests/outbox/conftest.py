@@ -9,6 +9,7 @@ from django.db import connections
 from django.test import override_settings
 
 from tests.support.mariadb_server import mariadb_server
+from tests.support.postgres_server import postgres_server
 
 ALIAS = "outbox"
 APPS = ["django.contrib.contenttypes", "django.contrib.auth", "sideeffects", "sideeffects.outbox"]
@@ -20,6 +21,32 @@ def mariadb() -> Iterator[dict[str, Any]]:
         import pymysql
 
         pymysql.install_as_MySQLdb()
+        yield database
+
+
+@pytest.fixture(scope="session")
+def in_postgres() -> Iterator[dict[str, Any]]:
+    """A database for the fixture `outbox` alone: what other tests migrate is not in its way."""
+    with postgres_server() as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def in_mariadb(mariadb: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same."""
+    with mariadb_server() as database:
+        yield database
+
+
+@pytest.fixture
+def migrated(request: Any, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """An empty database of one test, for its processes to migrate: by default on PostgreSQL."""
+    kind = getattr(request, "param", "postgres")
+    if kind == "sqlite":
+        yield {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3")}
+        return
+    request.getfixturevalue(kind)  # which keeps the server running
+    with postgres_server() if kind == "postgres" else mariadb_server() as database:
         yield database
 
 
@@ -41,7 +68,7 @@ def outbox(request: Any, tmp_path: Path, django_db_blocker: Any, production: Non
     """The model of held calls, in an empty table of its own on the alias `outbox`."""
     given = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "outbox.sqlite3")}
     if request.param != "sqlite":
-        given = request.getfixturevalue(request.param)
+        given = request.getfixturevalue(f"in_{request.param}")
     connections.settings[ALIAS] = {**connections["default"].settings_dict, **given}
     settings = override_settings(INSTALLED_APPS=APPS, SIDE_EFFECTS={"OUTBOX": {"DATABASE": ALIAS}})
     with django_db_blocker.unblock(), settings:

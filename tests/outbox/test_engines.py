@@ -65,9 +65,9 @@ PROGRAM = """
 
 
 @pytest.mark.processes
-def test_a_celery_worker_executes_each_released_call_once(tmp_path: Path, postgres: dict[str, Any]) -> None:
+def test_a_celery_worker_executes_each_released_call_once(tmp_path: Path, migrated: dict[str, Any]) -> None:
     """Though each was handed over twice; no argument is in a message."""
-    project = PauseProject(tmp_path, postgres)
+    project = PauseProject(tmp_path, migrated)
     with redis_server() as redis_url:
         environment = {**project.environment, "BROKER": for_celery(redis_url), "QUEUE": "outbox", "REDIS": redis_url}
         environment["RULES"] = '{"ENGINE": "celery"}'

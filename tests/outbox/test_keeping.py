@@ -212,11 +212,14 @@ def test_coroutines_are_held_in_the_transaction_around_their_loop(outbox: Any) -
         send(1 // 0)
     assert outbox.count() == 0
 
+    async def forgotten() -> None:
+        await sync_to_async(forget)()
+
     def forget() -> None:  # in the thread that Django's queries have in loops
         connections["outbox"].close()
         del connections["outbox"]
 
     with hold():
         asyncio.run(both())
-    async_to_sync(sync_to_async(forget))()
+    asyncio.run(forgotten())
     assert {row.effect for row in outbox} == {"sms.send", "sms.ring"}

@@ -116,19 +116,15 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres", "mariadb"])
-def test_each_call_is_executed_at_most_once_and_none_is_lost(
-    database: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize("migrated", ["sqlite", "postgres", "mariadb"], indirect=True)
+def test_each_call_is_executed_at_most_once_and_none_is_lost(migrated: dict[str, Any], tmp_path: Path) -> None:
     """Of four workers one is killed by -9 in each phase; on SQLite, the only one. The rest is executed by others."""
-    given: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3")}
-    if database != "sqlite":
-        given = request.getfixturevalue(database)
+    vendor = migrated["ENGINE"].rpartition(".")[2]
     project = Project(tmp_path)
     project.write("settings.py", SETTINGS)
     project.write("program.py", PROGRAM)
-    workers = 1 if database == "sqlite" else 4
-    environment = {"DATABASE": json.dumps(given), "MYSQL_DRIVER": "pymysql" if database == "mariadb" else ""}
+    workers = 1 if vendor == "sqlite3" else 4
+    environment = {"DATABASE": json.dumps(migrated), "MYSQL_DRIVER": "pymysql" if vendor == "mysql" else ""}
     ran = project.run("program.py", "24", str(workers), *PHASES, environment=environment)
     found = {line["phase"]: line for line in map(json.loads, ran.stdout.splitlines())}
     assert list(found) == list(PHASES)
