@@ -45,7 +45,7 @@ class Deferral(Protocol):
 class Keeper(Protocol):
     """What keeps held calls, so that they can be executed later."""
 
-    def keep(self, call: Call, declared: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def keep(self, call: Call, declared: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> None:
         """Keep a call; given what is `Declared`, and the arguments as they are to be used.
 
         Raises:
@@ -53,7 +53,7 @@ class Keeper(Protocol):
         """
 
     async def keep_async(
-        self, call: Call, declared: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, call: Call, declared: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], /
     ) -> None:
         """The same from asynchronous code."""
 
