@@ -75,12 +75,14 @@ PROGRAM = """
         return result
 
 
-    def work(killed_in):
+    def work(killed_in, victim_lives):
         global phase
         connection.close()
         pid = os.fork()
         if pid == 0:
             phase = killed_in
+            if killed_in is None:
+                os.read(victim_lives, 1)  # until it is dead: otherwise the others may leave it nothing to die of
             with connection.execute_wrapper(watch):
                 actions.release(list(HeldCall.objects.values_list("pk", flat=True)), by="test")
             os._exit(0)
@@ -95,7 +97,11 @@ PROGRAM = """
         with transaction.atomic():
             for number in range(CALLS):
                 send(number)
-        workers = [work(killed_in), *(work(None) for _ in range(WORKERS - 1))]
+        victim_lives, held_by_victim = os.pipe()
+        workers = [work(killed_in, victim_lives)]
+        os.close(held_by_victim)
+        workers += [work(None, victim_lives) for _ in range(WORKERS - 1)]
+        os.close(victim_lives)
         ended = [os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]
         before = Counter(HeldCall.objects.values_list("state", flat=True))
         actions.release(list(HeldCall.objects.values_list("pk", flat=True)), by="test")

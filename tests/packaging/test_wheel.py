@@ -96,4 +96,4 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
 
     run(*PIP, "--python", python, "install", "Django", cwd=tmp_path)
     listing = run(python, "manage.py", "side_effects", cwd=project.root, MORE_APPS="sideeffects")
-    assert re.search(r"^shop\.send +EXECUTE +yes +effects\.py:\d+ +Send\.$", listing, flags=re.MULTILINE), listing
+    assert re.search(r"^shop\.send +EXECUTE +yes +no +effects\.py:\d+ +Send\.$", listing, flags=re.MULTILINE), listing

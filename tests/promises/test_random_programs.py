@@ -24,7 +24,8 @@ from sideeffects._core.state.state import state
 
 pytestmark = [pytest.mark.once, pytest.mark.processes, pytest.mark.usefixtures("own_registry")]
 
-SECONDS = 60 if "TESTS_IN_CI" in os.environ else 8
+#: Together a minute in CI.
+SECONDS = 30 if "TESTS_IN_CI" in os.environ else 8
 PATTERNS = ("random.send", "random.*", "*.post", "__all__")
 FATES = {"force_run": "executed", "record": "recorded", "forbid": "refused", "stub": "stubbed"}
 

@@ -60,8 +60,9 @@ def test_three_racers(on_postgres: None) -> None:
     assert explored(check=paid_once, max_schedules=30).call_concurrently(3, redeem).failures
 
 
-def test_the_first_failure_is_seen_at_a_glance(on_postgres: None) -> None:
+def test_the_first_failure_is_seen_at_a_glance(on_postgres: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table, the places where a racer stood while the other went on, what failed, and how to run it again."""
+    monkeypatch.setenv("COLUMNS", "200")
     shown = explored(check=paid_once).call_concurrently(2, redeem).summary().splitlines()
     assert shown[0].split() == ["racer", "1", "racer", "2"]
     assert shown[1].startswith("  1  SELECT n FROM coupon WHERE id = 1  ")
