@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from django.conf import settings
 
+from sideeffects._core.state import extension_points
 from sideeffects._core.state.children import JOURNAL_VARIABLE
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects._core.state.state import state
@@ -62,6 +63,16 @@ def postgres() -> Iterator[dict[str, Any]]:
     """A database on a real PostgreSQL, as an entry of Django's `DATABASES`. All suites of this worker share it."""
     with postgres_server() as database:
         yield database
+
+
+@pytest.fixture(autouse=True)
+def _pauses_of_one_test() -> Iterator[None]:
+    """A test that installs the outbox leaves nothing that asks for pauses in the tests after it."""
+    before = list(extension_points.pauses)
+    yield
+    for ask in list(extension_points.pauses):
+        if ask not in before:
+            extension_points.pauses.remove(ask)
 
 
 @pytest.fixture
