@@ -1,10 +1,12 @@
 """Whatever stands under a sensitive name is hidden, and taken out of texts that others have written."""
 
 import collections
+import dataclasses
 import enum
 import json
 import time
 import types
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
@@ -14,7 +16,8 @@ from django.utils.safestring import mark_safe
 
 from sideeffects._core.values.describe import describe, jsonable
 from sideeffects._core.values.kinds import CIRCULAR, MAX_DEPTH, MAX_TEXT, REDACTED, TOO_DEEP
-from sideeffects._core.values.redaction import redact, scrub, secrets_in, texts_in
+from sideeffects._core.values.redaction import redact
+from sideeffects._core.values.scrubbing import scrub, secrets_in, texts_in
 from sideeffects._core.values.sensitive_names import is_sensitive, normalise
 from tests.support.strange_values import (
     NONE,
@@ -135,8 +138,86 @@ def test_what_is_too_deep_or_circular_is_not_trusted() -> None:
     circle: dict[str, Any] = {"password": "s3cret"}
     circle["self"] = circle
     assert describe(redact(circle, NONE)) == f"{{'password': {REDACTED}, 'self': {CIRCULAR}}}"
+    assert jsonable(redact(circle, NONE)) == {"password": REDACTED, "self": CIRCULAR}
     shared = [1]
     assert redact([shared, shared], NONE) == [[1], [1]]
+
+
+class Foreign(Mapping[str, Any]):
+    """Counts how often it is looked through."""
+
+    def __init__(self, **held: Any) -> None:
+        self.held, self.looks = held, 0
+
+    def __getitem__(self, key: str) -> Any:
+        return self.held[key]
+
+    def __iter__(self) -> Iterator[str]:
+        self.looks += 1
+        return iter(self.held)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
+def test_mappings_of_others_are_looked_through_once_and_hide_what_is_far_below() -> None:
+    """Those above a secret, and only those, become plain ones; a circle of them is told as one."""
+    plain = Foreign(kept=({"name": [1]},))
+    secret = Foreign(box=(Foreign(deep=[{"password": "s3cret"}]),))
+    secret.held["again"] = secret.held["box"][0]
+    circle = Foreign(secret=secret, plain=plain)
+    plain.held["plain"] = secret.held["box"][0].held["up"] = circle
+    clean = redact([secret, circle, secret], NONE)
+    assert [one.looks for one in (plain, secret, circle)] == [1, 1, 1]
+    assert clean[0] is clean[2]
+    assert type(clean[0]) is type(clean[1]) is dict
+    assert clean[0]["again"] is clean[0]["box"][0]
+    assert CIRCULAR in describe(clean)
+    assert "s3cret" not in describe(clean)
+    harmless = Foreign(kept=({"name": [1]},))
+    harmless.held["self"] = harmless
+    assert redact((harmless,), NONE)[0] is harmless
+
+
+@dataclasses.dataclass(init=False)
+class Strict:
+    """Its field cannot be set."""
+
+    items: Any
+
+    @property  # type: ignore[no-redef]
+    def items(self) -> Any:
+        return self.held
+
+    held: ClassVar[Any] = [1]
+
+
+class Making(Foreign):
+    """What it holds is another object each time."""
+
+    def __getitem__(self, key: str) -> Any:
+        self.made = [*getattr(self, "made", ()), Strict()]
+        return self.made[-1]
+
+
+def test_a_dataclass_that_refuses_other_values_is_redacted_as_a_whole() -> None:
+    """Also where its twin stands elsewhere already; where it is another one each time, nothing is shown."""
+    strict = Strict()
+    assert redact([strict, {"a": strict}], NONE) == [REDACTED, {"a": REDACTED}]
+    assert redact([Making(a=1)], NONE) == REDACTED
+    Strict.held = ([1],)
+    assert redact([strict], NONE) == [REDACTED]
+
+
+class Hashable(Foreign):
+    """A mapping that may stand in a set."""
+
+    __hash__ = object.__hash__
+
+
+def test_a_set_that_cannot_be_made_anew_is_redacted_as_a_whole() -> None:
+    """What becomes a plain dictionary cannot be hashed."""
+    assert redact([{Hashable(password="s3cret")}], NONE) == [REDACTED]
 
 
 def test_a_wide_circle_costs_little() -> None:

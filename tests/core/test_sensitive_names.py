@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from sideeffects._core.values.describe import describe, jsonable
-from sideeffects._core.values.redaction import redact, secrets_in
+from sideeffects._core.values.redaction import redact
+from sideeffects._core.values.scrubbing import secrets_in
 from sideeffects._core.values.sensitive_names import is_sensitive
 
 SECRETS = """

@@ -20,7 +20,7 @@ from sideeffects._core.calls.outcome import (
     outcome_to_record,
 )
 from sideeffects._core.calls.process import Identity
-from sideeffects._core.values import clock, describe, kinds, redaction
+from sideeffects._core.values import clock, describe, kinds, redaction, scrubbing
 from sideeffects._core.values.callers import Site, line_of
 from sideeffects._core.values.sensitive_names import is_sensitive
 
@@ -420,12 +420,12 @@ class Call:
 
     def scrubbed(self, text: str) -> str:
         """`text` without this call's sensitive values: for what others have written, such as an exception's message."""
-        secrets = set(redaction.secrets_in(self._attributes(), self._names))
+        secrets = set(scrubbing.secrets_in(self._attributes(), self._names))
         for name, value in (*self._bound.items(), *self._extras().items(), *self._said_besides()):
             secrets.update(
-                redaction.texts_in(value) if self._hides(name) else redaction.secrets_in(value, self._names),
+                scrubbing.texts_in(value) if self._hides(name) else scrubbing.secrets_in(value, self._names),
             )
-        return redaction.scrub(text, secrets)
+        return scrubbing.scrub(text, secrets)
 
     def as_data(self) -> dict[str, Any]:
         """The call as JSON-safe data without what changes from run to run, redacted."""

@@ -31,11 +31,15 @@ from sideeffects._core.values.kinds import (
 
 def describe(value: Any, limit: int = MAX_TEXT) -> str:
     """A `repr` that evaluates nothing, does not raise and has at most `limit` characters."""
-    text = _describe(value, 0)
+    text = _describe(value, ())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _describe(value: Any, depth: int) -> str:
+#: The ids of what stands above a value: by their number it is too deep, and among them it is a circle.
+_Above = tuple[int, ...]
+
+
+def _describe(value: Any, above: _Above) -> str:
     kind = type(value)
     if kind is str and value in _MARKERS:
         return cast(str, value)
@@ -43,19 +47,22 @@ def _describe(value: Any, depth: int) -> str:
         model = getattr(value, "model", None) if "django.db.models" in _modules_of(kind) else None
         of = f" of {model.__name__}" if isinstance(model, type) else ""
         return f"<{kind.__name__}{of}, not evaluated>"
-    if depth > MAX_DEPTH:
+    if id(value) in above:
+        return CIRCULAR
+    if len(above) > MAX_DEPTH:
         return TOO_DEEP
+    above = (*above, id(value))
     try:
         if issubclass(kind, WALKABLE):
-            return _describe_container(value, kind, depth + 1)
+            return _describe_container(value, kind, above)
         if _is_model(kind):
             key = value.__dict__.get(cast(Any, kind)._meta.pk.attname)  # noqa: SLF001 - Django documents `_meta`
-            return f"<{kind.__name__} pk={_describe(key, depth + 1)}>"
+            return f"<{kind.__name__} pk={_describe(key, above)}>"
         fields = fields_of(kind)
         if fields is not None and not _has_own_repr(kind):
-            return f"{kind.__qualname__}({_named(_shown_fields(value, fields), depth + 1)})"
+            return f"{kind.__qualname__}({_named(_shown_fields(value, fields), above)})"
         if issubclass(kind, BaseException) and kind.__repr__ is BaseException.__repr__:
-            return f"{kind.__name__}({_listed(value.args, depth + 1)})"
+            return f"{kind.__name__}({_listed(value.args, above)})"
         return repr(value)
     except Exception as error:  # noqa: BLE001 - a `__repr__` of the user's may raise anything
         return f"<{kind.__name__} object, its repr raised {type(error).__name__}>"
@@ -64,35 +71,35 @@ def _describe(value: Any, depth: int) -> str:
 _MARKERS: Final = frozenset((REDACTED, TOO_DEEP, CIRCULAR))
 
 
-def _describe_container(value: Any, kind: type, depth: int) -> str:
+def _describe_container(value: Any, kind: type, above: _Above) -> str:
     """As `repr` writes it, for the standard ones; a subclass is told by its name."""
     name = kind.__name__
     if issubclass(kind, (dict, Mapping)):
         pairs = dict.items(value) if issubclass(kind, dict) else value.items()
-        inner = "{" + _joined(f"{_describe(key, depth)}: {_describe(child, depth)}" for key, child in pairs) + "}"
+        inner = "{" + _joined(f"{_describe(key, above)}: {_describe(child, above)}" for key, child in pairs) + "}"
         return inner if kind is dict else f"{name}({inner})"
     if issubclass(kind, types.SimpleNamespace):
-        return f"namespace({_named(vars(value).items(), depth)})"
+        return f"namespace({_named(vars(value).items(), above)})"
     if issubclass(kind, tuple):
         names = getattr(kind, "_fields", None)
         if names is not None:
-            return f"{name}({_named(zip(names, tuple.__iter__(value), strict=True), depth)})"
-        inner = f"({_listed(tuple.__iter__(value), depth)}{',' if len(value) == 1 else ''})"
+            return f"{name}({_named(zip(names, tuple.__iter__(value), strict=True), above)})"
+        inner = f"({_listed(tuple.__iter__(value), above)}{',' if len(value) == 1 else ''})"
         return inner if kind is tuple else f"{name}({inner})"
     if issubclass(kind, (set, frozenset)):
         # Sorted, since the order of a set differs from process to process.
-        inner = "{" + _joined(sorted(_describe(item, depth) for item in value)) + "}" if value else ""
+        inner = "{" + _joined(sorted(_describe(item, above) for item in value)) + "}" if value else ""
         return inner if kind is set and value else f"{name}({inner})"
-    inner = f"[{_listed(value, depth)}]"
+    inner = f"[{_listed(value, above)}]"
     return inner if kind is list else f"{name}({inner})"
 
 
-def _listed(items: Iterable[Any], depth: int) -> str:
-    return _joined(_describe(item, depth) for item in items)
+def _listed(items: Iterable[Any], above: _Above) -> str:
+    return _joined(_describe(item, above) for item in items)
 
 
-def _named(pairs: Iterable[tuple[str, Any]], depth: int) -> str:
-    return _joined(f"{name}={_describe(child, depth)}" for name, child in pairs)
+def _named(pairs: Iterable[tuple[str, Any]], above: _Above) -> str:
+    return _joined(f"{name}={_describe(child, above)}" for name, child in pairs)
 
 
 def _joined(texts: Iterable[str]) -> str:
@@ -133,7 +140,7 @@ def text_of(error: BaseException) -> str:
         return f"<its __str__ raised {type(broken).__name__}>"
 
 
-def jsonable(value: Any, depth: int = 0) -> Any:
+def jsonable(value: Any, above: _Above = ()) -> Any:
     """`value` as JSON can carry it: the same value always gives the same data, whichever process it came from."""
     kind = type(value)
     if value is None or kind in (bool, str):
@@ -143,15 +150,17 @@ def jsonable(value: Any, depth: int = 0) -> Any:
         return value if value.bit_length() < LONGEST_INTEGER else hex(value)
     if kind is float:
         return value if math.isfinite(value) else repr(value)
-    if depth > MAX_DEPTH:
+    if id(value) in above:
+        return CIRCULAR
+    if len(above) > MAX_DEPTH:
         return TOO_DEEP
-    left = _LEFT.get() if depth else [MOST_VALUES]
+    left = _LEFT.get() if above else [MOST_VALUES]
     left[0] -= 1
     if left[0] < 0:
         return TOO_MANY
-    token = None if depth else _LEFT.set(left)
+    token = None if above else _LEFT.set(left)
     try:
-        return _jsonable(value, kind, depth + 1)
+        return _jsonable(value, kind, (*above, id(value)))
     except Exception:  # noqa: BLE001 - a mapping, a property or an `__iter__` of the user's may raise anything
         return _without_address(describe(value))
     finally:
@@ -166,28 +175,28 @@ _LEFT: Final[contextvars.ContextVar[list[int]]] = contextvars.ContextVar("sideef
 LONGEST_INTEGER: Final = 2048
 
 
-def _jsonable(value: Any, kind: type, depth: int) -> Any:
+def _jsonable(value: Any, kind: type, above: _Above) -> Any:
     simple = AS_JSON.get(kind) if is_scalar(kind) else None
     if simple is not None:
         return simple(value)
     if is_lazy(kind):
         return describe(value)
     if issubclass(kind, enum.Enum):
-        return jsonable(value.value, depth)
+        return jsonable(value.value, above)
     if issubclass(kind, str):
         return str.__str__(value)
     if issubclass(kind, Mapping):
         pairs = dict.items(value) if issubclass(kind, dict) else value.items()
-        return {_json_key(key): jsonable(child, depth) for key, child in pairs}
+        return {_json_key(key): jsonable(child, above) for key, child in pairs}
     if issubclass(kind, (set, frozenset)):
-        return sorted((jsonable(item, depth) for item in value), key=repr)
+        return sorted((jsonable(item, above) for item in value), key=repr)
     if issubclass(kind, types.SimpleNamespace):
-        return {name: jsonable(child, depth) for name, child in vars(value).items()}
+        return {name: jsonable(child, above) for name, child in vars(value).items()}
     if issubclass(kind, WALKABLE):
-        return [jsonable(item, depth) for item in value]
+        return [jsonable(item, above) for item in value]
     fields = fields_of(kind)
     if fields is not None:
-        return {name: jsonable(child, depth) for name, child in _shown_fields(value, fields)}
+        return {name: jsonable(child, above) for name, child in _shown_fields(value, fields)}
     return _without_address(describe(value))
 
 

@@ -1,4 +1,4 @@
-"""What must not be seen: values under sensitive names, redacted, and taken out of texts that others have written.
+"""What must not be seen: values under sensitive names, redacted.
 
 It fails closed. What is too deep reads `[too deep]`, because a secret may stand below; what cannot be looked through is
 redacted as a whole.
@@ -7,233 +7,247 @@ redacted as a whole.
 from __future__ import annotations
 
 import collections
-import contextlib
-import copy
-import types
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
-from sideeffects._core.values.describe import describe
-from sideeffects._core.values.kinds import (
-    CIRCULAR,
-    MAX_DEPTH,
-    REDACTED,
-    SCALARS,
-    TOO_DEEP,
-    dict_base,
-    fields_of,
-    held_in,
-    holding,
-    is_holder,
-    is_scalar,
-    is_walkable,
-    refill,
-)
+from sideeffects._core.values.kinds import CIRCULAR, MAX_DEPTH, REDACTED, SCALARS, TOO_DEEP, is_walkable
+from sideeffects._core.values.parts import Put, is_pair, made_like, parts_of, shallow
 from sideeffects._core.values.sensitive_names import is_sensitive
 
 
 def redact(value: Any, more: frozenset[str]) -> Any:
     """A copy of `value` in which whatever stands under a sensitive name reads `[redacted]`.
 
+    Objects that hold each other do so in the copy.
+
     Args:
         value: anything.
         more: further sensitive names, normalised.
     """
-    return value if type(value) in SCALARS else _Redaction(more).of(value, 0)
+    kind = type(value)
+    if kind in SCALARS or not is_walkable(kind):
+        return value
+    broken: set[int] = set()
+    for _ in range(_TRIES):
+        walk = _Walk(more, broken)
+        shown = walk.of(value)
+        if not walk.failed:
+            return shown
+        broken |= walk.failed
+    return REDACTED
 
 
-class _Redaction:
-    """One walk through a value."""
+_IN_DICT: Final[Put] = dict.__setitem__
+#: Objects that refuse other values are found all at once, save those that are another one each time.
+_TRIES: Final = 3
+#: Stands for the twin of what can only be made when all that it holds is there.
+_LATER: Final = object()
 
-    def __init__(self, more: frozenset[str]) -> None:
+
+#: A container in whose twin others are still to be replaced by theirs: its id, its twin (the list of what it will hold,
+#: if it is made later), what puts a value into that, and the others, each with its place. A plain tuple, for speed.
+_Holding = tuple[int, Any, Put, Iterable[tuple[Any, Any]]]
+
+
+class _Later(NamedTuple):
+    """What can only be made when all that it holds is there.
+
+    Attributes:
+        value: the original.
+        names: of what it holds under names, which comes last.
+        children: what it holds, with secrets replaced.
+    """
+
+    value: Any
+    names: list[Any]
+    children: list[Any]
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is of somebody else's making: then it is shown as it is, unless something is hidden."""
+        return not issubclass(type(self.value), (tuple, set, frozenset, collections.deque))
+
+    def made(self, *, hides: bool) -> Any:
+        """The twin."""
+        if self.is_foreign and not hides:
+            return self.value
+        number = len(self.children) - len(self.names)
+        named = dict(zip(self.names, self.children[number:], strict=True))
+        return made_like(self.value, self.children[:number], named)
+
+
+class _Walk:
+    """One walk through a value: level by level, so that each object is met once, where it stands least deep.
+
+    Attributes:
+        failed: ids of objects whose twins could not be changed; then nothing that was made may be shown.
+    """
+
+    def __init__(self, more: frozenset[str], broken: set[int]) -> None:
+        self.failed: set[int] = set()
         self._more = more
-        self._above: set[int] = set()
-        #: How often something was replaced, and how often because it was too deep.
-        self._hits = 0
-        self._cuts = 0
-        #: What has been walked through: each object once, however many paths lead to it, and again only where it stands
-        #: less deep than when something below it was too deep. With the object, so that no id comes again.
-        self._memo: dict[int, tuple[Any, Any, int, int, int]] = {}
+        #: Twins by the ids of the originals.
+        self._twins: dict[int, Any] = dict.fromkeys(broken, REDACTED)
+        self._later: dict[int, _Later] = {}
+        #: All containers that hold others; with the originals, so that no id comes again.
+        self._levels: list[list[_Holding]] = []
+        self._below: list[_Holding] = []
+        self._is_last = False
+        #: What gets its place when the twin is there: the holder's id, what puts it, into what, where, and its own id.
+        self._owed: list[tuple[int, Put, Any, Any, int]] = []
+        #: Ids of those in which something was replaced.
+        self._hiding: set[int] = set(broken)
+        #: Names that are known to be no secrets'.
+        self._plain: set[object] = set()
 
-    def of(self, value: Any, depth: int) -> Any:
-        kind = type(value)
-        if kind in SCALARS or not is_walkable(kind):
-            return value
-        if depth > MAX_DEPTH:
-            self._cuts += 1
-            return self._instead(TOO_DEEP)
+    def of(self, value: Any) -> Any:
+        self._meet(value, type(value))
+        for depth in range(MAX_DEPTH + 1):
+            level, self._below = self._below, []
+            if not level:
+                break
+            self._levels.append(level)
+            self._is_last = depth == MAX_DEPTH
+            for holding in level:
+                try:
+                    self._replace_in(holding)
+                except Exception:  # noqa: BLE001 - a dataclass may refuse other values
+                    self.failed.add(holding[0])
+        if self._later:
+            self._make_later()
+        return self._twins[id(value)]
+
+    def _replace_in(self, holding: _Holding) -> None:
+        key, twin, put, held = holding
+        twins = self._twins
+        for place, child in held:
+            kind = type(child)
+            if kind in SCALARS or not is_walkable(kind):
+                continue
+            below = id(child)
+            shown = twins.get(below)
+            if shown is None:
+                shown = self._meet(child, kind)
+                if shown is TOO_DEEP:
+                    self._hiding.add(key)
+            if shown is _LATER:
+                self._owed.append((key, put, twin, place, below))
+            elif put is _IN_DICT:
+                twin[place] = shown
+            else:
+                put(twin, place, shown)
+
+    def _meet(self, value: Any, kind: type) -> Any:
+        """The twin of what is met for the first time."""
+        if self._is_last:
+            return TOO_DEEP
         key = id(value)
-        if key in self._above:
-            return self._instead(CIRCULAR)
-        known = self._memo.get(key)
-        if known is not None and (not known[3] or depth >= known[4]):
-            self._hits += known[2]
-            self._cuts += known[3]
-            return known[1]
-        hits, cuts = self._hits, self._cuts
-        self._above.add(key)
         try:
-            twin = self._container(value, kind, depth)
+            twin = self._begin(value, kind, key)
         except Exception:  # noqa: BLE001 - what cannot be looked through is not shown
-            twin = self._instead(REDACTED)
-        finally:
-            self._above.discard(key)
-        self._memo[key] = value, twin, self._hits - hits, self._cuts - cuts, depth
+            twin = REDACTED
+            self._hiding.add(key)
+        self._twins[key] = twin
         return twin
 
-    def _instead(self, marker: str) -> str:
-        self._hits += 1
-        return marker
+    def _begin(self, value: Any, kind: type, key: int) -> Any:
+        if kind is dict:  # as below, but faster: most are of this kind
+            twin = value.copy()
+            held = value.items()
+            if not self._plain.issuperset(twin) and (secret := [name for name in twin if self._is_secret(name)]):
+                twin.update(dict.fromkeys(secret, REDACTED))
+                self._hiding.add(key)
+                held = list(twin.items())
+            if not SCALARS.issuperset(map(type, twin.values())):
+                self._below.append((key, twin, _IN_DICT, held))
+            return twin
+        items, named = parts_of(value, kind)
+        if is_pair(kind, items, self._more):
+            items[1] = REDACTED
+            self._hiding.add(key)
+        secret = [name for name, _ in named if self._is_secret(name)]
+        if secret:
+            named = [(name, REDACTED if name in secret else child) for name, child in named]
+            self._hiding.add(key)
+        begun = (items, list.__setitem__) if issubclass(kind, list) else shallow(value, kind)
+        if begun is None:
+            return self._begin_later(value, key, [*items, *(child for _, child in named)], [name for name, _ in named])
+        twin, put = begun
+        for name in secret:
+            put(twin, name, REDACTED)
+        self._note(key, twin, put, enumerate(items) if twin is items else named)
+        return twin
 
-    def _named(self, name: object, child: Any, depth: int) -> Any:
+    def _begin_later(self, value: Any, key: int, children: list[Any], names: list[Any]) -> Any:
+        later = _Later(value, names, children)
+        if not self._note(key, children, list.__setitem__, enumerate(children)):
+            return later.made(hides=key in self._hiding)
+        self._later[key] = later
+        return _LATER
+
+    def _note(self, key: int, twin: Any, put: Put, children: Iterable[tuple[Any, Any]]) -> bool:
+        """Note which children are to be replaced; returns whether there are any."""
+        held = [(place, child) for place, child in children if type(child) not in SCALARS]
+        if held:
+            self._below.append((key, twin, put, held))
+        return bool(held)
+
+    def _is_secret(self, name: object) -> bool:
         if is_sensitive(name, self._more):
-            return self._instead(REDACTED)
-        return child if type(child) in SCALARS else self.of(child, depth + 1)
+            return True
+        if type(name) is str:
+            self._plain.add(name)
+        return False
 
-    def _items(self, items: Iterable[Any], depth: int) -> list[Any]:
-        """Headers and form data often come as `(name, value)` pairs: the value of a sensitive name is hidden."""
-        children = list(items)
-        if len(children) == len(("name", "value")) and is_sensitive(children[0], self._more):
-            return [children[0], self._instead(REDACTED)]
-        below = depth + 1
-        return [child if type(child) in SCALARS else self.of(child, below) for child in children]
+    # -- what is made when all that it holds is there
 
-    def _container(self, value: Any, kind: type, depth: int) -> Any:
-        if issubclass(kind, dict):
-            base = dict_base(kind)
-            pairs = [(key, self._named(key, child, depth)) for key, child in base.items(value)]
-            twin = _shallow_dict(value, kind)
-            refill(base, twin, pairs)
-            return twin
-        if issubclass(kind, tuple):
-            names = getattr(kind, "_fields", None)
-            children = list(tuple.__iter__(value))
-            if names is None:
-                return _tuple_of(kind, self._items(children, depth))
-            return _tuple_of(
-                kind, [self._named(name, child, depth) for name, child in zip(names, children, strict=True)]
-            )
-        if issubclass(kind, list):
-            return self._items(list.__iter__(value), depth)
-        if issubclass(kind, collections.deque):
-            return collections.deque(self._items(value, depth), value.maxlen)
-        if issubclass(kind, (set, frozenset)):
-            # A set has no order, so two of its members are no pair.
-            return kind(self.of(item, depth + 1) for item in value)
-        if issubclass(kind, types.SimpleNamespace):
-            return types.SimpleNamespace(**{n: self._named(n, child, depth) for n, child in vars(value).items()})
-        if is_holder(kind):
-            return self._holder(value, depth)
-        fields = fields_of(kind)
-        if fields is not None:
-            twin = copy.copy(value)
-            for name in fields:
-                if hasattr(value, name):
-                    object.__setattr__(twin, name, self._named(name, getattr(value, name), depth))
-            return twin
-        return self._foreign(value, kind, depth)
+    def _make_later(self) -> None:
+        self._spread()
+        twins = self._twins
+        owed: dict[int, list[tuple[Any, int]]] = {}
+        for key, _, _, place, below in self._owed:
+            owed.setdefault(key, []).append((place, below))
+        above: set[int] = set()
+        waiting = list(self._later)
+        while waiting:
+            key = waiting[-1]
+            if twins[key] is not _LATER:
+                waiting.pop()
+            elif key in above or (key not in self._hiding and self._later[key].is_foreign):
+                waiting.pop()
+                above.discard(key)
+                self._finish(key, owed.get(key, ()))
+            else:
+                above.add(key)
+                waiting += [below for _, below in owed.get(key, ()) if twins[below] is _LATER and below not in above]
+        for key, put, twin, place, below in self._owed:
+            if key not in self._later:
+                try:
+                    put(twin, place, twins[below])
+                except Exception:  # noqa: BLE001 - as above
+                    self.failed.add(key)
 
-    def _holder(self, value: Any, depth: int) -> Any:
-        before = self._hits
-        items, named = held_in(value)
-        shown = self._items(items, depth), {name: self._named(name, child, depth) for name, child in named.items()}
-        return value if self._hits == before else holding(value, *shown)
+    def _spread(self) -> None:
+        """Let those that hold what hides something be among those that do."""
+        if not self._hiding:
+            return
+        holders: dict[int, list[int]] = {}
+        for level in self._levels:
+            for key, _, _, held in level:
+                for _, child in held:
+                    holders.setdefault(id(child), []).append(key)
+        waiting = list(self._hiding)
+        while waiting:
+            more = [holder for holder in holders.get(waiting.pop(), ()) if holder not in self._hiding]
+            self._hiding.update(more)
+            waiting += more
 
-    def _foreign(self, value: Any, kind: type, depth: int) -> Any:
-        """A mapping or a view of somebody else's making: itself where it hides nothing, else its plain twin."""
-        before = self._hits
-        shown: Any
-        if issubclass(kind, Mapping):
-            shown = {key: self._named(key, child, depth) for key, child in value.items()}
-        else:
-            shown = self._items(value, depth)
-        return value if self._hits == before else shown
-
-
-def _shallow_dict(value: Any, kind: type) -> Any:
-    if kind is dict:
-        return {}
-    try:
-        return copy.copy(value)
-    except Exception:  # noqa: BLE001 - as in `snapshot`
-        return {}
-
-
-def _tuple_of(kind: type, items: list[Any]) -> Any:
-    try:
-        return tuple.__new__(kind, items)
-    except TypeError:
-        # `time.struct_time` and its like are made otherwise.
-        return tuple(items)
-
-
-def secrets_in(value: Any, more: frozenset[str]) -> Iterator[str]:
-    """The texts that stand under sensitive names in `value`, to be looked for in what others have written.
-
-    Those of fewer than `SHORTEST_SECRET` characters are left out: they occur everywhere by chance.
-    """
-    yield from _secrets(value, more, False)
-
-
-SHORTEST_SECRET: Final = 4
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """All texts in a value that is secret as a whole; as `secrets_in`."""
-    yield from _secrets(value, frozenset(), True)
-
-
-def _secrets(value: Any, more: frozenset[str], is_secret: bool) -> Iterator[str]:
-    """However deep they are: a message may quote what is never shown."""
-    waiting = [(value, is_secret)]
-    seen: dict[tuple[int, bool], Any] = {}  # with the values, so that no id comes again
-    while waiting:
-        value, is_secret = waiting.pop()
-        kind = type(value)
-        if is_scalar(kind):
-            if is_secret:
-                text = _text_in(value, kind)
-                if len(text) >= SHORTEST_SECRET and kind not in (bool, type(None)):
-                    yield text
-        elif is_walkable(kind) and (id(value), is_secret) not in seen:
-            seen[id(value), is_secret] = value
-            with contextlib.suppress(Exception):  # what cannot be looked through is not shown either
-                children = _children(value, kind, more)
-                waiting += [(child, is_secret or is_sensitive(name, more)) for name, child in children]
-
-
-def _text_in(value: Any, kind: type) -> str:
-    if kind is bytes:
-        return cast(bytes, value).decode("utf-8", "replace")
-    return value if kind is str else describe(value)
-
-
-def _children(value: Any, kind: type, more: frozenset[str]) -> Iterable[tuple[object, Any]]:
-    """What a value holds, each with its name; without one it is `None`."""
-    if issubclass(kind, dict):
-        return list(dict.items(value))
-    if issubclass(kind, types.SimpleNamespace):
-        return list(vars(value).items())
-    if is_holder(kind):
-        items, named = held_in(value)
-        return [*((None, child) for child in items), *named.items()]
-    fields = fields_of(kind)
-    if fields is not None:
-        return [(name, getattr(value, name, None)) for name in fields]
-    if issubclass(kind, Mapping):
-        return list(value.items())
-    children = list(value)
-    names = getattr(kind, "_fields", None)
-    if names is not None:
-        return list(zip(names, children, strict=True))
-    if len(children) == len(("name", "value")) and is_sensitive(children[0], more):
-        return [(children[0], children[1])]
-    return [(None, child) for child in children]
-
-
-def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` without these secrets, as they are and as a `repr` escapes them, the longest first."""
-    forms = {form for secret in secrets for form in (secret, repr(secret)[1:-1])}
-    for secret in sorted(forms, key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    return text
+    def _finish(self, key: int, owed: Iterable[tuple[Any, int]]) -> None:
+        later = self._later[key]
+        for place, below in owed:
+            twin = self._twins[below]
+            later.children[place] = CIRCULAR if twin is _LATER else twin
+        try:
+            self._twins[key] = later.made(hides=key in self._hiding)
+        except Exception:  # noqa: BLE001 - as above
+            self._twins[key] = REDACTED

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state.state import state
-from sideeffects._core.values import describe, redaction
+from sideeffects._core.values import describe, scrubbing
 from sideeffects._core.values.sensitive_names import is_sensitive
 
 logger: Final = logging.getLogger("sideeffects")
@@ -119,14 +119,14 @@ def _scrubbed(value: Any, secrets: set[str]) -> Any:
     """A part of an event without these secrets; parameters of the log come as they were given."""
     value = _plain(value)
     if isinstance(value, str):
-        return redaction.scrub(value, secrets)
+        return scrubbing.scrub(value, secrets)
     if isinstance(value, dict):
         return {_scrubbed(key, secrets): _scrubbed(child, secrets) for key, child in value.items()}
     if isinstance(value, list | tuple):
         return [_scrubbed(child, secrets) for child in value]
     if value is None or isinstance(value, bool | int | float | datetime):
         return value
-    return redaction.scrub(describe.describe(value), secrets)
+    return scrubbing.scrub(describe.describe(value), secrets)
 
 
 def _secrets_below(error: BaseException | None, sensitive: dict[Any, tuple[str, ...]]) -> Iterator[str]:
@@ -143,10 +143,10 @@ def _secrets_below(error: BaseException | None, sensitive: dict[Any, tuple[str, 
             named = sensitive.get((frame.f_globals.get("__name__"), frame.f_code.co_name))
             for name, value in frame.f_locals.items() if named is not None else ():
                 if name in (named or ()) or is_sensitive(name, more):
-                    yield from redaction.texts_in(value)
+                    yield from scrubbing.texts_in(value)
                 else:
                     held = getattr(value, "__dict__", None) if name == "self" else value
-                    yield from redaction.secrets_in(held, more)
+                    yield from scrubbing.secrets_in(held, more)
 
 
 def _holders(event: Any) -> Iterator[dict[str, Any]]:
