@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from django.db import DatabaseError
+
 from sideeffects.database.holding import Replaced
 
 #: Rows in one INSERT.
@@ -60,8 +62,14 @@ class _Waiting:
     def write(self) -> None:
         """Write them now."""
         rows, self.rows = self.rows, []
-        if rows:
+        if not rows:
+            return
+        try:
             self._write(rows)
+        except BaseException:
+            # Whoever catches this must not commit without the rows.
+            self._connection.needs_rollback = True
+            raise
 
     def _end(self) -> None:
         self.rows = []
@@ -80,7 +88,14 @@ class _Waiting:
         return execute(sql, params, many, context)
 
     def _committing(self) -> None:
-        self.write()  # if that fails, Django rolls back
+        try:
+            self.write()
+        except DatabaseError:  # Django rolls back
+            raise
+        except BaseException:
+            # After others, such as Ctrl-C, Django turns autocommit on, which some databases take for a commit.
+            self._connection.close()
+            raise
         self._end()
         self._replaced.originals["_commit"]()
 

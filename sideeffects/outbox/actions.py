@@ -15,7 +15,7 @@ from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.state import extension_points
 from sideeffects._core.state.state import state
 from sideeffects.outbox import workers
-from sideeffects.outbox.executing import execute_each
+from sideeffects.outbox.executing import check_commits, execute_each
 from sideeffects.outbox.keeping import alias
 from sideeffects.outbox.models import HeldCall
 from sideeffects.outbox.states import State
@@ -70,6 +70,9 @@ def release(
 
     Returns:
         what was done. Inside a transaction nothing is executed yet.
+
+    Raises:
+        SideEffectError: autocommit is off; nothing was released.
     """
     return _hand_on(list(ids), RELEASED_FROM, by, on_progress, result)
 
@@ -105,6 +108,7 @@ def _hand_on(
     ids: list[int], states: Sequence[State], by: str, on_progress: Progress | None, result: Result | None
 ) -> Result:
     using = alias()
+    check_commits(using)
     workers.note_dead(using)
     result = Result() if result is None else result
     values = {"state": State.RELEASED, "by": by, "changed_at": timezone.now()}

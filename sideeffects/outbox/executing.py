@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -30,8 +29,10 @@ def execute_each(ids: Sequence[int], using: str) -> Iterator[State]:
         what has become of each.
 
     Raises:
+        SideEffectError: nothing that is written is committed here.
         BaseException: something that is no `Exception`, such as Ctrl-C, ended the call. It is noted as `unknown`.
     """
+    check_commits(using)
     released = HeldCall.objects.using(using).filter(pk__in=ids, state=State.RELEASED).order_by("pk")
     waiting = collections.deque(released)
     while waiting:
@@ -48,12 +49,25 @@ def execute_each(ids: Sequence[int], using: str) -> Iterator[State]:
             waiting = collections.deque(released.filter(pk__gt=row.pk))
 
 
+def check_commits(using: str) -> None:
+    """Refuse to execute where nobody commits that a call runs before it does.
+
+    Raises:
+        SideEffectError: autocommit is off.
+    """
+    connection = connections[using]
+    if not (connection.in_atomic_block or connection.get_autocommit()):
+        raise SideEffectError(
+            f"autocommit is off on the database {using!r}: nothing can be released, since that a call runs has to be "
+            f"committed before it does"
+        )
+
+
 def _take(row: HeldCall, using: str) -> bool:
     """Take a call, and commit that it is running. Returns whether nobody else has it."""
-    can_skip: bool = connections[using].features.has_select_for_update_skip_locked
-    # Where no row can be locked, the UPDATE alone decides who has it.
-    with transaction.atomic(using=using, durable=True) if can_skip else contextlib.nullcontext():
-        if can_skip:
+    with transaction.atomic(using=using, durable=True):
+        # Where no row can be locked, the UPDATE alone decides who has it.
+        if connections[using].features.has_select_for_update_skip_locked:
             free = HeldCall.objects.using(using).filter(pk=row.pk, state=State.RELEASED)
             if not list(free.select_for_update(skip_locked=True).values_list("pk")):
                 return False

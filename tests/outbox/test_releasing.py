@@ -109,6 +109,27 @@ def test_inside_a_transaction_they_are_executed_after_it(outbox: Any, sms: Sms) 
     assert (sms.sent, outbox.get().state) == ([("ann", "x", None)], "done")
 
 
+@ALL
+def test_where_nothing_is_committed_nothing_is_executed(outbox: Any, sms: Sms) -> None:
+    """With autocommit off, or in a transaction around a worker, a call that runs would be taken again after a crash."""
+    from sideeffects.errors import SideEffectError
+    from sideeffects.outbox import actions
+
+    with hold():
+        sms.send("ann")
+    transaction.set_autocommit(False, "outbox")
+    outbox.update(state="released")
+    for do in (lambda: actions.release(ids(outbox), by="eve"), lambda: actions.execute_kept(str(outbox.get().pk))):
+        with pytest.raises(SideEffectError, match="autocommit is off on the database 'outbox': nothing can be"):
+            do()
+    transaction.rollback("outbox")
+    transaction.set_autocommit(True, "outbox")
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic("outbox"):
+        outbox.update(state="released")
+        actions.execute_kept(str(outbox.get().pk))
+    assert (sms.sent, outbox.get().state) == ([], "held")
+
+
 def test_what_is_stricter_by_now_keeps_the_call(outbox: Any, sms: Sms) -> None:
     """Releasing lifts a HOLD; a RECORD is not lifted, and nothing is lost."""
     from sideeffects.outbox import actions

@@ -138,6 +138,36 @@ def test_a_row_that_cannot_be_written_undoes_the_transaction(outbox: Any, send: 
         assert cursor.fetchone() == (0,)
 
 
+@pytest.mark.parametrize("outbox", ["sqlite", "postgres", "mariadb"], indirect=True)
+def test_ctrl_c_while_they_are_written_undoes_the_transaction(outbox: Any, send: Any) -> None:
+    """At the commit, where Django would turn autocommit on; and at a savepoint, if somebody goes on all the same."""
+    connection = connections["outbox"]
+
+    def interrupt(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("INSERT") and "heldcall" in sql:
+            raise KeyboardInterrupt
+        return execute(sql, *rest)
+
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE orders (id integer)")
+    with hold(), connection.execute_wrapper(interrupt):
+        with pytest.raises(KeyboardInterrupt), transaction.atomic("outbox"):
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO orders VALUES (1)")
+            send(1)
+        with transaction.atomic("outbox"):
+            with connections["outbox"].cursor() as cursor:
+                cursor.execute("INSERT INTO orders VALUES (2)")
+            send(2)
+            with pytest.raises(KeyboardInterrupt), transaction.atomic("outbox"):
+                pass
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM orders")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("DROP TABLE orders")
+    assert numbers(outbox) == []
+
+
 def test_other_databases_are_not_waited_on(outbox: Any, send: Any, django_db_blocker: Any) -> None:
     """A transaction on another alias keeps nothing and undoes nothing: the row is written at once."""
     with hold(), pytest.raises(Undone), transaction.atomic("default"):
