@@ -27,6 +27,7 @@ from sideeffects.outbox.models import Pause
 
 logger: Final = logging.getLogger("sideeffects")
 
+_TABLE: Final = Pause._meta.db_table  # noqa: SLF001 - Django documents it
 _SETTING: Final = 'settings.SIDE_EFFECTS["OUTBOX"]'
 #: How many refreshes may pass without an answer before the log says so.
 _PATIENCE: Final = 5
@@ -56,6 +57,8 @@ class PauseReader:
         self._inherited: list[Any] = []
         self._connection: Any = None
         self._said_missing = False
+        #: Whether the table has been read, in this process or before its fork.
+        self._has_table = False
         self._begin()
 
     def _begin(self) -> None:
@@ -111,9 +114,15 @@ class PauseReader:
         with self._lock:
             if self._thread is None:
                 self._started_at = self._answered_at = clock.monotonic()
+                self._tried.clear()
                 self._thread = threading.Thread(target=self._read_on, name="sideeffects-pauses", daemon=True)
-                # In a context of its own: the thread outlives the request, and the overrides, of the call that asks.
-                contextvars.Context().run(self._thread.start)
+                try:
+                    # In a context of its own: it outlives the request, and the overrides, of the call that asks.
+                    contextvars.Context().run(self._thread.start)
+                except RuntimeError as error:  # while the interpreter ends, or where there are too many
+                    self._thread = None
+                    self._trouble = f"the thread that reads the pauses could not be started ({error})"
+                    self._tried.set()
 
     def refresh(self) -> None:
         """Read again, and wait for that a moment: this process has just changed a pause, and is about to show it."""
@@ -139,12 +148,16 @@ class PauseReader:
             # Asked for nothing before the first statement: a dry run lets threads read, and no more.
             rows = _rows(using)
             if not connection.get_autocommit():
+                connection.rollback()  # PostgreSQL's drivers refuse the next line inside a transaction
                 connection.set_autocommit(True)  # or all that it reads is of one snapshot
             if connection.settings_dict["OPTIONS"].get("pool"):
                 connection.close()  # the pool is for requests
+            if rows is None and self._has_table:
+                raise LookupError(f"the table {_TABLE} is gone")  # noqa: TRY301 - as if it could not be read
         except BaseException as error:  # noqa: BLE001 - the thread lives as long as the process
             self._failed(error)
             return
+        self._has_table = rows is not None
         if rows is None:
             self._missing()
         self._answered(rows or ())
@@ -162,10 +175,7 @@ class PauseReader:
     def _missing(self) -> None:
         if not self._said_missing:
             self._said_missing = True
-            logger.warning(
-                "there is no table %s: nothing is paused, and nothing can be. Run manage.py migrate",
-                Pause._meta.db_table,  # noqa: SLF001 - Django documents it
-            )
+            logger.warning("there is no table %s: nothing is paused, and nothing can be. Run manage.py migrate", _TABLE)
 
     def _failed(self, error: BaseException) -> None:
         said = f"the pauses could not be read ({type(error).__name__}: {describe.text_of(error).strip()})"
@@ -190,7 +200,7 @@ def _rows(using: str) -> tuple[pauses.Paused, ...] | None:
         connection.close()  # a server that was restarted has closed it, and the next try opens another one
         with connection.cursor() as cursor:
             tables = connection.introspection.table_names(cursor)
-        if Pause._meta.db_table not in tables:  # noqa: SLF001 - as above
+        if _TABLE not in tables:
             return None
         return pauses.read(using)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,16 @@ BEGIN = """
 STORY = (
     BEGIN
     + """
+    start = threading.Thread.start
+
+
+    def no_more(thread):
+        raise RuntimeError("can't start new thread")
+
+
+    threading.Thread.start = no_more
+    told["no thread"] = came_of()
+    threading.Thread.start = start
     told["no table"] = came_of()
     call_command("migrate", verbosity=0)
     row = pauses.pause("sms.*", why="they come twice", by="ann on web1", mode="record")
@@ -83,6 +94,9 @@ STORY = (
     open(database, "wb").write(content)
     time.sleep(0.7)
     told["readable"] = came_of(mail)
+    connection.cursor().execute("ALTER TABLE sideeffects_outbox_pause RENAME TO gone")
+    time.sleep(0.7)
+    told["table is gone"] = came_of(mail)
     told["threads"] = [thread.name for thread in threading.enumerate() if "pauses" in thread.name]
     print(json.dumps(told))
     """
@@ -91,10 +105,11 @@ STORY = (
 
 @pytest.mark.processes
 def test_a_process_follows_the_pauses(tmp_path: Path) -> None:
-    """Stricter and less strict ones, until they end; without a table, after a fork, and while it cannot be read."""
+    """Stricter and less strict ones, until they end; without a table, after a fork, while and once it cannot be read."""
     project = PauseProject(tmp_path)
     told = json.loads(project.program(STORY, environment=project.environment))
 
+    assert "the thread that reads the pauses could not be started (can't start new thread)" in told["no thread"]
     assert told["no table"] == "sent"
     assert project.log.count("there is no table sideeffects_outbox_pause") == 1
     mode, sms, mail, explained = told["paused"]
@@ -111,7 +126,9 @@ def test_a_process_follows_the_pauses(tmp_path: Path) -> None:
     assert told["for a moment"] == ["RECORD", "EXECUTE"]
     assert told["unreadable"] == ["not sent", "sent"]
     assert told["readable"] == "not sent"
-    assert project.log.count("what was known last stays in force") == 1
+    assert told["table is gone"] == "not sent"
+    for why in ("DatabaseError: file is not a database", "LookupError: the table sideeffects_outbox_pause is gone"):
+        assert f"the pauses could not be read ({why}); until they can be, what was known last stays" in project.log
     assert "pauses can be read again" in project.log
     assert told["threads"] == ["sideeffects-pauses"]
     for line in ("sms.* is RECORD: paused by ann on web1", "sms.* is no longer paused", "recorded <Call sms.send("):
@@ -165,3 +182,26 @@ def test_a_test_run_asks_no_store(tmp_path: Path) -> None:
     )
     environment = {**project.environment, "SIDE_EFFECTS_TEST_RUN": "1"}
     assert project.program(source, environment=environment) == "sent not sent []\n"
+
+
+SNAPSHOT = (
+    BEGIN
+    + """
+    call_command("migrate", verbosity=0)
+    connection.commit()
+    told["first"] = came_of()
+    pauses.pause("sms.*", why="x", by="ann", mode="record")
+    connection.commit()
+    told["paused"] = until("RECORD"), came_of()
+    print(json.dumps(told))
+    """
+)
+
+
+@pytest.mark.once
+def test_a_database_without_autocommit_is_followed(tmp_path: Path, migrated: dict[str, Any]) -> None:
+    """The reader's own connection has it on: otherwise it would read one snapshot for ever."""
+    project = PauseProject(tmp_path, migrated)
+    project.environment["DATABASE"] = json.dumps(json.loads(project.environment["DATABASE"]) | {"AUTOCOMMIT": False})
+    told = json.loads(project.program(SNAPSHOT, environment=project.environment))
+    assert told == {"first": "sent", "paused": ["RECORD", "not sent"]}
