@@ -14,6 +14,8 @@ from sideeffects._core.runtime.background import reached
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects.errors import SideEffectError
 
+__tracebackhide__ = True
+
 
 class CannotBeHeld(SideEffectError):
     """A call that could not be made again from what a row can keep."""
@@ -39,6 +41,10 @@ class Made(NamedTuple):
     instance: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    def __repr__(self) -> str:
+        # Error reports show variables.
+        return f"<a call of {self.declared.effect.name}>"
 
 
 #: What a function without a signature is taken to have.

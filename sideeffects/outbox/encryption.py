@@ -13,6 +13,8 @@ from sideeffects.errors import SideEffectError
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
+__tracebackhide__ = True
+
 #: Other uses of `SECRET_KEY` must not come upon the same key.
 _PURPOSE: Final = b"sideeffects.outbox"
 

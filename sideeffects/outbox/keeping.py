@@ -18,6 +18,8 @@ from sideeffects.errors import SideEffectBlocked, SideEffectError
 from sideeffects.outbox.models import HeldCall
 from sideeffects.outbox.rows import row_of
 
+__tracebackhide__ = True
+
 
 class DatabaseKeeper:
     """Keeps held calls in the database that the settings name."""

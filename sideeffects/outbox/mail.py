@@ -9,6 +9,8 @@ from sideeffects._core.state.runtime_effect import Declared, declared_named
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.outbox.arguments import CannotBeHeld, CannotBeMade
 
+__tracebackhide__ = True
+
 #: What is declared when all of Django's mail is.
 _DECLARED: Final = "django.core.mail:EmailMessage.send"
 _OWN: Final = ("EmailMessage", "EmailMultiAlternatives")

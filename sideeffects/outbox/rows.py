@@ -15,6 +15,8 @@ from sideeffects.outbox.encryption import decrypted, encrypted
 from sideeffects.outbox.mail import Sends, attached, declared_mail, is_mail
 from sideeffects.outbox.models import HeldCall
 
+__tracebackhide__ = True
+
 
 def row_of(call: Call, declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HeldCall:
     """The row of a call that is held now.

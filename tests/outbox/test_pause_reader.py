@@ -105,7 +105,7 @@ STORY = (
 
 @pytest.mark.processes
 def test_a_process_follows_the_pauses(tmp_path: Path) -> None:
-    """Stricter and less strict ones, until they end; without a table, after a fork, while and once it cannot be read."""
+    """Stricter and less strict ones, until they end; without a table, after a fork, and while it cannot be read."""
     project = PauseProject(tmp_path)
     told = json.loads(project.program(STORY, environment=project.environment))
 
