@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from django.db import DatabaseError
-
 from sideeffects.database.holding import Replaced
 
 #: Rows in one INSERT.
@@ -90,11 +88,13 @@ class _Waiting:
     def _committing(self) -> None:
         try:
             self.write()
-        except DatabaseError:  # Django rolls back
-            raise
-        except BaseException:
-            # After others, such as Ctrl-C, Django turns autocommit on, which some databases take for a commit.
-            self._connection.close()
+        except BaseException as error:
+            from django.db import DatabaseError
+
+            # Django rolls back after these. After others, such as Ctrl-C, it turns autocommit on, which some databases
+            # take for a commit.
+            if not isinstance(error, DatabaseError):
+                self._connection.close()
             raise
         self._end()
         self._replaced.originals["_commit"]()
