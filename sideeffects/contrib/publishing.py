@@ -27,6 +27,8 @@ from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import caller_outside
 from sideeffects.contrib.carried_test_run import test_run_part
 
+__tracebackhide__ = True
+
 #: Calls that were published here and may be run in this very process, by their ids.
 published: Final[WeakValueDictionary[str, Call]] = WeakValueDictionary()
 
@@ -70,7 +72,6 @@ class Publication(NamedTuple):
 
     def answer(self) -> Any:
         """What a recorded call gives, or raises."""
-        __tracebackhide__ = True
         result = answered(self.declared, self.call, self.stub, self.args, self.kwargs)
         return None if self.declared.effect.on_commit is not False else result
 
@@ -96,7 +97,6 @@ class Publication(NamedTuple):
 
     def tried(self, publish: Callable[[], object]) -> object:
         """Publish; what the queue raises is the call's outcome, and goes on."""
-        __tracebackhide__ = True
         try:
             return publish()
         except Exception as error:
@@ -127,7 +127,6 @@ def decide(
         at_once: whether the queue gets it before the transaction commits; worked out when left out, for
             `Publication.at_commit`.
     """
-    __tracebackhide__ = True
     site = caller_outside(
         lambda module: any(module == name or module.startswith(f"{name}.") for name in (*packages, *_BETWEEN))
     )

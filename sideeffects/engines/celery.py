@@ -12,6 +12,8 @@ from sideeffects._core.runtime.worker import run_parcel
 from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
 
+__tracebackhide__ = True
+
 #: The name of the task, for routes in Celery's configuration.
 TASK: Final = "sideeffects.run"
 

@@ -20,6 +20,8 @@ from sideeffects._core.values import clock
 from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
 
+__tracebackhide__ = True
+
 #: The function under which the task stands in messages.
 TASK: Final = f"{__name__}.run_effect"
 

@@ -14,6 +14,8 @@ from sideeffects._core.values import clock
 from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
 
+__tracebackhide__ = True
+
 #: The name of the actor.
 ACTOR: Final = "sideeffects.run"
 

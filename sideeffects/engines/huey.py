@@ -13,6 +13,8 @@ from sideeffects._core.runtime.worker import run_parcel
 from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
 
+__tracebackhide__ = True
+
 #: The name under which the task stands in messages.
 TASK: Final = f"{__name__}.run_effect"
 

@@ -15,6 +15,8 @@ from sideeffects._core.values import clock
 from sideeffects.engines.results import packable
 from sideeffects.errors import SideEffectError
 
+__tracebackhide__ = True
+
 #: The function under which jobs stand in Redis.
 TASK: Final = f"{__name__}.run_effect"
 

@@ -17,6 +17,8 @@ from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.background import reported
 from sideeffects._core.state.threads import baggage, carried
 
+__tracebackhide__ = True
+
 logger: Final = logging.getLogger("sideeffects")
 
 WORKERS: Final = 4

@@ -14,7 +14,7 @@ from django.test import RequestFactory
 from django.views.debug import ExceptionReporter
 
 import sideeffects
-from sideeffects import forbid, force_run, run_side_effects, side_effect, stub
+from sideeffects import Calls, capture, forbid, force_run, run_side_effects, side_effect, stub
 from sideeffects.testing import isolated_registry
 
 CARD = ["4111-2222-3333-4444"]
@@ -110,6 +110,31 @@ def test_frames_of_this_package_hold_no_argument(name: str, block: str) -> None:
     report = ExceptionReporter(RequestFactory().get("/"), type(raised.value), raised.value, raised.value.__traceback__)
     shown = [frame for frame in report.get_traceback_frames() if str(frame["filename"]).startswith(PACKAGE)]
     assert [frame for frame in shown if CARD[0] in str(frame["vars"])] == []
+
+
+def asserted(calls: Calls) -> dict[str, Callable[[], Any]]:
+    """Assertions that fail, each of which is given the number."""
+    return {
+        "called": lambda: calls.assert_called("charge", number=[CARD[0], "more"]),
+        "by a mapping": lambda: calls.assert_called("charge", arguments={"number": f"{CARD[0]} more"}),
+        "not called": lambda: calls.assert_not_called("charge", number=[CARD[0]][0]),
+        "waited for": lambda: calls.wait_for("charge", times=2, timeout=0, number=[CARD[0]][0]),
+        "no parameter": lambda: calls.assert_called("charge", nubmer=[CARD[0]][0]),
+        "by position": lambda: calls.assert_called("charge", [CARD[0]][0]),  # type: ignore[arg-type]
+    }
+
+
+@pytest.mark.parametrize("name", ["called", "by a mapping", "not called", "waited for", "no parameter", "by position"])
+def test_frames_of_assertions_hold_no_expected_value(name: str) -> None:
+    """What a test expects of a secret is one as well."""
+    charge = declared()["charge"]
+    with capture() as calls, pytest.raises((AssertionError, TypeError)) as raised:
+        charge()
+        asserted(calls)[name]()
+    frames = traceback.TracebackException.from_exception(raised.value, capture_locals=True).stack
+    ours = [frame for frame in frames if frame.filename.startswith(PACKAGE)]
+    assert ours
+    assert [frame for frame in ours if CARD[0] in repr(frame.locals)] == []
 
 
 @pytest.mark.parametrize("name", ["charge", "later", "wrong arguments"])

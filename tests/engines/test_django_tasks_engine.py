@@ -95,14 +95,15 @@ def test_a_result_that_cannot_travel_is_lost_and_not_the_call(caplog: pytest.Log
 
 
 def test_arguments_that_cannot_travel_are_named_when_they_are_enqueued() -> None:
-    """Whatever the backend; nothing has run then."""
+    """Whatever the backend; nothing has run then, and the error is the call's outcome."""
     effect = side_effect(name="sms.send", async_ok=True)(send)
-    with force_run("sms.send"):
+    with force_run("sms.send"), capture() as calls:
         with pytest.raises(TypeError, match=r"'sms.send' cannot be enqueued: argument 1 \(object\)"):
             effect.enqueue(object())
         with pytest.raises(TypeError, match=r"cannot be enqueued: secret \(set\)"):
             effect.enqueue("ann", secret={1})
     assert ran == []
+    assert [type(call.outcome.error) for call in calls if call.outcome] == [TypeError, TypeError]
 
 
 class Gateway:

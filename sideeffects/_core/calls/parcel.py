@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+__tracebackhide__ = True
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parcel:

@@ -14,6 +14,7 @@ from sideeffects._core.records.messages import line_of, lines_of_nearest, shown_
 from sideeffects._core.records.runner import runner
 from sideeffects._core.values import clock
 from sideeffects._core.values.callers import caller, line_of as line_in
+from sideeffects._core.values.frames import forgetting
 
 __tracebackhide__ = True
 
@@ -121,6 +122,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
         hint = f": use {instead}" if instead else ""
         raise AttributeError(f"calls have no {name!r}{hint}", name=name, obj=self)
 
+    @forgetting
     def assert_called(
         self,
         effect: object,
@@ -165,6 +167,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             lines += lines_of_nearest(named, expected)
         self.fail(*lines)
 
+    @forgetting
     def assert_not_called(
         self,
         effect: object,
@@ -223,6 +226,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
     # -- waiting and running
 
+    @forgetting
     def wait_for(
         self,
         effect: object,

@@ -9,7 +9,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from types import MethodType
 from typing import Any, Final
@@ -18,19 +18,21 @@ from sideeffects._core.calls.call import Call, row_of
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.origins import origin
+from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.calls.registry import function_of
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED
 from sideeffects._core.runtime.acting import Later, act, alias_of, answer
 from sideeffects._core.runtime.async_and_streams import answer_async, execute_async
 from sideeffects._core.runtime.details import details_of
+from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.observing import comes_from_signal
 from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state import extension_points
 from sideeffects._core.state.runtime_effect import Declared, Reached, effect_of
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import Site, caller, caller_outside
-from sideeffects._core.values.frames import forget
+from sideeffects._core.values.frames import forget, forgetting
 from sideeffects.errors import AsyncNotAllowed, UnknownSideEffect
 
 __tracebackhide__ = True
@@ -52,9 +54,15 @@ def enqueue(
     Raises:
         AsyncNotAllowed: the effect was not declared with `async_ok=True`.
     """
-    return enqueue_from(declared, wrapped, instance, args, kwargs, caller(2))
+    try:
+        return enqueue_from(declared, wrapped, instance, args, kwargs, caller(2))
+    except BaseException as error:
+        forget(error)
+        del wrapped, instance, args, kwargs
+        raise
 
 
+@forgetting
 def enqueue_from(
     declared: Declared,
     wrapped: Callable[..., Any],
@@ -110,15 +118,29 @@ def hand_over(
     )
     work = _reporting(declared, wrapped, call, args, kwargs, run_id)
     engine = extension_points.engine.last()
-    engine.check(parcel)
 
     def submit() -> None:
         handle.is_held = False
-        engine.submit(parcel, handle, work)
+        with _ending(call):
+            engine.submit(parcel, handle, work)
+
+    with _ending(call):
+        engine.check(parcel)
 
     handle.is_held = True
     extension_points.deferral.last.run(alias_of(declared), call, submit)
     return handle
+
+
+@contextlib.contextmanager
+def _ending(call: Call | None) -> Generator[None]:
+    """What keeps a call from being handed over is its outcome, since no worker will add one."""
+    try:
+        yield
+    except Exception as error:
+        if call is not None and call.outcome is None:
+            finish(call, Outcome(None, error, 0.0))
+        raise
 
 
 def _keep(

@@ -7,8 +7,16 @@ they held is forgotten here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast
+
+__tracebackhide__ = True
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Frames that may be suspended: clearing one of these ends it. They forget by themselves.
 _SUSPENDED = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -37,3 +45,30 @@ def forget(error: BaseException) -> None:
                     frame.clear()
                     frame.f_locals["__tracebackhide__"] = True  # those who read variables may count on there being some
             traceback = traceback.tb_next
+
+
+def forgetting(function: Callable[P, R]) -> Callable[P, R]:
+    """A function, plain or asynchronous, that has frames forget what it was given when an error leaves it."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def forgets_later(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await function(*args, **kwargs)
+            except BaseException as error:
+                forget(error)
+                del args, kwargs
+                raise
+
+        return cast("Callable[P, R]", forgets_later)
+
+    @functools.wraps(function)
+    def forgets(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            forget(error)
+            del args, kwargs
+            raise
+
+    return forgets

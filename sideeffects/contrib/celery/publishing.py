@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sideeffects._core.runtime import enqueued
+from sideeffects._core.values.frames import forgetting
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.celery.enqueued import rerunning
 from sideeffects.contrib.celery.held_back import MAPS, is_held_back, result_of
@@ -15,14 +16,16 @@ from sideeffects.contrib.celery.messages import HEADER, header_in, is_same_call
 from sideeffects.contrib.celery.tasks import Found, effect_below, task_named
 from sideeffects.contrib.publishing import check_arguments, decide, fits
 
+__tracebackhide__ = True
+
 
 def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     """`Celery.send_task` as it decides first."""
     names = list(inspect.signature(original).parameters)[2:]
 
     @functools.wraps(original)
+    @forgetting
     def send_task(self: Any, name: str, *positional: Any, **options: Any) -> Any:
-        __tracebackhide__ = True
         options.update(zip(names, positional, strict=False))
         return _send(original, self, name, options)
 
@@ -30,7 +33,6 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _send(original: Callable[..., Any], app: Any, name: str, options: dict[str, Any]) -> Any:
-    __tracebackhide__ = True
     task = options.get("task_type") or task_named(app, name)
     found = None if task is None else effect_below(task)
     instance = task if found is not None and found.is_bound else None
@@ -49,7 +51,6 @@ def _send(original: Callable[..., Any], app: Any, name: str, options: dict[str, 
 
 
 def _decide(original: Callable[..., Any], app: Any, name: str, task: Any, found: Found, options: dict[str, Any]) -> Any:
-    __tracebackhide__ = True
     from celery.utils import uuid
     from kombu.serialization import dumps
 

@@ -16,19 +16,22 @@ from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.runtime.acting import alias_of
 from sideeffects._core.state.extension_points import deferral
+from sideeffects._core.values.frames import forgetting
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.django_tasks.messages import KEYWORD, publishing, strip
 from sideeffects.contrib.django_tasks.tasks import effect_below
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits
 from sideeffects.engines.django_tasks import PACKAGES, base_of
 
+__tracebackhide__ = True
+
 
 def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     """A backend's `enqueue` as it decides first."""
 
     @functools.wraps(original)
+    @forgetting
     def enqueue(self: Any, task: Any, args: Any, kwargs: Any) -> Any:
-        __tracebackhide__ = True
         if publishing.get() is task.func:
             return original(self, task, args, kwargs)
         handover = _decide(self, task, tuple(args), dict(kwargs))
@@ -46,8 +49,8 @@ def deciding_async(original: Callable[..., Any]) -> Callable[..., Any]:
     """A backend's `aenqueue` as it decides first."""
 
     @functools.wraps(original)
+    @forgetting
     async def aenqueue(self: Any, task: Any, args: Any, kwargs: Any) -> Any:
-        __tracebackhide__ = True
         if publishing.get() is task.func:
             return await original(self, task, args, kwargs)
         handover = _decide(self, task, tuple(args), dict(kwargs))
@@ -95,13 +98,11 @@ class _Handover:
 
     def send(self, original: Callable[..., Any]) -> None:
         """Hand it to the backend."""
-        __tracebackhide__ = True
         with self._sending() as kwargs:
             self.result = original(self.backend, self.task, self.args, kwargs)
 
     async def send_async(self, original: Callable[..., Any]) -> None:
         """Hand it to the backend from asynchronous code."""
-        __tracebackhide__ = True
         with self._sending() as kwargs:
             self.result = await original(self.backend, self.task, self.args, kwargs)
 
@@ -139,7 +140,6 @@ class _Handover:
 
 
 def _decide(backend: Any, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Handover:
-    __tracebackhide__ = True
     found = effect_below(task)
     # A task that takes the context gets it from its worker: the call is one without.
     instance = task if task.takes_context else None

@@ -16,9 +16,12 @@ from typing import Any, Final
 
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.state import state
+from sideeffects._core.values.frames import forgetting
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.dramatiq.actors import effect_below
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
+
+__tracebackhide__ = True
 
 OPTION: Final = "side_effects"
 NOTHING: Final = object()
@@ -31,8 +34,8 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     """`Broker.enqueue` as it decides first."""
 
     @functools.wraps(original)
+    @forgetting
     def enqueue(self: Any, message: Any, **options: Any) -> Any:
-        __tracebackhide__ = True
         if _publishing.get() == message.message_id:
             return original(self, message, **options)
         return _enqueue(functools.partial(_published, original, self), self, message, options)
@@ -49,7 +52,6 @@ def _published(original: Callable[..., Any], broker: Any, message: Any, options:
 
 
 def _enqueue(publish: Callable[[Any, dict[str, Any]], Any], broker: Any, message: Any, options: dict[str, Any]) -> Any:
-    __tracebackhide__ = True
     actor = broker.actors.get(message.actor_name)
     found = None if actor is None else effect_below(actor)
     given = message.options.get(OPTION)

@@ -13,10 +13,13 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.state.state import state
+from sideeffects._core.values.frames import forgetting
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.huey.messages import carrying, header_of
 from sideeffects.contrib.huey.tasks import effect_of_task
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
+
+__tracebackhide__ = True
 
 #: The task that is being published: what a class asks the one that it is made from is the same call.
 _publishing: Final[ContextVar[Any]] = ContextVar("sideeffects_publishing_huey", default=None)
@@ -26,8 +29,8 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     """`Huey.enqueue` as it decides first."""
 
     @functools.wraps(original)
+    @forgetting
     def enqueue(self: Any, task: Any) -> Any:
-        __tracebackhide__ = True
         api: Any = importlib.import_module("huey.api")
         if isinstance(task, api.chord) and _is_held_back(task):
             return _go_through(self, task)
@@ -47,7 +50,6 @@ def _published(original: Callable[..., Any], huey: Any, task: Any) -> Any:
 
 
 def _enqueue(publish: Callable[[Any], Any], huey: Any, task: Any) -> Any:
-    __tracebackhide__ = True
     given = header_of(task)
     found = effect_of_task(task)
     args, kwargs = tuple(task.args), dict(task.kwargs)

@@ -15,9 +15,12 @@ from typing import Any, Final
 
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.runtime_effect import Reached
+from sideeffects._core.values.frames import forgetting
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
 from sideeffects.contrib.rq.jobs import effect_below, effect_in
+
+__tracebackhide__ = True
 
 KEY: Final = "side_effects"
 
@@ -37,8 +40,8 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     """`Queue.enqueue_job` or `schedule_job` as it decides first."""
 
     @functools.wraps(original)
+    @forgetting
     def publish(self: Any, job: Any, *args: Any, **options: Any) -> Any:
-        __tracebackhide__ = True
         if _publishing.get():
             return original(self, job, *args, **options)
         return _publish(functools.partial(_published, original, self, job, *args, **options), self, job)
@@ -47,7 +50,6 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _publish(publish: Callable[[], Any], queue: Any, job: Any) -> Any:
-    __tracebackhide__ = True
     given = job.meta.get(KEY)
     found = effect_in(job)
     args, kwargs = tuple(job.args or ()), dict(job.kwargs or {})
@@ -72,7 +74,6 @@ def _publish(publish: Callable[[], Any], queue: Any, job: Any) -> Any:
 
 
 def _decided(queue: Any, found: Reached, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Publication:
-    __tracebackhide__ = True
     serializer = getattr(queue.serializer, "__name__", type(queue.serializer).__name__)
     check_arguments(found.declared.effect.name, args, kwargs, queue.serializer.dumps, serializer)
     return decide(found.declared, found.instance, args, kwargs, _PACKAGES)
@@ -90,8 +91,8 @@ def deciding_many(original: Callable[..., Any]) -> Callable[..., Any]:
     """`Queue.enqueue_many` as it decides first: what executes goes to the queue together."""
 
     @functools.wraps(original)
+    @forgetting
     def enqueue_many(self: Any, job_datas: Iterable[Any], *args: Any, **options: Any) -> Any:
-        __tracebackhide__ = True
         if _publishing.get():
             return original(self, job_datas, *args, **options)
         executing: list[Any] = []
