@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connections, transaction
+from django.db.models import QuerySet
 
 from sideeffects import hold, side_effect
 
@@ -28,6 +29,8 @@ def held_by_frames(error: BaseException | None) -> Iterator[str]:
         while traceback is not None:
             if traceback.tb_frame.f_code.co_filename != __file__:
                 for name, value in list(traceback.tb_frame.f_locals.items()):
+                    if isinstance(value, QuerySet):
+                        continue  # which would be read
                     yield f"{traceback.tb_frame.f_code.co_qualname}: {name} = {value!r}"
             traceback = traceback.tb_next
         error = error.__cause__ or error.__context__
