@@ -64,6 +64,10 @@ def test_effects_show_what_holds_and_why_and_lead_to_their_calls(site: Site) -> 
         expect(first.locator(".se-badge").first).to_have_text("HOLD")
         expect(first).to_contain_text(re.compile(r"paused by ann at .* UTC: The loop of ticket 4711"))
         expect(first).to_contain_text("Send a text message.")
+        expect(first.get_by_role("button", name="Resume")).to_have_text(
+            "Resume sms.*"
+        )  # it ends more than one name says
+        expect(first.get_by_role("link", name="UNKNOWN 1")).to_be_visible()  # its worker is gone
         first.get_by_role("link", name="FAILED 1").click()
         expect(page.locator("#result_list tbody tr")).to_have_count(1)
         expect(page.locator("#result_list")).to_contain_text("ConnectionError: the gateway did not take broken gateway")
@@ -163,6 +167,14 @@ def test_permissions_are_those_of_django(site: Site) -> None:
             answer = page.request.post(address, form={"csrfmiddlewaretoken": token}, max_redirects=0)
             assert answer.status == 403, path
         assert page.request.get(f"{site.url}admin/sideeffects_outbox/ledgercall/").status == 403
+        # Whoever may view effects sees no pause by the address of an effect: the model is a proxy.
+        assert page.request.get(f"{site.url}admin/sideeffects_outbox/effect/1/change/").url == f"{site.url}admin/"
+    with site.page("ann") as page:
+        assert page.request.post(f"{site.url}admin/sideeffects_outbox/heldcall/1/do/release/").status == 403  # no token
+        for path in ("heldcall/1/do/release/", "pause/1/resume/"):
+            assert page.request.get(f"{site.url}admin/sideeffects_outbox/{path}").status == 405, path
+        asks = "admin/sideeffects_outbox/heldcall/?payload__startswith=x"
+        assert page.request.get(f"{site.url}{asks}").status == 400
     with site.page("eve") as page:
         for name in ("effect", "heldcall", "pause", "ledgercall"):
             assert page.request.get(f"{site.url}admin/sideeffects_outbox/{name}/").status == 403

@@ -101,8 +101,10 @@ NIGHT = """
     from django.contrib.auth.models import Permission, User
     from shop.effects import mail, send
     from sideeffects._core.calls.origins import originating
+    from django.db.models.functions import Now
     from sideeffects.outbox import actions, pauses
     from sideeffects.outbox.models import HeldCall
+    from sideeffects.outbox.workers import this_worker
 
     User.objects.create_superuser("ann", "ann@example.com", "secret")
     ben = User.objects.create_user("ben", "ben@example.com", "secret", is_staff=True)
@@ -118,7 +120,8 @@ NIGHT = """
     keys = list(HeldCall.objects.order_by("id").values_list("pk", flat=True))
     actions.release([keys[0], keys[6]], by="ann")
     actions.reject([keys[1]], by="ann")
-    HeldCall.objects.filter(pk=keys[2]).update(state="unknown", error="the worker 4711 died while it ran")
+    # In this process, which is gone when somebody looks.
+    HeldCall.objects.filter(pk=keys[2]).update(state="running", worker=this_worker(), alive_at=Now(), attempts=1)
     pauses.pause("sms.*", why="The loop of ticket 4711 writes to everybody. Ask Ann before you resume.", by="ann")
     """
 

@@ -6,8 +6,7 @@ from collections import Counter
 from typing import Any, Final, NamedTuple
 
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from sideeffects._core.calls.call import Call
@@ -16,9 +15,9 @@ from sideeffects._core.state.state import state
 from sideeffects._core.verbs.explain import explain
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Shared
-from sideeffects.outbox import pauses
+from sideeffects.outbox import actions, pauses
 from sideeffects.outbox.models import HeldCall, Pause
-from sideeffects.outbox.pages.showing import Page, address, ago, badge
+from sideeffects.outbox.pages.showing import Listing, address, ago, badge
 from sideeffects.outbox.states import State
 
 #: States of held calls that somebody ought to look at.
@@ -40,27 +39,19 @@ class _Row(NamedTuple):
     calls: str
     pause: str
     resume: str
+    resumes: str
     paused: list[str]
     is_paused: bool
 
 
-class EffectAdmin(Page):
+class EffectAdmin(Listing):
     """The effects that are declared in this process. Pausing needs the permission to change pauses."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may view effects."""
-        del obj
-        return self.may(request, "view_effect")
+    title = "Effects"
+    template = "sideeffects_outbox/effects.html"
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """They are code."""
-        del request, obj
-        return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def shown(self, request: HttpRequest) -> dict[str, Any]:
         """All of them, those first that do not simply execute."""
-        if not self.has_view_permission(request):
-            return HttpResponse(status=403)
         asked = request.GET.get("q", "").strip()
         names = [name for name in registry if not asked or asked in name or matches(asked, name)]
         may_see = self.may(request, "view_heldcall") or self.may(request, "change_heldcall")
@@ -70,20 +61,14 @@ class EffectAdmin(Page):
         may_pause = self.may(request, "change_pause")
         rows = [_row(name, last.get(name), held.get(name, Counter()), in_force, may_pause) for name in names]
         rows.sort(key=lambda row: (not row.is_paused, "se-execute" in row.mode, row.name))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Effects",
-            "opts": self.opts,
-            "media": self.media,
+        return {
             "rows": rows,
             "asked": asked,
             "count": len(registry),
             "may_pause": may_pause,
             "pause_all": address("pause_add"),
             "shows_last": isinstance(state.rules_source().shared, Shared),
-            **(extra_context or {}),
         }
-        return TemplateResponse(request, "sideeffects_outbox/effects.html", context)
 
 
 def _row(name: str, last: Call | None, held: Counter[str], in_force: list[Pause], may_pause: bool) -> _Row:
@@ -107,6 +92,7 @@ def _row(name: str, last: Call | None, held: Counter[str], in_force: list[Pause]
         calls=address("ledgercall_changelist", effect=name),
         pause=address("pause_add", pattern=name) if may_pause else "",
         resume=address("pause_resume", exact.pk) if exact is not None and may_pause else "",
+        resumes="" if exact is None else exact.pattern,
         paused=[words for row in holding if (words := pauses.words(row)) != decision.reason],
         is_paused=bool(holding),
     )
@@ -117,6 +103,7 @@ def _failed(call: Call) -> bool:
 
 
 def _held() -> dict[str, Counter[str]]:
+    actions.note_dead()
     rows = HeldCall.objects.using(pauses.alias()).filter(state__in=_OPEN).order_by()
     found: dict[str, Counter[str]] = {}
     for name, one, count in rows.values_list("effect", "state").annotate(number=Count("id")):

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.state.state import state
 from sideeffects.errors import LedgerError
 from sideeffects.ledgers.shared import Shared
-from sideeffects.outbox.pages.showing import Page, ago, argument_list, badge
+from sideeffects.outbox.pages.showing import Listing, ago, argument_list, badge
 from sideeffects.outbox.pauses import time_of
 
 _PER_PAGE: Final = 50
@@ -32,23 +31,14 @@ _FILTERS: Final[dict[str, Callable[[Call], str]]] = {
 }
 
 
-class LedgerCallAdmin(Page):
+class LedgerCallAdmin(Listing):
     """The calls of all processes, as long as the ledger keeps them."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may view calls."""
-        del obj
-        return self.may(request, "view_ledgercall")
+    title = "Calls"
+    template = "sideeffects_outbox/calls.html"
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What was called was called."""
-        del request, obj
-        return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def shown(self, request: HttpRequest) -> dict[str, Any]:
         """The newest first."""
-        if not self.has_view_permission(request):
-            return HttpResponse(status=403)
         calls, note = _calls()
         chosen = {key: request.GET[key] for key in _FILTERS if request.GET.get(key)}
         filters = []
@@ -60,20 +50,14 @@ class LedgerCallAdmin(Page):
             filters.append((key, chosen.get(key, ""), sorted(options.items())))
         wanted = [call for call in calls if all(_FILTERS[key](call) == value for key, value in chosen.items())]
         page = Paginator(wanted[::-1], _PER_PAGE).get_page(request.GET.get("p"))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Calls",
-            "opts": self.opts,
-            "media": self.media,
+        return {
             "page": page,
             "rows": [_row(call) for call in page],
             "filters": filters,
             "is_filtered": bool(chosen),
             "query": "".join(f"&{part}" for part in _query(chosen)),
             "note": note,
-            **(extra_context or {}),
         }
-        return TemplateResponse(request, "sideeffects_outbox/calls.html", context)
 
 
 def _calls() -> tuple[list[Call], str]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -218,12 +218,18 @@ class PauseAdmin(Page):
         return answer
 
     def resume_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """End one pause; by a form alone, so that no link does it."""
+        """End one pause; by a form alone, so that no link does it.
+
+        Raises:
+            PermissionDenied: the user may not change pauses.
+        """
+        if request.method != "POST":
+            return HttpResponse(status=405)
         row = self.get_object(request, str(pk))
-        if request.method == "POST" and row is not None and self.may(request, "change_pause"):
-            self._resume(request, [row])
-            return HttpResponseRedirect(address("pause_changelist"))
-        return HttpResponse(status=403 if request.method == "POST" else 405)
+        if row is None or not self.may(request, "change_pause"):
+            raise PermissionDenied
+        self._resume(request, [row] if _holds(row) else [])
+        return HttpResponseRedirect(address("pause_changelist"))
 
     @admin.action(description="Resume: let the selected effects go on", permissions=["change"])
     def resume_selected(self, request: HttpRequest, rows: QuerySet[Any]) -> None:

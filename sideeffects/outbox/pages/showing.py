@@ -8,7 +8,10 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -50,6 +53,50 @@ class Page(ModelAdmin):  # type: ignore[misc]
         """Whether the user has a permission of this app, such as `change_pause`."""
         user: Any = request.user
         return bool(user.has_perm(f"{self.opts.app_label}.{permission}"))
+
+
+class Listing(Page):
+    """A page of what has no rows: one list, for those who have the permission to view it."""
+
+    title: ClassVar[str]
+    template: ClassVar[str]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """None, so that Django's pages of single rows find nothing: the model is a proxy of one that has rows."""
+        rows: QuerySet[Any] = super().get_queryset(request).none()
+        return rows
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may view these."""
+        del obj
+        return self.may(request, f"view_{self.opts.model_name}")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: they are code, or have been called."""
+        del request, obj
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list.
+
+        Raises:
+            PermissionDenied: the user may not view it.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": self.title,
+            "opts": self.opts,
+            "media": self.media,
+            **self.shown(request),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, self.template, context)
+
+    def shown(self, request: HttpRequest) -> dict[str, Any]:
+        """What the template shows."""
+        raise NotImplementedError
 
 
 def badge(word: str) -> SafeString:
