@@ -59,6 +59,8 @@ class Hooked:
         shown = functools.partial(_filled, text, params, many)
         step = Step("sql", shown, seen.footprint, shape=shape_of(text), connection=self, written=seen.written)
         self._racer().stop_before(step)
+        if self.is_inside():  # what fails keeps locks, too
+            self.transaction.touched |= seen.footprint
         result = self._patiently(functools.partial(execute, sql, params, many, context))
         self._note(seen)
         return result
@@ -71,7 +73,7 @@ class Hooked:
             self.transaction.is_by_hand = not self.connection.in_atomic_block
         elif self.is_inside():
             self.transaction.has_read = True
-            self.transaction.touched |= seen.footprint
+            self.transaction.has_snapshot |= seen.takes_snapshot
 
     def _patiently(self, act: Callable[[], Any]) -> Any:
         """SQLite waits by trying again; as here, it does so only while it has no lock that another may wait for."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 
 class Access(enum.IntEnum):
-    """How a step touches a resource."""
+    """How a step touches a resource. What matters to one of these matters to all that follow it, too."""
 
     #: It sees what is committed.
     READ = 0
@@ -84,6 +84,14 @@ def matters(one: Footprint, other: Footprint) -> bool:
 
 def _is_same(one: str, other: str) -> bool:
     return one == other or ALL in (one, other)
+
+
+def strongest(touched: Iterable[tuple[Resource, Access]]) -> Footprint:
+    """Of each resource the strongest access, which says all that the others do."""
+    found: dict[Resource, Access] = {}
+    for resource, access in touched:
+        found[resource] = max(access, found.get(resource, access))
+    return frozenset(found.items())
 
 
 def released(touched: Iterable[tuple[Resource, Access]]) -> Footprint:

@@ -21,14 +21,19 @@ from sideeffects.testing.exploring.footprints import (
     Resource,
     everything,
     released,
+    strongest,
     table,
 )
 
-_STRINGS: Final = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_NAME: Final = re.compile(r'"((?:[^"]|"")+)"|`([^`]+)`|([A-Za-z_]\w*)')
+#: Quoted names are found as well, so that what looks like a string inside one begins none; they are left in.
+_STRINGS: Final = re.compile(
+    r"""("(?:[^"]|"")*"|`[^`]*`)|'(?:[^']|'')*'|\$(\w*)\$.*?\$\2\$|--[^\n]*|/\*.*?\*/""", re.DOTALL
+)
+_NAME: Final = re.compile(r'"((?:[^"]|"")+)"|`([^`]+)`|([^\W\d][\w$]*)')
 _FIRST: Final = re.compile(r"[\s(]*([A-Za-z]+)")
 _TARGETS: Final = re.compile(
-    r"\b(?:insert(?:\s+ignore|\s+or\s+\w+)?\s+into|replace\s+into|update(?:\s+only)?|delete\s+from(?:\s+only)?|"
+    r"\b(?:insert(?:\s+ignore|\s+or\s+\w+)?\s+into|replace\s+into|"
+    r"(?<!\bfor\s)(?<!\bdo\s)(?<!\bkey\s)update(?:\s+only)?|delete\s+from(?:\s+only)?|"
     r"merge\s+into)\s+((?:\"[^\"]+\"|`[^`]+`|\w+)(?:\.(?:\"[^\"]+\"|`[^`]+`|\w+))?)",
     re.IGNORECASE,
 )
@@ -46,8 +51,8 @@ _FAR: Final = re.compile(
 )
 _READS: Final = frozenset("select with values table".split())
 _WRITES: Final = frozenset("insert update delete replace merge".split())
-#: These concern the session alone.
-_LOCAL: Final = frozenset("savepoint release set show explain pragma declare fetch move close describe desc".split())
+#: These concern the session alone, unless they name a table.
+_LOCAL: Final = frozenset("savepoint release set show explain pragma declare close describe desc".split())
 _BEGINS: Final = frozenset("begin start".split())
 _ENDS: Final = frozenset("commit end rollback abort".split())
 _SCHEMA: Final = frozenset(
@@ -65,16 +70,18 @@ class Transaction:
         is_by_hand: whether a statement has begun it, rather than Django.
         touched: what it has touched.
         has_read: whether a statement has gone well in it.
+        has_snapshot: whether it surely sees by now what was committed before one moment, under REPEATABLE READ.
     """
 
     level: str
     is_by_hand: bool = False
     touched: set[tuple[Resource, Access]] = field(default_factory=set)
     has_read: bool = False
+    has_snapshot: bool = False
 
     def end(self) -> None:
         """It was committed, or rolled back."""
-        self.is_by_hand = self.has_read = False
+        self.is_by_hand = self.has_read = self.has_snapshot = False
         self.touched.clear()
 
     def footprint_of_end(self, catalog: Catalog) -> Footprint:
@@ -94,6 +101,7 @@ class Statement:
         changes_schema: whether it changes tables themselves.
         ends: whether it ends the transaction.
         begins: whether it begins one.
+        takes_snapshot: whether a transaction under REPEATABLE READ sees, from here on, nothing that is committed later.
     """
 
     footprint: Footprint = NOTHING
@@ -101,12 +109,13 @@ class Statement:
     changes_schema: bool = False
     ends: bool = False
     begins: bool = False
+    takes_snapshot: bool = False
 
 
 @functools.lru_cache(maxsize=4096)
 def _words_of(sql: str) -> tuple[str, str, frozenset[str]]:
     """A statement without its strings, its first word, and all of its names."""
-    bare = _STRINGS.sub(" '' ", sql)
+    bare = _STRINGS.sub(lambda found: found[1] or " '' ", sql)
     found = _FIRST.match(bare)
     names = frozenset("".join(name).lower() for name in _NAME.findall(bare))
     return bare, found[1].lower() if found else "", names
@@ -130,62 +139,74 @@ def looked_at(sql: str, catalog: Catalog, transaction: Transaction, *, is_inside
     if first in _ENDS:
         is_partial = re.search(r"\bto\b", bare, re.IGNORECASE) is not None
         return Statement(transaction.footprint_of_end(catalog), ends=not is_partial)
-    if first in _LOCAL:
+    if first in _LOCAL and not names & catalog.tables.keys():
         if re.search(r"\bisolation\b", bare, re.IGNORECASE):
-            transaction.level = "serializable"
+            transaction.level = "serializable"  # which is taken to see, and to be seen by, the most
         return Statement()
     writes = first in _WRITES or (first == "with" and _CHANGES.search(_LOCKS.sub("", bare)) is not None)
+    targets = _targets(bare) if writes else set()
     if (
-        "\\" in sql
-        or ";" in bare.rstrip("; \t\r\n")
-        or not (writes or first in _READS)
+        not (writes or first in _READS)
+        or _is_beyond_reading(sql, bare, catalog.vendor)
         or names & catalog.opaque
+        or not targets <= catalog.tables.keys()
         or (_FAR.search(bare) and not writes)
         or re.search(r"\b(?:nextval|setval)\s*\(", bare, re.IGNORECASE)
     ):
         # It cannot be told, or acts beyond what it names.
         return Statement(everything(catalog.place), None)
     named = names & catalog.tables.keys()
-    footprint = set(_reading(bare, named, catalog, transaction, is_inside))
     written: Iterable[str] = ()
     if writes:
-        written = _targets(bare, catalog) or named
-        footprint |= _writing(written, catalog, transaction, is_inside)
+        # MySQL's may change each table that they name.
+        written = named if catalog.vendor == "mysql" and first in ("update", "delete") else targets or named
+    if catalog.vendor == "postgresql" and transaction.level == "serializable":
+        # Which of three transactions fails depends on who reads last, even where they read different tables.
+        return Statement(everything(catalog.place), frozenset(catalog.affected(written)))
+    locks = writes or _LOCKS.search(bare) is not None
+    footprint = set(_reading(named, catalog, transaction, locks=locks, writes=writes, is_inside=is_inside))
+    if writes:
+        footprint |= _writing(written, catalog, is_inside)
     if _ADVISORY.search(bare):
         footprint.add((Resource("lock", catalog.place, ALL), Access.PUBLISH))
-    return Statement(frozenset(footprint), frozenset(catalog.affected(written)))
+    takes_snapshot = catalog.vendor == "postgresql" or not locks  # InnoDB's locking reads see what is there now
+    return Statement(strongest(footprint), frozenset(catalog.affected(written)), takes_snapshot=takes_snapshot)
 
 
-def _targets(bare: str, catalog: Catalog) -> set[str]:
-    found = (target.rpartition(".")[2].strip('"`').lower() for target in _TARGETS.findall(bare))
-    return {name for name in found if name in catalog.tables}
+def _is_beyond_reading(sql: str, bare: str, vendor: str) -> bool:
+    """Whether a statement has what is not read here: escapes, several statements, MySQL's comments."""
+    if "\\" in sql or ";" in bare.rstrip("; \t\r\n"):
+        return True
+    return vendor == "mysql" and ("#" in bare or re.search(r"/\*M?!", sql) is not None)
+
+
+def _targets(bare: str) -> set[str]:
+    return {target.rpartition(".")[2].strip('"`').lower() for target in _TARGETS.findall(bare)}
 
 
 def _reading(
-    bare: str, named: Iterable[str], catalog: Catalog, transaction: Transaction, is_inside: bool
+    named: Iterable[str], catalog: Catalog, transaction: Transaction, *, locks: bool, writes: bool, is_inside: bool
 ) -> set[tuple[Resource, Access]]:
-    place = catalog.place
+    place, level = catalog.place, transaction.level
     if catalog.vendor == "sqlite":
         return {(table(place, ALL), Access.READ)}
     found = {(table(place, name), Access.READ) for name in named}
-    if _LOCKS.search(bare):
+    if locks and not writes:
         found |= {(table(place, name), Access.LOCK) for name in named}
-    if is_inside and transaction.level == "serializable":
+    if is_inside and level in ("repeatable read", "serializable") and not transaction.has_snapshot:
         found.add((table(place, ALL), Access.READ))
-        if catalog.vendor == "mysql":
-            found |= {(table(place, name), Access.SHARE) for name in named}
-    elif is_inside and transaction.level == "repeatable read" and not transaction.touched:
-        found.add((table(place, ALL), Access.READ))  # from here on it sees nothing that is committed later
+    # SERIALIZABLE locks what it reads, READ UNCOMMITTED sees what others are writing, and InnoDB locks what an
+    # INSERT ... SELECT reads.
+    if level in ("serializable", "read uncommitted") or (writes and catalog.vendor == "mysql"):
+        found |= {(table(place, name), Access.SHARE) for name in named}
     return found
 
 
-def _writing(
-    written: Iterable[str], catalog: Catalog, transaction: Transaction, is_inside: bool
-) -> set[tuple[Resource, Access]]:
+def _writing(written: Iterable[str], catalog: Catalog, is_inside: bool) -> set[tuple[Resource, Access]]:
     place = catalog.place
     if catalog.vendor == "sqlite":  # one lock for the whole file
         return {(table(place, ALL), Access.PUBLISH)}
-    access = Access.LOCK if is_inside and transaction.level != "read uncommitted" else Access.PUBLISH
+    access = Access.LOCK if is_inside else Access.PUBLISH
     affected = catalog.affected(written)
     found = {(table(place, name), access) for name in affected}
     for name in affected:

@@ -2,7 +2,8 @@
 
 Such orders form a *trace*, which is told by what happens before what. For each step a clock says, racer by racer, how
 many of its steps happened before: by the racer's own order, or since the two touch the same thing, or since the racer
-waited. Two orders with the same clocks are one.
+waited. What waits is done by the step that lets it go on, so that one counts as touching what both touch. Two orders
+with the same clocks are one.
 
 From each order that was run follow others: for each two steps of different racers that touch the same thing, with
 nothing between that orders them, the later one is to come first (Flanagan and Godefroid, "Dynamic partial-order
@@ -14,12 +15,12 @@ order is run twice (as in Abdulla and others, "Optimal dynamic partial order red
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sideeffects.testing.exploring.footprints import Footprint
-from sideeffects.testing.exploring.orders import Event, Order
+from sideeffects.testing.exploring.orders import Order
 
 #: How many steps of each racer happened before, up to and with a step.
 Clock = tuple[int, ...]
@@ -65,6 +66,12 @@ class Trace:
         self._own: Final[list[Clock]] = []
         self._clocks: Final[list[Clock]] = []
         self._numbers: Final[list[int]] = []
+        #: The steps that had waited until then.
+        self._released: Final[dict[int, list[int]]] = {}
+        for place, event in enumerate(self._events):
+            if event.waited and event.released is not None:
+                self._released.setdefault(event.released, []).append(place)
+        self._footprints: Final = [self._footprint(place) for place in range(len(self._events))]
         nothing: Clock = (0,) * count
         latest: list[Clock] = [nothing] * count
         taken = [0] * count
@@ -74,7 +81,7 @@ class Trace:
                 own = joined(own, self._clocks[earlier])
             clock = own
             for earlier in range(place):
-                if self._races(earlier, event):
+                if self._races(earlier, place, self._footprints[place]):
                     clock = joined(clock, self._clocks[earlier])
             number = taken[event.racer]
             taken[event.racer] += 1
@@ -91,9 +98,16 @@ class Trace:
                     yield min(event.released, place - 1)
                 return
 
-    def _races(self, earlier: int, event: Event) -> bool:
-        other = self._events[earlier]
-        return other.racer != event.racer and self._matters(other.step.footprint, event.step.footprint)
+    def _footprint(self, place: int, among: Collection[int] | None = None) -> Footprint:
+        """What a step touches, and what it lets go on; where `among` is given, of these only."""
+        released = self._released.get(place, ())
+        return self._events[place].step.footprint.union(
+            *(self._events[one].step.footprint for one in released if among is None or one in among)
+        )
+
+    def _races(self, earlier: int, place: int, footprint: Footprint) -> bool:
+        is_same_racer = self._events[earlier].racer == self._events[place].racer
+        return not is_same_racer and self._matters(self._footprints[earlier], footprint)
 
     @property
     def items(self) -> list[Item]:
@@ -105,11 +119,11 @@ class Trace:
 
     def reversals(self) -> Iterator[Beginning]:
         """For each two steps that race, how an order begins in which the later one comes first."""
-        for late, event in enumerate(self._events):
+        for late in range(len(self._events)):
             before = self._own[late]
             for early in range(late - 1, -1, -1):
                 other = self._events[early]
-                if before[other.racer] > self._numbers[early] or not self._races(early, event):
+                if before[other.racer] > self._numbers[early] or not self._races(early, late, self._footprints[late]):
                     continue
                 before = joined(before, self._clocks[early])
                 yield self._reversed(early, late)
@@ -121,9 +135,9 @@ class Trace:
             if place != late and not self._happens_before(early, place) and not self._happens_before(late, place)
         ]
         event = self._events[late]
-        clock = self._own[late]
+        clock, footprint = self._own[late], self._footprint(late, kept)
         for place in kept:
-            if self._races(place, event):
+            if self._races(place, late, footprint):
                 clock = joined(clock, self._clocks[place])
         clock = _with(clock, event.racer, self._numbers[late] + 1)
         clocks = {place: self._clocks[place] for place in kept} | {late: clock}

@@ -33,24 +33,35 @@ def shown(footprint: Footprint) -> set[tuple[str, Access]]:
     [
         ('SELECT "app_order"."id" FROM "app_order"', {("app_order", R)}, {("app_order", R)}),
         ("SELECT 1", set(), set()),
-        ('SELECT * FROM "app_log" FOR UPDATE', {("app_log", R), ("app_log", L)}, {("app_log", R), ("app_log", L)}),
-        ("SELECT x FROM app_log FOR NO KEY UPDATE", {("app_log", R), ("app_log", L)}, {("app_log", R), ("app_log", L)}),
-        ('UPDATE "app_log" SET "n" = %s', {("app_log", R), ("app_log", P)}, {("app_log", R), ("app_log", L)}),
+        ('SELECT * FROM "app_log" FOR UPDATE', {("app_log", L)}, {("app_log", L)}),
+        ("SELECT x FROM app_log FOR NO KEY UPDATE", {("app_log", L)}, {("app_log", L)}),
+        ('UPDATE "app_log" SET "n" = %s', {("app_log", P)}, {("app_log", L)}),
         (
             'INSERT INTO "app_line" ("n") VALUES (%s) RETURNING "app_line"."id"',
-            {("app_line", R), ("app_line", P), ("app_order", S)},
-            {("app_line", R), ("app_line", L), ("app_order", S)},
+            {("app_line", P), ("app_order", S)},
+            {("app_line", L), ("app_order", S)},
         ),
         (  # its lines go with it
             "DELETE FROM app_order WHERE id IN (SELECT n FROM app_log)",
-            {("app_order", R), ("app_log", R), ("app_order", P), ("app_line", P)},
-            {("app_order", R), ("app_log", R), ("app_order", L), ("app_line", L)},
+            {("app_log", R), ("app_order", P), ("app_line", P)},
+            {("app_log", R), ("app_order", L), ("app_line", L)},
         ),
         (
             "WITH gone AS (DELETE FROM app_log RETURNING n) SELECT * FROM gone",
-            {("app_log", R), ("app_log", P)},
-            {("app_log", R), ("app_log", L)},
+            {("app_log", P)},
+            {("app_log", L)},
         ),
+        (
+            'INSERT INTO "app_log" ("n") VALUES (%s) ON CONFLICT ("n") DO UPDATE SET "n" = 1',
+            {("app_log", P)},
+            {("app_log", L)},
+        ),
+        ("SELECT n FROM \"it's\", app_log WHERE x = 'y'", {("app_log", R)}, {("app_log", R)}),
+        ("DECLARE x CURSOR FOR SELECT 1", set(), set()),
+        ("DECLARE x CURSOR FOR SELECT * FROM app_log", {(ALL, P)}, {(ALL, P)}),
+        ("FETCH x", {(ALL, P)}, {(ALL, P)}),
+        ("EXPLAIN ANALYZE UPDATE app_log SET n = 1", {(ALL, P)}, {(ALL, P)}),
+        ("INSERT INTO of_nobody SELECT * FROM app_log", {(ALL, P)}, {(ALL, P)}),
         ("SELECT 'app_order' AS word -- app_log", set(), set()),
         ("SELECT * FROM app_view", {(ALL, P)}, {(ALL, P)}),
         ("SELECT do_something()", {(ALL, P)}, {(ALL, P)}),
@@ -79,9 +90,23 @@ def test_what_is_written() -> None:
 def test_isolation_levels() -> None:
     """From REPEATABLE READ on, the first statement sees all tables as they are then."""
     assert (ALL, R) in shown(seen("SELECT 1 FROM app_log", inside=True, level="repeatable read").footprint)
-    assert (ALL, R) in shown(seen("UPDATE app_log SET n = 1", inside=True, level="serializable").footprint)
     assert (ALL, R) not in shown(seen("SELECT 1 FROM app_log", level="repeatable read").footprint)
-    assert shown(seen("UPDATE app_log SET n = 1", inside=True, vendor="sqlite").footprint) == {(ALL, R), (ALL, P)}
+    assert shown(seen("SELECT 1 FROM app_log", inside=True, level="serializable").footprint) == {(ALL, P)}
+    assert shown(seen("UPDATE app_log SET n = 1", inside=True, vendor="sqlite").footprint) == {(ALL, P)}
+    uncommitted = seen("SELECT 1 FROM app_log", level="read uncommitted", vendor="mysql")
+    assert matters(uncommitted.footprint, seen("UPDATE app_log SET n = 1", inside=True).footprint)
+
+
+def test_mysql() -> None:
+    """Locking reads of MySQL see what is there now; it locks what it reads for writing, and has comments that act."""
+    assert not seen("UPDATE app_log SET n = 1", inside=True, level="repeatable read", vendor="mysql").takes_snapshot
+    assert seen("SELECT 1 FROM app_log", inside=True, level="repeatable read", vendor="mysql").takes_snapshot
+    copying = seen("INSERT INTO app_line SELECT 1 FROM app_log", inside=True, vendor="mysql")
+    assert ("app_log", S) in shown(copying.footprint)
+    both = seen("UPDATE app_line JOIN app_log SET app_log.n = 1", inside=True, vendor="mysql")
+    assert both.written == {"app_line", "app_log"}
+    for sql in ("SELECT 1 /*!50000 FROM app_log */", "SELECT 1 # it's\n FROM app_log"):
+        assert shown(seen(sql, vendor="mysql").footprint) == {(ALL, P)}
 
 
 def test_what_matters_to_what() -> None:
