@@ -13,6 +13,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.core.mail.backends.smtp import EmailBackend as SMTPBackend
 from django.db import transaction
 from django.test import override_settings
+from django.utils.functional import lazystr
 from django.utils.log import AdminEmailHandler
 
 from sideeffects import (
@@ -259,6 +260,40 @@ def test_djangos_backend_in_memory_keeps_its_outbox() -> None:
         with force_run("mail.send"):
             mail.send_mail("two", "Body", None, ["ben@example.org"])
     assert [sent.subject for sent in mail.outbox] == ["one", "two"]
+
+
+class SendsAsWell(EmailBackend):
+    """Extends the backend in memory, and reaches somebody."""
+
+    def send_messages(self, messages):
+        delivered.extend(messages)
+        return super().send_messages(messages)
+
+
+def test_a_backend_that_extends_the_one_in_memory_sends_nothing_that_is_recorded() -> None:
+    """The outbox has the message, by Django's own class alone; forced, it is sent, by one call."""
+    with capture() as calls:
+        assert SendsAsWell().send_messages([message()]) == 1
+    assert not delivered
+    assert [one.to for one in mail.outbox] == [["ben@example.org"]]
+    assert calls.one("mail.send").mode is Mode.RECORD
+    with force_run("mail.send"), capture() as calls:
+        SendsAsWell().send_messages([message()])
+    assert (calls.count("mail.send"), len(delivered), len(mail.outbox)) == (1, 1, 2)
+
+
+def test_what_a_call_says_does_not_change_with_the_message() -> None:
+    """Nor with what a lazy subject or a list of one's own becomes: those that cannot be copied are marked."""
+    lazy = lazystr("Hi")
+    sent = message(headers={"X-Order": "7"}, subject=lazy)  # type: ignore[arg-type]
+    with capture() as calls:
+        sent.send()
+        message(headers={"X-Order": "7"}).send()
+        sent.to.append("eve@example.org")
+        sent.extra_headers["X-Order"] = "8"
+    for call in calls:
+        assert (call.arguments["to"], call.arguments["headers"]) == (["ben@example.org"], {"X-Order": "7"})
+    assert [call.by_reference for call in calls] == [("subject",), ()]
 
 
 def test_a_connection_that_cannot_be_copied_is_left_out_of_the_outbox() -> None:

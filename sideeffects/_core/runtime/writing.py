@@ -27,6 +27,7 @@ __tracebackhide__ = True
 logger: Final = logging.getLogger("sideeffects")
 
 _SCALARS: Final = kinds.SCALARS
+_Copied: Final = copying.Copied
 _INFO: Final = logging.INFO
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _RECORD: Final = Mode.RECORD
@@ -52,6 +53,8 @@ def as_given(
                 break
         else:
             return declared, args, kwargs, ()
+    if type(kwargs) is _Copied:
+        return kwargs if bound is None else bound, args, kwargs, ()
     if bound is None:
         bound = declared.bind(instance, args, kwargs)
     for value in bound.values():

@@ -18,6 +18,12 @@ from sideeffects._core.values.kinds import MAX_DEPTH, SCALARS, dict_base, fields
 _Path = str | tuple[Any, object, str]
 
 _BY_REFERENCE: Final = object()
+
+
+class Copied(dict[str, Any]):
+    """Keyword arguments that need neither be bound nor copied: all of them, made for this one call by who makes it."""
+
+
 #: Tuples in tuples in tuples: more of them is no data.
 _DEEPEST: Final = MAX_DEPTH * 4
 

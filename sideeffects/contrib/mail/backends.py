@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.policy import redirect
-from sideeffects._core.state.runtime_effect import Declared, effect_of
+from sideeffects._core.values.callers import caller_outside
 from sideeffects._core.verbs.description import describe_function
 from sideeffects._core.verbs.proxies import wrap
 from sideeffects.contrib.mail import message, sending
@@ -105,13 +105,9 @@ def hook(kind: type[Any]) -> None:
             __tracebackhide__ = True
             return original(backend, messages, *args, **kwargs)
 
-        return sending.send(_declared(), own, backend, messages)
+        declared = _effects[0]._self_declared  # noqa: SLF001 - wrapt keeps only names that begin so on the proxy
+        site = caller_outside(sending.is_between)
+        return sending.send(declared, own if args or kwargs else original, backend, messages, site)
 
     setattr(send_messages, _MARK, True)
     kind.send_messages = send_messages
-
-
-def _declared() -> Declared:
-    found = effect_of(_effects[0])
-    assert found is not None  # noqa: S101 - it was made by `wrap`
-    return found.declared

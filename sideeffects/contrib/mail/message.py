@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sideeffects._core.policy.redirect import Limits
+from sideeffects._core.values.copying import Copied
+from sideeffects._core.values.kinds import SCALARS
 
 
 def arguments_of(message: Any, backend: Any) -> dict[str, Any]:
@@ -16,20 +18,27 @@ def arguments_of(message: Any, backend: Any) -> dict[str, Any]:
         message: an `EmailMessage`, or what stands in for one.
         backend: what would send it.
     """
+    to, cc, bcc = list(getattr(message, "to", ())), list(getattr(message, "cc", ())), list(getattr(message, "bcc", ()))
+    reply_to, headers = list(getattr(message, "reply_to", ())), dict(getattr(message, "extra_headers", ()))
+    attachments, alternatives = getattr(message, "attachments", None), getattr(message, "alternatives", None)
     kind = type(backend)
-    return {
-        "to": list(getattr(message, "to", ())),
-        "cc": list(getattr(message, "cc", ())),
-        "bcc": list(getattr(message, "bcc", ())),
-        "subject": getattr(message, "subject", ""),
-        "body": getattr(message, "body", ""),
-        "from_email": getattr(message, "from_email", ""),
-        "reply_to": list(getattr(message, "reply_to", ())),
-        "headers": dict(getattr(message, "extra_headers", ())),
-        "attachments": [_described(attachment) for attachment in getattr(message, "attachments", ())],
-        "alternatives": [tuple(alternative) for alternative in getattr(message, "alternatives", ())],
-        "backend": f"{kind.__module__}.{kind.__qualname__}",
-    }
+    arguments = Copied(
+        to=to,
+        cc=cc,
+        bcc=bcc,
+        subject=getattr(message, "subject", ""),
+        body=getattr(message, "body", ""),
+        from_email=getattr(message, "from_email", ""),
+        reply_to=reply_to,
+        headers=headers,
+        attachments=[_described(attachment) for attachment in attachments] if attachments else [],
+        alternatives=[tuple(alternative) for alternative in alternatives] if alternatives else [],
+        backend=f"{kind.__module__}.{kind.__qualname__}",
+    )
+    texts = (arguments["subject"], arguments["body"], arguments["from_email"])
+    held = (*to, *cc, *bcc, *reply_to, *headers.values(), *texts)
+    is_copied = not attachments and not alternatives and SCALARS.issuperset(map(type, held))
+    return arguments if is_copied else dict(arguments)
 
 
 def redirected(message: Any, backend: Any, arguments: Mapping[str, Any]) -> Any:

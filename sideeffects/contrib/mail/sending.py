@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.perform import UNSEEN, Begun, begin
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
-from sideeffects._core.values.callers import caller_outside
+from sideeffects._core.values.callers import Site
 from sideeffects.contrib.mail.message import arguments_of, key_of, redirected
 
 #: The messages that are being sent: a backend may hand them on to another, which makes no second call of them.
@@ -28,7 +27,7 @@ _BETWEEN: Final = ("sideeffects.contrib.mail.", "django.core.mail", "django.util
 Original = Callable[..., Any]
 
 
-def send(declared: Declared, original: Original, backend: Any, messages: Sequence[Any]) -> Any:
+def send(declared: Declared, original: Original, backend: Any, messages: Sequence[Any], site: Site) -> Any:
     """Send messages, each as decided; all decisions are taken before the first one is sent.
 
     Args:
@@ -36,6 +35,7 @@ def send(declared: Declared, original: Original, backend: Any, messages: Sequenc
         original: the backend's own `send_messages`.
         backend: the backend.
         messages: what it was given.
+        site: who calls.
 
     Returns:
         how many were sent or recorded.
@@ -45,33 +45,46 @@ def send(declared: Declared, original: Original, backend: Any, messages: Sequenc
     """
     __tracebackhide__ = True
     waits = declared.effect.on_commit is not False
-    begun = _decided(declared, backend, messages)
-    if not waits and all(one is UNSEEN for _, one in begun):
+    begun = _decided(declared, backend, messages, site)
+    seen = [one for _, one in begun if one is not UNSEEN]
+    if not waits and not seen:
         return _deliver(original, backend, messages)
+    executing = len(begun) - len([one for one in seen if one.mode is not Mode.EXECUTE])
+    # One connection for all of them, though each is sent, and noted, by itself.
+    is_opened_here = executing > 1 and not waits and hasattr(backend, "open") and backend.open()
     sent = 0
-    with _kept_open(backend, [one for _, one in begun if one.mode is Mode.EXECUTE and not waits]):
-        for place, (message, (call, mode, stub, _)) in enumerate(begun):
-            deliver = functools.partial(_deliver, original, backend, [message])
+    try:
+        for place, (message, one) in enumerate(begun):
             try:
-                if waits and not _is_on_its_way(message):
-                    wait_for_commit(declared, call, mode, stub, deliver, (), {})
-                    sent += 1
-                elif mode is Mode.EXECUTE:
-                    sent += (deliver() if call is None else execute(call, deliver, (), {})) or 0
-                else:
-                    count = None if call is None else answer(declared, call, stub, (), arguments_of(message, backend))
-                    sent += count if isinstance(count, int) else 1
+                sent += _act(declared, original, backend, message, one)
             except BaseException as error:
                 _give_up(begun[place + 1 :], error)
                 raise
-            if mode is not Mode.EXECUTE and state.test_run.is_on():
-                _put_into_outbox(original, backend, message)
+            if one.mode is not Mode.EXECUTE and state.test_run.is_on():
+                _put_into_outbox(backend, message)
+    finally:
+        if is_opened_here:
+            backend.close()
     return sent
 
 
-def _decided(declared: Declared, backend: Any, messages: Sequence[Any]) -> list[tuple[Any, Begun]]:
+def _act(declared: Declared, original: Original, backend: Any, message: Any, one: Begun) -> int:
+    """Send one message, or answer its call. Returns how many were sent or recorded."""
     __tracebackhide__ = True
-    site = caller_outside(lambda module: module.startswith(_BETWEEN))
+    call, mode, stub, _ = one
+    if declared.effect.on_commit is not False and not _is_on_its_way(message):
+        wait_for_commit(declared, call, mode, stub, _deliver, (original, backend, [message]), {})
+        return 1
+    if mode is Mode.EXECUTE:
+        given = (original, backend, [message])
+        sent = _deliver(*given) if call is None else execute(call, _deliver, given, {})
+        return sent or 0
+    count = None if call is None else answer(declared, call, stub, (), arguments_of(message, backend))
+    return count if isinstance(count, int) else 1
+
+
+def _decided(declared: Declared, backend: Any, messages: Sequence[Any], site: Site) -> list[tuple[Any, Begun]]:
+    __tracebackhide__ = True
     begun: list[tuple[Any, Begun]] = []
     try:
         for message in messages:
@@ -91,9 +104,14 @@ def _give_up(begun: Sequence[tuple[Any, Begun]], error: BaseException) -> None:
             finish(call, Outcome(None, error, 0.0))
 
 
+def is_between(module: str) -> bool:
+    """Whether a module stands between who sends mail and the backend."""
+    return module.startswith(_BETWEEN)
+
+
 def is_new(messages: Sequence[Any]) -> bool:
     """Whether any of the messages has not been decided on its way here."""
-    return not all(_is_on_its_way(message) for message in messages)
+    return bool(messages) and not (_on_their_way.get() and all(_is_on_its_way(message) for message in messages))
 
 
 def _is_on_its_way(message: Any) -> bool:
@@ -115,24 +133,21 @@ def _deliver(original: Original, backend: Any, messages: Sequence[Any]) -> Any:
         _on_their_way.reset(token)
 
 
-@contextmanager
-def _kept_open(backend: Any, executing: Sequence[Begun]) -> Generator[None]:
-    """One connection for all messages, though each is sent, and noted, by itself."""
-    is_ours = len(executing) > 1 and hasattr(backend, "open") and backend.open()
-    try:
-        yield
-    finally:
-        if is_ours:
-            backend.close()
+def _put_into_outbox(backend: Any, message: Any) -> None:
+    """Let a test find a recorded message in `mail.outbox`: Django's backend in memory reaches nobody.
+
+    It alone does this: a class that extends it may send as well.
+    """
+    in_memory, put = _in_memory()
+    if type(backend) is not in_memory:
+        backend, message = in_memory(), copy.copy(message)
+        message.connection = None  # the outbox copies deeply, which a connection may refuse
+    put(backend, [message])
 
 
-def _put_into_outbox(original: Original, backend: Any, message: Any) -> None:
-    """Let a test find a recorded message in `mail.outbox`: Django's backend in memory reaches nobody."""
-    from django.core.mail.backends.locmem import EmailBackend
+@functools.cache
+def _in_memory() -> tuple[type[Any], Original]:
+    """Django's backend in memory, and how it sends."""
+    from django.core.mail.backends.locmem import EmailBackend  # where a test records mail
 
-    if isinstance(backend, EmailBackend):
-        original(backend, [message])
-    else:
-        kept = copy.copy(message)
-        kept.connection = None  # the outbox copies deeply, which a connection may refuse
-        inspect.unwrap(EmailBackend.send_messages)(EmailBackend(), [kept])
+    return EmailBackend, inspect.unwrap(EmailBackend.send_messages)
