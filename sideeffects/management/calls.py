@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from django.apps import apps
+from django.db import DatabaseError
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.registry import matches
@@ -84,6 +85,8 @@ def run(command: Command, patterns: Sequence[str], options: Mapping[str, Any], p
             time.sleep(_PAUSE)
     except LedgerError as error:
         raise wrong(str(error)) from error
+    except DatabaseError as error:
+        raise wrong(f"the outbox cannot be read: {error}. Has manage.py migrate been run?") from error
     except KeyboardInterrupt:  # which is how following ends
         return
     if not count and options["verbosity"]:
@@ -133,17 +136,17 @@ class _Outbox:
     """The held calls."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, str] = {}
+        #: The state of each, and how often it has run: one that fails again is news.
+        self._seen: dict[int, tuple[str, int]] = {}
 
     def new(self) -> Iterator[Shown]:
         """As `Source`."""
-        from sideeffects.outbox.models import HeldCall  # only where the app is installed
+        from sideeffects.outbox import choosing  # only where the app is installed
 
-        using = live_settings.current_rules().outbox.database
-        for row in HeldCall.objects.using(using).order_by("id").iterator():
-            if self._seen.get(row.pk) == row.state:
-                continue
-            self._seen[row.pk] = row.state
+        now = {pk: (state, attempts) for pk, state, attempts in choosing.states()}
+        changed = [pk for pk, found in now.items() if self._seen.get(pk) != found]
+        self._seen = now
+        for row in choosing.read(changed):
             about = (row.state.upper(), row.reason, row.origin, row.caller, row.error, bool(row.error))
             yield Shown(row.call_id, row.at, row.effect, row.arguments, *about)
 

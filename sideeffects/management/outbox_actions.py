@@ -12,9 +12,11 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from django.core.management.base import CommandError
+from django.db import DatabaseError
 from django.utils import timezone
 
 from sideeffects._core.values import clock
+from sideeffects._core.values.describe import text_of
 from sideeffects.errors import SideEffectError
 from sideeffects.management import held_calls
 from sideeffects.management.command import Command, wrong
@@ -24,6 +26,8 @@ from sideeffects.outbox.choosing import chosen, read
 from sideeffects.outbox.rows import call_of
 from sideeffects.outbox.states import State
 
+#: Days before which nothing has happened.
+_LONGEST: Final = 36600
 #: Seconds between two lines of progress.
 _EVERY: Final = 2.0
 #: Whether each action may take a call that is in a state.
@@ -43,7 +47,10 @@ def run(command: Command, action: str, options: Mapping[str, Any]) -> None:
         CommandError: with the exit code that the help tells.
         UnknownChoice: what was chosen means nothing.
     """
-    dead = actions.note_dead()
+    try:
+        dead = actions.note_dead()
+    except DatabaseError as error:
+        raise wrong(f"nothing was done: {error}. Has manage.py migrate been run?") from error
     if dead:
         command.stderr.write(f"{_calls(dead)} ran in a worker that has died: perhaps done (unknown).")
     if action == "list":
@@ -104,10 +111,13 @@ def _act(command: Command, action: str, options: Mapping[str, Any]) -> None:
         _show_only(command, action, ids, options["format"])
         return
     with kept_clean():  # what effects print is no part of the report
-        result, is_stopped = _done(command, action, ids, options)
+        result, error = _done(command, action, ids, options)
     left = _said(command, action, result, options)
-    if is_stopped:
+    if isinstance(error, KeyboardInterrupt):
         raise CommandError("stopped: the call that ran is perhaps done, and the others wait as before", returncode=130)
+    if error is not None:
+        said = f"{type(error).__name__}: {text_of(error)}"
+        raise CommandError(f"stopped by {said}; the others wait as before", returncode=1) from error
     if left:
         raise CommandError(left, returncode=1)
 
@@ -115,7 +125,7 @@ def _act(command: Command, action: str, options: Mapping[str, Any]) -> None:
 def _meant(action: str, options: Mapping[str, Any]) -> list[int]:
     if action == "prune":
         ids = chosen(options["numbers"], effects=options["effect"], where=options["where"], states=_FROM[action])
-        since = timezone.now() - datetime.timedelta(days=options["older_than"])
+        since = timezone.now() - datetime.timedelta(days=min(options["older_than"], _LONGEST))
         return [row.pk for row in read(ids) if row.changed_at is not None and row.changed_at <= since]
     if not (options["numbers"] or options["effect"] or options["where"] or options["all"]):
         raise wrong(f"which calls? Give their ids, --effect, --where, or --all to {action} all")
@@ -139,19 +149,22 @@ def _show_only(command: Command, action: str, ids: Sequence[int], form: str) -> 
     command.stderr.write(f"{_calls(len(rows))} would be {_DID[action]}. Nothing was done.")
 
 
-def _done(command: Command, action: str, ids: Sequence[int], options: Mapping[str, Any]) -> tuple[actions.Result, bool]:
+def _done(
+    command: Command, action: str, ids: Sequence[int], options: Mapping[str, Any]
+) -> tuple[actions.Result, BaseException | None]:
+    """Do it. Returns what was done, and what has ended it before its time."""
     if action == "prune":
-        return actions.prune(ids), False
+        return actions.prune(ids), None
     by = options["by"] or _user()
     if action == "reject":
-        return actions.reject(ids, by=by), False
+        return actions.reject(ids, by=by), None
     result = actions.Result()
     do = actions.release if action == "release" else actions.retry
     try:
         do(ids, by=by, on_progress=_progress(command, len(ids), options), result=result)
-    except KeyboardInterrupt:
-        return result, True
-    return result, False
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - of the engine or the database; what was done is said
+        return result, error
+    return result, None
 
 
 def _user() -> str:

@@ -64,6 +64,11 @@ def read(ids: Sequence[int]) -> Iterator[HeldCall]:
         yield from held_calls().filter(pk__in=ids[start : start + _CHUNK])
 
 
+def states() -> Iterator[tuple[int, str, int]]:
+    """Of each call its primary key, its state and how often it has run."""
+    return held_calls().values_list("pk", "state", "attempts").iterator(chunk_size=_CHUNK)
+
+
 #: As many rows as are read at once.
 _CHUNK: Final = 500
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connections
 from django.test import override_settings
 
 from sideeffects import hold, side_effect
@@ -105,6 +106,36 @@ def test_release_retry_reject_and_prune(held: Any) -> None:
     assert run("prune", "--older-than", "0", "--dry-run")[2].startswith("2 calls would be deleted.")
     assert run("prune", "--older-than", "0")[1] == "2 calls deleted.\n"
     assert states(held) == ["failed", "held"]
+
+
+def test_numbers_that_mean_nothing_delete_nothing(held: Any) -> None:
+    """A negative age would be all ages."""
+    run("reject", "1", "2")
+    for arguments in (("prune", "--older-than", "-5"), ("list", "--limit", "-1"), ("prune", "--older-than", "x")):
+        assert "is no number from 0 on" in run(*arguments)[2]
+    assert run("prune", "--older-than", "9" * 15)[1] == "0 calls deleted.\n"
+    assert run("show", "9" * 30) == (2, "", f"the outbox has no call {'9' * 30}")
+    assert states(held)[:2] == ["rejected", "rejected"]
+
+
+def test_what_ends_the_work_is_said(held: Any) -> None:
+    """With what was done until then; without a table nothing was."""
+    rules = {"OUTBOX": {"DATABASE": "outbox"}, "ENGINE": "django_tasks"}
+    with override_settings(TASKS={"default": {"BACKEND": "nowhere.Backend"}}, SIDE_EFFECTS=rules):
+        code, out, err = run("release", "1", "2")
+    assert (code, out) == (1, "2 calls released.\n")
+    assert err.startswith("stopped by ")
+    assert err.endswith("; the others wait as before")
+    assert states(held)[:2] == ["released", "released"]
+    with connections["outbox"].cursor() as cursor:
+        cursor.execute("ALTER TABLE sideeffects_outbox_heldcall RENAME TO gone")
+    code, _, err = run("list")
+    assert (code, err) == (
+        2,
+        "nothing was done: no such table: sideeffects_outbox_heldcall. Has manage.py migrate been run?",
+    )
+    with connections["outbox"].cursor() as cursor:
+        cursor.execute("ALTER TABLE gone RENAME TO sideeffects_outbox_heldcall")
 
 
 def test_ctrl_c_says_what_it_left(held: Any) -> None:

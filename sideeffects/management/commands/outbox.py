@@ -58,7 +58,7 @@ exit codes:
             if action == "list":
                 sub.add_argument("--state", action="append", choices=State.values, help="Only calls in this state.")
                 sub.add_argument("--all", action="store_true", help="Those that are done or rejected as well.")
-                sub.add_argument("--limit", type=int, default=100, metavar="N", help="At most N; 0 for all (100).")
+                sub.add_argument("--limit", type=_count, default=100, metavar="N", help="At most N; 0 for all (100).")
             elif action != "show":
                 _add_doing(sub, action)
 
@@ -73,6 +73,13 @@ exit codes:
             outbox_actions.run(self, action, options)
         except UnknownChoice as error:
             raise wrong(str(error)) from error
+
+
+def _count(text: str) -> int:
+    """A number as it is typed, from 0 on; as the type of an option."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return int(text)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +98,7 @@ def _add_doing(parser: argparse.ArgumentParser, action: str) -> None:
     add = parser.add_argument
     add("--dry-run", action="store_true", help="Show which calls these are; do nothing.")
     if action == "prune":
-        add("--older-than", type=int, default=30, metavar="DAYS", help="Only what has been so for DAYS (30).")
+        add("--older-than", type=_count, default=30, metavar="DAYS", help="Only what has been so for DAYS (30).")
     else:
         add("--all", action="store_true", help="All that there are.")
         add("--by", default="", metavar="WHO", help="Who does this (default: the user that runs the command).")
