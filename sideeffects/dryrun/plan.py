@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
+from sideeffects._core.calls.row import Row
 from sideeffects._core.policy.policy import decide, standing
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.records.ledger import Ledger

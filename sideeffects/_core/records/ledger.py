@@ -8,8 +8,9 @@ import threading
 import weakref
 from typing import Final, Protocol
 
-from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.calls.row import Row
 from sideeffects._core.records.pairing import in_order
 from sideeffects._core.records.tally import Tally
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.calls.row import Row
 
 _DONE: Final = {Mode.RECORD: "recorded", Mode.EXECUTE: "executed", Mode.HOLD: "held", Mode.RAISE: "refused"}
 #: Stubs that are named.

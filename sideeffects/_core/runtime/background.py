@@ -14,12 +14,13 @@ from concurrent.futures import Future
 from types import MethodType
 from typing import Any, Final
 
-from sideeffects._core.calls.call import Call, row_of
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.handle import Handle
 from sideeffects._core.calls.origins import origin
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.calls.registry import function_of
+from sideeffects._core.calls.row import Besides, row_of
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.policy.policy import EXECUTED
 from sideeffects._core.runtime.acting import Later, act, alias_of, answer
@@ -250,8 +251,8 @@ def unwritten(
         bound, args = kwargs, ()
     effect, names = declared.effect, state.rules_source().sensitive
     details = details_of(effect, instance, args, kwargs)
-    row = row_of(effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id, (), details)
-    return Call(row)
+    besides = Besides(is_async, run_id, details=details)
+    return Call(row_of(effect, decision, bound, args, kwargs, instance, site, names, besides))
 
 
 #: Who calls, where no code of the user's does.

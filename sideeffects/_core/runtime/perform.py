@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from sideeffects._core.calls.call import Call, row_of
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.incoming import arriving
+from sideeffects._core.calls.row import NOTHING_BESIDES, Besides, row_of
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.acting import answer, execute, wait_for_commit
 from sideeffects._core.runtime.deciding import decided, is_watched
@@ -155,9 +156,10 @@ def begin(
     ruled, decision = verdict.ruled, verdict.decision
     details = None if effect.details is None else details_of(effect, instance, args, kwargs)
     names = ruled.rules.sensitive
-    row = row_of(
-        effect, decision, bound, args, kwargs, instance, site, names, is_async, run_id, by_reference, details, asked
-    )
+    besides = NOTHING_BESIDES
+    if is_async or run_id is not None or by_reference or details is not None or asked is not None:
+        besides = Besides(is_async, run_id, by_reference, details, asked)
+    row = row_of(effect, decision, bound, args, kwargs, instance, site, names, besides)
     if ruled.may_end and not is_async and run_id is None and arrival is None and ends_at_once(row, verdict, own):
         return ENDED
     call = write(row, verdict, own, arrival)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sideeffects._core.calls.call import Call, row_of
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.known import load_known
 from sideeffects._core.calls.origins import originating
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.parcel import Parcel
+from sideeffects._core.calls.row import Besides, row_of
 from sideeffects._core.policy.policy import Decided
 from sideeffects._core.runtime.acting import execute
 from sideeffects._core.runtime.async_and_streams import execute_async
@@ -149,9 +150,8 @@ def call_of(
         bound, (args, kwargs, _) = redirect_arguments(declared, bound, args, found.changes)
     details, names = details_of(effect, instance, args, kwargs), state.rules_source().sensitive
     decision = found.decision
-    call = Call(
-        row_of(effect, decision, bound, args, kwargs, instance, WORKER, names, True, run_id, (), details, asked)
-    )
+    besides = Besides(True, run_id, details=details, asked=asked)
+    call = Call(row_of(effect, decision, bound, args, kwargs, instance, WORKER, names, besides))
     call.take_id(number)
     blocked = None if state.live is None else show_live(call, state.live)
     if decision.mode is Mode.RAISE:

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sideeffects._core.calls.call import Call, Row
+from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.incoming import Arrival
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
+from sideeffects._core.calls.row import Row
 from sideeffects._core.records.ledger import SharedLedger
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.observing import swallowed
