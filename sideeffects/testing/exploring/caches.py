@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from sideeffects.errors import RaceError
+from sideeffects.testing.exploring.cached import kept_value, kept_whole
 from sideeffects.testing.exploring.footprints import ALL, Access, Footprint, Resource
 from sideeffects.testing.exploring.racer import Racer, Step, racer_here
 
 _READS: Final = ("get", "has_key", "get_many")
 _WRITES: Final = ("add", "set", "touch", "delete", "incr", "decr", "set_many", "delete_many", "clear")
-_MISSING: Final = object()
 
 
 class CacheHooks:
@@ -24,8 +25,9 @@ class CacheHooks:
 
     def __init__(self) -> None:
         self._before: list[tuple[type, str, Any]] = []
-        #: What keys had before a racer wrote to them.
-        self._kept: dict[tuple[str, str, Any], tuple[Any, Any]] = {}
+        #: What puts back whole caches, and single keys of others, as they were before a racer wrote to them.
+        self._whole: dict[str, Callable[[], None]] = {}
+        self._kept: dict[tuple[str, str, Any], Callable[[], None]] = {}
         if "django.core.cache" not in sys.modules:
             return
         from django.core.cache import caches
@@ -49,25 +51,35 @@ class CacheHooks:
                 return original(cache, *args, **kwargs)
             keys = _keys(args[0] if args else kwargs.get("key", kwargs.get("keys", kwargs.get("data"))))
             shown = f"cache.{name}({', '.join(map(repr, keys))})"
-            keep = functools.partial(self._keep, cache, keys, kwargs.get("version")) if name in _WRITES else None
+            keep = functools.partial(self._keep, cache, name, keys, kwargs.get("version")) if name in _WRITES else None
             racer.stop_before(Step("cache", lambda: shown, _footprint(cache, name, keys), keep=keep))
             return _quietly(racer, original, cache, *args, **kwargs)
 
         setattr(home, name, operate)
 
-    def _keep(self, cache: Any, keys: list[Any], version: Any) -> None:
+    def _keep(self, cache: Any, name: str, keys: list[Any], version: Any) -> None:
+        place = _place(cache)
+        if place in self._whole:
+            return
+        whole = kept_whole(cache)
+        if whole is not None:
+            self._whole[place] = whole
+            return
+        if name == "clear":
+            raise RaceError(
+                f"clear() of a {type(cache).__qualname__} cannot be taken back between two orders, as nobody knows "
+                f"what is in it: let setup clear it, or explore with a cache in memory, in files or in a table"
+            )
         for key in keys:
-            place = (_place(cache), str(key), version)
-            if place not in self._kept:
-                self._kept[place] = cache, cache.get(key, _MISSING, version=version)
+            at = (place, str(key), version)
+            if at not in self._kept:
+                self._kept[at] = kept_value(cache, key, version)
 
     def take_back(self) -> None:
-        """Put back what the keys had that racers wrote to."""
-        for (_, key, version), (cache, value) in self._kept.items():
-            if value is _MISSING:
-                cache.delete(key, version=version)
-            else:
-                cache.set(key, value, version=version)
+        """Put back what caches had before racers wrote to them."""
+        for restore in (*self._whole.values(), *self._kept.values()):
+            restore()
+        self._whole.clear()
         self._kept.clear()
 
     def remove(self) -> None:

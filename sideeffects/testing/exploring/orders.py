@@ -49,11 +49,13 @@ class Order:
         events: its steps.
         ends: after how many events each racer had ended; `None` for one that has not.
         stuck: the racer that came to no step within the timeout, with where it stands.
+        deadlock: after how many events all waited for each other, the first time; `None` where they never did.
     """
 
     events: list[Event] = field(default_factory=list)
     ends: list[int | None] = field(default_factory=list)
     stuck: tuple[int, str] | None = None
+    deadlock: int | None = None
 
     @property
     def schedule(self) -> str:
@@ -224,6 +226,8 @@ class _Run:
 
     def _let_somebody_through(self) -> None:
         """All wait, so they wait for each other: the database ends that, and SQLite when its timeout is over."""
+        if self._order.deadlock is None:
+            self._order.deadlock = len(self._order.events)
         first = next(iter(self._waiting))
         if first.is_busy:
             first.give_up()
@@ -245,7 +249,7 @@ class _Run:
                     other.session
                     for one in self._racers
                     for other in one.connections
-                    if one is not racer and other.session is not None
+                    if one is not racer and other.session is not None and other.catalog.place == hooked.catalog.place
                 ]
                 if waiting.waits(keeper.connection, hooked.session, others):
                     return True

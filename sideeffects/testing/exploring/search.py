@@ -125,8 +125,9 @@ def _switches(racers: tuple[int, ...]) -> int:
 
 def _difference(beginning: Beginning, order: Order) -> NotRepeatable | None:
     """Whether a racer took another step than it had to, up to where the order could be followed."""
-    for racer, shape, event in itertools.zip_longest(beginning.racers, beginning.shapes, order.events):
-        if racer is None:
+    told = enumerate(itertools.zip_longest(beginning.racers, beginning.shapes, order.events))
+    for number, (racer, shape, event) in told:
+        if racer is None or number == order.deadlock:  # which of them goes on then, the database decides
             return None
         if event is None:
             return NotRepeatable(racer, shape, "")
