@@ -305,8 +305,9 @@ _NETWORK_MODULES: Final = {
 
 
 def is_known_package(path: str) -> bool:
-    """Whether something of the package that the path is in reaches outside."""
-    return path.partition(".")[0] in _ROOTS
+    """Whether something of the package that the path is in reaches outside; of common packages, below the path."""
+    root = path.partition(".")[0]
+    return root in _ROOTS and (root not in _COMMON or path == root or path in _LEADING)
 
 
 def may_lead_outside(imported: str) -> bool:

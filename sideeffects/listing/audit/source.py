@@ -81,18 +81,6 @@ class Body:
         return [(node, kind) for node, kind in self.nodes if isinstance(node, _MOVES)]
 
     @functools.cached_property
-    def words(self) -> frozenset[str]:
-        """All names that it says, by which others know of what has become known."""
-        said = {
-            node.attr if isinstance(node, ast.Attribute) else node.id
-            for node, _ in self.nodes
-            if isinstance(node, ast.Attribute | ast.Name)
-        }
-        bound = self.source.module.bound
-        said.update(word for name in said & bound.keys() for word in bound[name].split("."))
-        return frozenset(said)
-
-    @functools.cached_property
     def decorators(self) -> list[str]:
         """The dotted paths of its decorators."""
         listed = self.definition.decorator_list if self.definition is not None else []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sideeffects.listing.audit.following import Following
+from sideeffects.listing.audit.learning import Learning
 from sideeffects.listing.audit.outside_apis import (
     connects,
     network_library,
@@ -113,6 +114,7 @@ class Audit:
         self._is_mail_declared = any(target.startswith("django.core.mail") for target in self._declared)
         self._project = Project(sources)
         self._following = Following(self._project)
+        Learning(self._following).run()
         below = self._below_declared()
         found: list[UndeclaredFunction] = []
         self.unclear: list[Unclear] = []
