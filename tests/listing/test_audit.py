@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sideeffects.listing.audit import Audit
+from sideeffects.listing.audit.learning import Learning
+from sideeffects.listing.audit.source import Body
 from tests.support.listed_project import listed_project, write_settings
 from tests.support.projects import Project
 
@@ -538,3 +540,47 @@ def test_exit_codes(project: Project) -> None:
     broken = project.run(*COMMAND, code=2)
     assert "the audit may be incomplete" in broken.stderr
     assert "shop/broken.py" in broken.stderr
+
+
+def test_a_function_is_looked_at_again_only_when_more_is_known_of_what_it_asks_for(
+    audit: Callable[..., dict[str, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that goes from hand to hand costs a look for each of them, whatever else says the same words."""
+    looks: list[str] = []
+    look = Learning._learn_from
+
+    def counted(self: Learning, body: Body) -> None:
+        looks.append(body.path)
+        look(self, body)
+
+    monkeypatch.setattr(Learning, "_learn_from", counted)
+    number = 40
+    chain = "\n".join(f"def step_{i}(client):\n    step_{i + 1}(client)\n" for i in range(number))
+    others = "\n".join(f"def other_{i}(client):\n    client.post(1)\n    client.step()\n" for i in range(200))
+    found = audit(
+        shop__chain=f"import requests\n{chain}\ndef step_{number}(client):\n    client.post('/')\n"
+        "def begin():\n    step_0(requests.Session())\n",
+        shop__others=others,
+    )
+    assert found == {f"shop.chain.step_{number}": ["requests.Session().post"]}
+    assert len(looks) <= 2 * (number + 200 + 5)
+
+
+def test_what_else_a_common_package_has_is_not_followed(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """Of Django only mail reaches outside: nothing is known of its other objects, and mail is still found."""
+    found = audit(
+        shop__models="""
+            from django.core import mail
+            from django.db import models
+
+            class Order(models.Model):
+                def tell(self):
+                    self.objects.send()
+                    self.post()
+                    message().send()
+
+            def message():
+                return mail.EmailMessage()
+        """
+    )
+    assert found == {"shop.models.Order.tell": ["django.core.mail.EmailMessage().send"]}
