@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import os
 import threading
 from typing import Any, Final
@@ -57,6 +58,8 @@ class PauseReader:
         self._inherited: list[Any] = []
         self._connection: Any = None
         self._said_missing = False
+        #: Seconds between two looks, by settings that could be read: the thread outlives those that cannot.
+        self._refresh = 2.0
         #: Whether the table has been read, in this process or before its fork.
         self._has_table = False
         self._begin()
@@ -68,7 +71,9 @@ class PauseReader:
         self._wake = threading.Event()
         self._known: _Known | None = None
         self._trouble = ""
-        self._started_at = self._answered_at = 0.0
+        self._started_at = 0.0
+        #: When the log says that no answer has come. Calls ask no more than the time.
+        self._late_at = math.inf
         self._is_late = False
 
     def after_fork(self) -> None:
@@ -94,7 +99,7 @@ class PauseReader:
                 if mode is not Mode.EXECUTE:
                     return None
                 return Decision(Mode.RAISE, f"whether it is paused is not known: {self._trouble}", _SETTING)
-        elif not self._is_late and clock.monotonic() > self._answered_at + _PATIENCE * pauses.refresh():
+        elif not self._is_late and clock.monotonic() > self._late_at:
             self._is_late = True
             logger.error("pauses have not been read for %d refreshes; what was known last stays in force", _PATIENCE)
         if not known.rows:
@@ -113,7 +118,7 @@ class PauseReader:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
-                self._started_at = self._answered_at = clock.monotonic()
+                self._started_at = clock.monotonic()
                 self._tried.clear()
                 self._thread = threading.Thread(target=self._read_on, name="sideeffects-pauses", daemon=True)
                 try:
@@ -139,11 +144,11 @@ class PauseReader:
             self._wake.clear()
             self._read_once()
             self._tried.set()
-            self._wake.wait(pauses.refresh())
+            self._wake.wait(self._refresh)
 
     def _read_once(self) -> None:
         try:
-            using = pauses.alias()
+            using, self._refresh = pauses.alias(), pauses.refresh()
             connection = self._connection = connections[using]
             # Asked for nothing before the first statement: a dry run lets threads read, and no more.
             rows = _rows(using)
@@ -167,10 +172,13 @@ class PauseReader:
         if self._trouble and self._known is not None:
             logger.warning("pauses can be read again")
         self._trouble, self._is_late = "", False
-        self._answered_at = clock.monotonic()
+        self._expect()
         if self._known is None or rows != before:
             self._known = _Known(rows)
             _say(before, rows)
+
+    def _expect(self) -> None:
+        self._late_at = clock.monotonic() + _PATIENCE * self._refresh
 
     def _missing(self) -> None:
         if not self._said_missing:
@@ -183,7 +191,7 @@ class PauseReader:
             last = "no call executes" if self._known is None else "what was known last stays in force"
             logger.error("%s; until they can be, %s", said, last)
         self._trouble = said
-        self._answered_at = clock.monotonic()
+        self._expect()
         if self._connection is not None:
             try:
                 self._connection.close()

@@ -211,7 +211,10 @@ def ledgers():
 
 def outbox():
     found = child("outbox.py")
-    heading("Held calls, on PostgreSQL")
+    heading("The outbox, on PostgreSQL")
+    line("nanoseconds to decide an executing call, without the outbox", found["decided"])
+    line("the same with the outbox and nothing paused", found["executing"])
+    line("the second, of the first", found["executing, of decided"], 1.3)
     line("microseconds to INSERT such a row through the ORM", found["insert"])
     line("holding a call, of that INSERT", found["ratio"], 1.5)
     line("microseconds to hold one of a hundred in a transaction", found["hold in a transaction"])

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.incoming import arriving
 from sideeffects._core.policy.policy import Decided, decide
-from sideeffects._core.runtime.tightening import tightened
+from sideeffects._core.runtime.tightening import paused, tightened
 from sideeffects._core.state.extension_points import pauses, rules_source
 from sideeffects._core.state.open_transactions import open_transactions
 from sideeffects._core.state.runtime_effect import Declared, Redirected, Verdict
@@ -53,8 +53,10 @@ def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: di
         if is_test_run:
             if verdict.mode is not _HOLD:
                 return verdict
-        elif not (pauses.is_filled or verdict.budgets or changes):
-            return verdict
+        elif not (verdict.budgets or changes):
+            decision = verdict.decision
+            if not pauses.is_filled or paused(declared.effect, decision) is decision:
+                return verdict
     return _tightened(declared, verdict, args, changes)
 
 

@@ -38,13 +38,19 @@ def tightened(effect: SideEffect, decision: Decision, is_test_run: bool, budgets
         decision = floor
     if is_test_run:
         return in_tests(decision)
+    decision = paused(effect, decision)
+    for rule in budgets:
+        if decision.mode is _EXECUTE:
+            decision = _within(rule, decision)
+    return decision
+
+
+def paused(effect: SideEffect, decision: Decision) -> Decision:
+    """The same decision, unless a pause is stricter."""
     for ask in pauses:
         pause = ask(effect, decision.mode)
         if pause is not None and pause.mode > decision.mode:
             decision = pause
-    for rule in budgets:
-        if decision.mode is _EXECUTE:
-            decision = _within(rule, decision)
     return decision
 
 
