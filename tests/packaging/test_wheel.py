@@ -1,5 +1,6 @@
 """What is published is what was tested: the wheel, installed into an empty environment, and used there."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.projects import ROOT, clean_environment, django_project
+from tests.support.typed_page import Newcomer
 
 pytestmark = pytest.mark.once
 
@@ -43,15 +45,16 @@ SCRIPT = """
     print("it works")
 """
 TESTS = """
-    import importlib.util
+    import sys
 
+    import sideeffects
     from effects import attempt
 
 
     def test_nothing_is_sent(side_effects):
         attempt("a test")
         side_effects.assert_called("shop.send", place="a test", times=1)
-        assert importlib.util.find_spec("django") is None
+        assert sideeffects.__file__.startswith(sys.prefix), sideeffects.__file__
 """
 
 
@@ -69,31 +72,57 @@ def run(*command: object, cwd: Path, code: int = 0, **variables: str) -> str:
 
 
 def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
-    """A script needs nothing but wrapt; pytest finds the plugin; Django finds the command."""
-    tree = tmp_path / "tree"
-    shutil.copytree(ROOT / "sideeffects", tree / "sideeffects", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
-    run(*PIP, "wheel", "--no-deps", "--wheel-dir", tmp_path, tree, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {"sideeffects/py.typed", *(f"sideeffects/probes/reports/page.{kind}" for kind in ("css", "js"))} < set(names)
-    assert {name.split("/")[0].partition("-")[0] for name in names} == {"sideeffects"}, "the wheel holds more"
-
-    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
-    python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    """A script needs nothing but wrapt; pytest finds the plugin; Django finds the command; a newcomer gets through."""
+    wheel = made_wheel(tmp_path)
+    folder = tmp_path / "newcomer"
+    folder.mkdir()
+    run(sys.executable, "-m", "venv", folder / ".venv", cwd=tmp_path)
+    python = folder / ".venv" / "bin" / "python"
     run(*PIP, "--python", python, "install", wheel, cwd=tmp_path)
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT), encoding="utf-8")
     assert run(python, script, cwd=tmp_path) == "it works\n"
 
-    run(*PIP, "--python", python, "install", "pytest", cwd=tmp_path)
+    type_the_pages(folder, wheel)  # which installs pytest, and then Django
+
     project = django_project(tmp_path / "project")
     project.write("test_it.py", TESTS)
     assert "1 passed" in run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py", cwd=project.root)
     assert project.attempted == {"a test": 1}
     assert not project.executed
-
-    run(*PIP, "--python", python, "install", "Django", cwd=tmp_path)
     listing = run(python, "manage.py", "side_effects", cwd=project.root, MORE_APPS="sideeffects")
     assert re.search(r"^shop\.send +EXECUTE +yes +no +effects\.py:\d+ +Send\.$", listing, flags=re.MULTILINE), listing
+
+
+def made_wheel(folder: Path) -> Path:
+    """A wheel of this tree, with what has to be in it."""
+    tree = folder / "tree"
+    shutil.copytree(ROOT / "sideeffects", tree / "sideeffects", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, tree, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"sideeffects/py.typed", *(f"sideeffects/probes/reports/page.{kind}" for kind in ("css", "js"))} < set(names)
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"sideeffects"}, "the wheel holds more"
+    return wheel
+
+
+def type_the_pages(folder: Path, wheel: Path) -> None:
+    """The tutorial, and the beginning of README.md; the wheel stands for the package's name."""
+    constraints = folder / "constraints.txt"
+    constraints.write_text(f"sideeffects @ {wheel.as_uri()}\n", encoding="utf-8")
+    environment = clean_environment() | {
+        "PATH": os.pathsep.join([str(folder / ".venv" / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PIP_CONSTRAINT": str(constraints),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    del environment["PYTHONPATH"]
+    newcomer = Newcomer(folder, environment)
+    newcomer.type((ROOT / "docs/tutorial.md").read_text(encoding="utf-8"))
+    assert newcomer.compared == 8, "the page shows more outputs, or fewer"
+    readme = folder / "readme"
+    readme.mkdir()
+    reader = Newcomer(readme, environment)
+    reader.type((ROOT / "README.md").read_text(encoding="utf-8").partition("## What stands on it")[0])
+    assert reader.compared == 1
