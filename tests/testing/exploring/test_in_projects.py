@@ -59,6 +59,11 @@ FILES = {
 
         class Tag(models.Model):
             name = models.CharField(max_length=20)
+
+
+        class Label(models.Model):
+            name = models.CharField(max_length=20, unique=True)
+            uses = models.IntegerField(default=1)
         """,
     "shop/views.py": """
         from django.contrib.auth.decorators import login_required
@@ -110,7 +115,7 @@ FILES = {
         from django.db import transaction
         from django.db.models import F
         from django.test import Client
-        from shop.models import Order, Tag
+        from shop.models import Label, Order, Tag
 
 
         def order():
@@ -130,6 +135,20 @@ FILES = {
 
         def tag(name, using=None):
             return Tag.objects.using(using).get_or_create(name=name)[1]
+
+
+        def tag_again(name):
+            return Tag.objects.update_or_create(name=name, defaults={"name": name})[1]
+
+
+        def use(name):
+            return Label.objects.update_or_create(name=name, create_defaults={}, defaults={"uses": F("uses") + 1})[1]
+
+
+        def tag_on_both(name):
+            if not Tag.objects.using("other").exists():
+                Tag.objects.create(name=name)
+                Tag.objects.using("other").create(name=name)
 
 
         def add_up(cookies=None):
@@ -154,8 +173,8 @@ FILES = {
 }
 TESTS = """
     from django.core.cache import caches
-    from racing import add_up, count, once, order, post, tag
-    from shop.models import Order, Tag
+    from racing import add_up, count, once, order, post, tag, tag_again, tag_on_both, use
+    from shop.models import Label, Order, Tag
     from sideeffects.testing import Race
 
 
@@ -176,6 +195,8 @@ TESTS = """
         mended = order_of_all.call_concurrently(2, post, path="/pay-once/")
         assert mended.complete and not mended.failures, mended.summary()
         assert sorted(mended) == [200, 409]
+        (charged,) = mended.calls.named("card.charge")
+        assert charged.is_async
         assert not Order.objects.exists()
 
 
@@ -185,6 +206,13 @@ TESTS = """
 
         race = Race(explore=True, check=one_tag)
         assert race.configured(databases=["default"]).call_concurrently(2, tag, name="a").failures
+        assert race.configured(databases=["default"]).call_concurrently(2, tag_again, name="a").failures
+        used = Race(explore=True, databases=["default"], check=lambda _: Label.objects.get().uses == 2)
+        found = used.call_concurrently(2, use, name="a")
+        assert found.complete and not found.failures, found.summary()
+        across = race.call_concurrently(2, tag_on_both, name="a")
+        assert across.complete and 0 < across.failures < across.schedules, across.summary()
+        assert not Tag.objects.exists() and not Tag.objects.using("other").exists()
         both = Race(explore=True, check=lambda result: all(result)).make_concurrent_calls(
             (tag, {"name": "a"}), (tag, {"name": "a", "using": "other"})
         )
