@@ -98,10 +98,8 @@ def is_watched(verdict: Verdict, own: Scope) -> bool:
     return bool(
         ruled.is_test_run
         or own.captures
-        or state.observers
-        or state.gates
+        or not state.is_quiet
         or state.shows_current
-        or state.live is not None
         or ruled.rules.shared is not None
         or lineage.get().guards
         or open_transactions.get()

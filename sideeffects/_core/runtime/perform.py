@@ -31,6 +31,9 @@ __tracebackhide__ = True
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
 _HOLD: Final = Mode.HOLD
+#: Looked up once: Python looks up the methods of a `ContextVar` anew at each call.
+_own_scope: Final = scope.get
+_arrival: Final = arriving.get
 
 
 def perform(
@@ -134,7 +137,7 @@ def begin(
     """
     generation = state.switches.generation
     effect = declared.effect
-    own = scope.get()
+    own = _own_scope()
     verdict = decided(declared, instance, args, kwargs, own)
     redirected, given, asked = verdict.redirected, None, None
     if redirected is not None:
@@ -146,7 +149,7 @@ def begin(
     bound, args, kwargs, by_reference = as_given(declared, verdict.arguments, instance, args, kwargs)
     if redirected is not None:
         asked = copied(redirected.asked)
-    arrival = arriving.get()
+    arrival = _arrival()
     if arrival is not None:
         arrival, is_async, run_id = arrival.claim(effect.name, is_async, run_id)
     faults, fault = state.faults, None

@@ -30,6 +30,8 @@ logger: Final = logging.getLogger("sideeffects")
 _SCALARS: Final = kinds.SCALARS
 _Copied: Final = copying.Copied
 _INFO: Final = logging.INFO
+#: Looked up once: Python looks up the methods of a `ContextVar` anew at each call.
+_transactions: Final = open_transactions.get
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _RECORD: Final = Mode.RECORD
 _RAISE: Final = Mode.RAISE
@@ -47,7 +49,8 @@ def as_given(
     Raises:
         TypeError: they are wrong; as the function itself would raise it.
     """
-    if bound is None and not kwargs and declared.fewest <= len(args) + (instance is not None) <= declared.most:
+    count = len(args) if instance is None else len(args) + 1
+    if bound is None and not kwargs and declared.fewest <= count <= declared.most:
         # These fit, and are bound when somebody reads them, unless they may have changed by then.
         for value in args:
             if type(value) not in _SCALARS:
@@ -88,7 +91,7 @@ def ends_at_once(row: Row, verdict: Verdict, own: Scope) -> bool:
     """
     if verdict.mode is not _RECORD or verdict.stub is not None:
         return False
-    if state.faults is not None or state.observers or state.gates or open_transactions.get() or state.live is not None:
+    if not state.is_quiet or _transactions():
         return False
     if verdict.ruled.is_test_run:
         if state.children.reports is None and not own.captures:

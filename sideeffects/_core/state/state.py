@@ -70,6 +70,10 @@ class Observing:
         self.started = started
 
 
+#: What hears of each call at once, besides those who keep it.
+_HEARERS: Final = ("faults", "gates", "live", "observers")
+
+
 class State:
     """The process's state. There is one, `state`."""
 
@@ -78,6 +82,7 @@ class State:
         "faults",
         "floor",
         "gates",
+        "is_quiet",
         "ledger",
         "live",
         "lock",
@@ -91,29 +96,42 @@ class State:
         "test_run",
     )
 
+    #: Whether nobody but the ledgers has to hear of a call that is recorded: one look for each call, in place of four.
+    is_quiet: bool
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.observers: tuple[Observing, ...] = ()
+        #: What may refuse calls, once they have been decided.
+        self.gates: tuple[Gate, ...] = ()
+        #: What lets the calls of a test run fail, while a fault sweep runs.
+        self.faults: Faults | None = None
+        #: Where a line of each decision is written at once.
+        self.live: Live | None = live.at_start
         self.ledger = Ledger()
         self.switches = FastSwitches(self.lock)
         #: The stubs that a test run has put into force: what is said of a call that one answers, and where it stands.
         self.stubs: set[tuple[str, str]] = set()
         #: Where calls are written for other processes as well, as the rules last read say.
         self.shared: SharedLedger | None = None
-        #: What lets the calls of a test run fail, while a fault sweep runs.
-        self.faults: Faults | None = None
         #: The decision that no other of this process is looser than.
         self.floor: Decision | None = floor.at_start
-        #: Where a line of each decision is written at once.
-        self.live: Live | None = live.at_start
         self._begin()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HEARERS:
+            object.__setattr__(self, name, value)
+            return
+        with self.lock:
+            object.__setattr__(self, name, value)
+            object.__setattr__(self, "is_quiet", not any(getattr(self, one, None) for one in _HEARERS))
 
     def _begin(self) -> None:
         self.overrides = OpenOverrides(self.lock, self.switches)
         self.children = Children(self.lock, self.ledger, self.sync)
         self.test_run = Latch(self.lock, self.switches, self.children)
-        self.observers: tuple[Observing, ...] = ()
-        #: What may refuse calls, once they have been decided.
-        self.gates: tuple[Gate, ...] = ()
+        self.observers = ()
+        self.gates = ()
         #: Whether each executing call is written down, since its function may ask which call it is.
         self.shows_current = False
         #: What `--side-effects` says.
