@@ -584,3 +584,36 @@ def test_what_else_a_common_package_has_is_not_followed(audit: Callable[..., dic
         """
     )
     assert found == {"shop.models.Order.tell": ["django.core.mail.EmailMessage().send"]}
+
+
+def test_what_a_client_package_gives_reaches_outside_by_some_methods(
+    audit: Callable[..., dict[str, list[str]]],
+) -> None:
+    """Stripe's objects save, cancel and fetch their next pages; what they hold is data."""
+    found = audit(
+        shop__billing="""
+            import stripe
+
+            class Payment:
+                stripe_class = stripe.PaymentIntent
+
+                def retrieve(self):
+                    return self.stripe_class.retrieve(self.id)
+
+                def cancel(self):
+                    return self.retrieve().cancel()
+
+                def pages(self, found):
+                    for one in stripe.Charge.list().auto_paging_iter():
+                        yield one.get("id")
+
+                def amount(self):
+                    intent = self.retrieve()
+                    return intent.get("amount"), intent.amount.as_text()
+        """
+    )
+    assert found == {
+        "shop.billing.Payment.retrieve": ["stripe.PaymentIntent.retrieve"],
+        "shop.billing.Payment.cancel": ["stripe.PaymentIntent.retrieve().cancel"],
+        "shop.billing.Payment.pages": ["stripe.Charge.list().auto_paging_iter", "stripe.Charge.list"],
+    }

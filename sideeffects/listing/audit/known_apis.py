@@ -1,0 +1,282 @@
+"""Well-known functions and objects that reach the outside world, as the dotted paths by which code calls them.
+
+Written down from the documentation of each package, as of their current versions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_HTTP: Final = "delete get head options patch post put request"
+
+#: Functions, as `module: names`.
+FUNCTIONS: Final = {
+    "aiohttp": "request",
+    "aiosmtplib": "send",
+    "aiosmtplib.api": "send",
+    "asyncio": "create_subprocess_exec create_subprocess_shell open_connection open_unix_connection",
+    "asyncio.subprocess": "create_subprocess_exec create_subprocess_shell",
+    "asyncssh": "connect",
+    "celery.current_app": "send_task",
+    "curl_cffi.requests": _HTTP,
+    "dns.asyncresolver": "resolve",
+    "dns.query": "https quic tcp tls udp",
+    "dns.resolver": "query resolve",
+    "dns.zone": "from_xfr",
+    "django.core.mail": "mail_admins mail_managers send_mail send_mass_mail",
+    "feedparser": "parse",
+    "firebase_admin.auth": "create_user delete_user get_user get_user_by_email update_user verify_id_token",
+    "firebase_admin.messaging": "send send_all send_each send_each_async send_each_for_multicast send_multicast "
+    "subscribe_to_topic unsubscribe_from_topic",
+    "git.Repo": "clone_from",
+    "git.repo.Repo": "clone_from",
+    "google.auth.transport.requests": "Request",
+    "google.oauth2.id_token": "fetch_id_token verify_firebase_token verify_oauth2_token verify_token",
+    "httpx": f"{_HTTP} stream",
+    "invoke": "run sudo",
+    "os": "popen posix_spawn posix_spawnp startfile system "
+    "execl execle execlp execlpe execv execve execvp execvpe "
+    "spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe",
+    "paho.mqtt.publish": "multiple single",
+    "pexpect": "run spawn",
+    "pty": "spawn",
+    "pywebpush": "webpush webpush_async",
+    "requests": _HTTP,
+    "requests.api": _HTTP,
+    "socket": "create_connection getaddrinfo gethostbyaddr gethostbyname gethostbyname_ex",
+    "ssl": "get_server_certificate",
+    "subprocess": "Popen call check_call check_output getoutput getstatusoutput run",
+    "treq": _HTTP,
+    "urllib.request": "urlopen urlretrieve",
+    "urllib3": "request",
+    "webbrowser": "open open_new open_new_tab",
+    "websocket": "create_connection",
+    "websockets": "connect",
+    "websockets.asyncio.client": "connect",
+    "websockets.client": "connect",
+    "websockets.sync.client": "connect",
+    "whois": "whois",
+}
+
+#: Packages of which nearly every function reaches outside, by what they are called with.
+PACKAGES: Final = ("braintree", "mollie", "paypalrestsdk", "stripe")
+
+#: Methods of what such functions give: all else is data.
+OF_RESULTS: Final = frozenset(
+    """
+    approve attach auto_paging_iter auto_paging_iter_async cancel capture confirm decline delete delete_discount detach
+    finalize_invoice next_page pay previous_page refresh refund reject release reverse save send_invoice
+    submit_for_settlement void_invoice
+    """.split()
+)
+
+#: What makes an object whose methods reach outside: those that are named, or (empty) all but a few.
+OBJECTS: Final = {
+    "aio_pika.connect": "",
+    "aio_pika.connect_robust": "",
+    "aioboto3.Session": "",
+    "aiohttp.ClientSession": f"{_HTTP} ws_connect",
+    "aiokafka.AIOKafkaProducer": "",
+    "aiosmtplib.SMTP": "connect login send_message sendmail",
+    "algoliasearch.search_client.SearchClient.create": "",
+    "anthropic.Anthropic": "",
+    "anthropic.AsyncAnthropic": "",
+    "apns2.client.APNsClient": "",
+    "asyncssh.SSHClientConnection": "",
+    "authlib.integrations.httpx_client.AsyncOAuth2Client": f"{_HTTP} fetch_token refresh_token send",
+    "authlib.integrations.httpx_client.OAuth2Client": f"{_HTTP} fetch_token refresh_token send",
+    "authlib.integrations.requests_client.OAuth1Session": f"{_HTTP} fetch_access_token fetch_request_token send",
+    "authlib.integrations.requests_client.OAuth2Session": f"{_HTTP} fetch_token refresh_token revoke_token send",
+    "azure.communication.email.EmailClient": "",
+    "azure.communication.sms.SmsClient": "",
+    "azure.storage.blob.BlobClient": "",
+    "azure.storage.blob.BlobServiceClient": "",
+    "azure.storage.blob.BlobServiceClient.from_connection_string": "",
+    "azure.storage.blob.ContainerClient": "",
+    "boto.connect_s3": "",
+    "boto.connect_ses": "",
+    "boto.ses.connect_to_region": "",
+    "boto3.client": "",
+    "boto3.resource": "",
+    "botocore.session.get_session().create_client": "",
+    "celery.Celery": "send_task",
+    "channels.layers.get_channel_layer": "group_send send",
+    "cloudscraper.create_scraper": _HTTP,
+    "confluent_kafka.Producer": "produce flush",
+    "consul.Consul": "",
+    "curl_cffi.requests.AsyncSession": _HTTP,
+    "curl_cffi.requests.Session": _HTTP,
+    "django.core.mail.EmailMessage": "send",
+    "django.core.mail.EmailMultiAlternatives": "send",
+    "django.core.mail.backends.smtp.EmailBackend": "open send_messages",
+    "django.core.mail.get_connection": "send_messages",
+    "django.core.mail.message.EmailMessage": "send",
+    "django.core.mail.message.EmailMultiAlternatives": "send",
+    "django_redis.get_redis_connection": "publish xadd",
+    "dns.asyncresolver.Resolver": "query resolve",
+    "dns.resolver.Resolver": "query resolve",
+    "docker.APIClient": "",
+    "docker.DockerClient": "",
+    "docker.from_env": "",
+    "dropbox.Dropbox": "",
+    "dropbox.dropbox.Dropbox": "",
+    "elasticsearch.AsyncElasticsearch": "",
+    "elasticsearch.Elasticsearch": "",
+    "exchangelib.Account": "",
+    "exchangelib.Message": "send send_and_save",
+    "fabric.Connection": "",
+    "facebook.GraphAPI": "",
+    "ftplib.FTP": "",
+    "ftplib.FTP_TLS": "",
+    "geopy.geocoders.Nominatim": "geocode reverse",
+    "github.Github": "",
+    "gitlab.Gitlab": "",
+    "google.auth.transport.requests.AuthorizedSession": _HTTP,
+    "google.cloud.bigquery.Client": "",
+    "google.cloud.firestore.Client": "",
+    "google.cloud.pubsub_v1.PublisherClient": "",
+    "google.cloud.storage.Client": "",
+    "google.cloud.tasks.CloudTasksClient": "",
+    "google.cloud.tasks_v2.CloudTasksClient": "",
+    "google.cloud.translate.TranslationServiceClient": "",
+    "google.cloud.translate_v2.Client": "",
+    "google.cloud.vision.ImageAnnotatorClient": "",
+    "googleapiclient.discovery.build": "",
+    "googlemaps.Client": "",
+    "gspread.authorize": "",
+    "gspread.service_account": "",
+    "http.client.HTTPConnection": "connect request",
+    "http.client.HTTPSConnection": "connect request",
+    "httplib2.Http": "request",
+    "httpx.AsyncClient": f"{_HTTP} send stream",
+    "httpx.Client": f"{_HTTP} send stream",
+    "hvac.Client": "",
+    "imaplib.IMAP4": "",
+    "imaplib.IMAP4_SSL": "",
+    "influxdb.InfluxDBClient": "",
+    "influxdb_client.InfluxDBClient": "",
+    "jenkins.Jenkins": "",
+    "jira.JIRA": "",
+    "kafka.KafkaProducer": "send flush",
+    "kombu.Connection().Producer": "publish",
+    "kombu.Connection().SimpleQueue": "put",
+    "kombu.Producer": "publish",
+    "kubernetes.client.AppsV1Api": "",
+    "kubernetes.client.BatchV1Api": "",
+    "kubernetes.client.CoreV1Api": "",
+    "ldap.initialize": "",
+    "ldap3.Connection": "",
+    "mailchimp_marketing.Client": "",
+    "mailchimp_transactional.Client": "",
+    "mailjet_rest.Client": "",
+    "meilisearch.Client": "",
+    "messagebird.Client": "",
+    "minio.Minio": "",
+    "nats.connect": "",
+    "nexmo.Client": "",
+    "oauth2client.client.OAuth2WebServerFlow": "step2_exchange",
+    "openai.AsyncOpenAI": "",
+    "openai.OpenAI": "",
+    "opensearchpy.OpenSearch": "",
+    "oss2.Bucket": "",
+    "paho.mqtt.client.Client": "connect connect_async publish reconnect subscribe",
+    "paramiko.SFTPClient.from_transport": "",
+    "paramiko.SSHClient": "connect exec_command invoke_shell open_sftp",
+    "paramiko.SSHClient().open_sftp": "",
+    "paramiko.Transport": "",
+    "paramiko.client.SSHClient": "connect exec_command invoke_shell open_sftp",
+    "pika.BlockingConnection": "",
+    "plivo.RestClient": "",
+    "poplib.POP3": "",
+    "poplib.POP3_SSL": "",
+    "postmarker.core.PostmarkClient": "",
+    "praw.Reddit": "",
+    "pusher.Pusher": "trigger trigger_batch",
+    "pycurl.Curl": "perform perform_rb perform_rs",
+    "pyfcm.FCMNotification": "",
+    "pygsheets.authorize": "",
+    "pysftp.Connection": "",
+    "pysolr.Solr": "",
+    "python_http_client.Client": "",
+    "razorpay.Client": "",
+    "redis.Redis": "publish xadd",
+    "redis.Redis.from_url": "publish xadd",
+    "redis.StrictRedis": "publish xadd",
+    "redis.asyncio.Redis": "publish xadd",
+    "redis.asyncio.from_url": "publish xadd",
+    "redis.from_url": "publish xadd",
+    "requests.Session": f"{_HTTP} send",
+    "requests.session": f"{_HTTP} send",
+    "requests.sessions.Session": f"{_HTTP} send",
+    "requests_cache.CachedSession": f"{_HTTP} send",
+    "requests_futures.sessions.FuturesSession": _HTTP,
+    "requests_html.HTMLSession": _HTTP,
+    "requests_oauthlib.OAuth1Session": f"{_HTTP} fetch_access_token fetch_request_token send",
+    "requests_oauthlib.OAuth2Session": f"{_HTTP} fetch_token refresh_token send",
+    "requests_toolbelt.sessions.BaseUrlSession": f"{_HTTP} send",
+    "sendgrid.SendGridAPIClient": "",
+    "sendgrid.sendgrid.SendGridAPIClient": "",
+    "sib_api_v3_sdk.ContactsApi": "",
+    "sib_api_v3_sdk.TransactionalEmailsApi": "",
+    "slack.WebClient": "",
+    "slack_sdk.WebClient": "",
+    "slack_sdk.web.WebClient": "",
+    "slack_sdk.web.async_client.AsyncWebClient": "",
+    "slack_sdk.webhook.WebhookClient": "",
+    "slackclient.SlackClient": "",
+    "smtplib.SMTP": "",
+    "smtplib.SMTP_SSL": "",
+    "socket.socket": "connect connect_ex sendmsg sendto",
+    "spotipy.Spotify": "",
+    "square.client.Client": "",
+    "stomp.Connection": "",
+    "stripe.StripeClient": "",
+    "suds.client.Client": "",
+    "telebot.TeleBot": "",
+    "telegram.Bot": "",
+    "telnetlib.Telnet": "",
+    "tornado.httpclient.AsyncHTTPClient": "fetch",
+    "tornado.httpclient.HTTPClient": "fetch",
+    "trello.TrelloClient": "",
+    "tweepy.API": "",
+    "tweepy.Client": "",
+    "twilio.rest.Client": "",
+    "typesense.Client": "",
+    "urllib.request.OpenerDirector": "open",
+    "urllib.request.build_opener": "open",
+    "urllib.robotparser.RobotFileParser": "read",
+    "urllib3.HTTPConnectionPool": "request urlopen",
+    "urllib3.HTTPSConnectionPool": "request urlopen",
+    "urllib3.PoolManager": "request urlopen",
+    "urllib3.ProxyManager": "request urlopen",
+    "urllib3.poolmanager.PoolManager": "request urlopen",
+    "vonage.Client": "",
+    "vonage.Vonage": "",
+    "websocket.WebSocket": "connect send",
+    "xmlrpc.client.Server": "",
+    "xmlrpc.client.ServerProxy": "",
+    "zeep.Client": "",
+}
+
+#: Methods of such objects, and functions of such packages, that reach nothing outside: they sign, check and describe.
+IDLE: Final = frozenset(
+    """
+    can_paginate close construct_event construct_from copy_with_options generate_presigned_post generate_presigned_url
+    get_paginator get_waiter mount parse_event_notification parse_thin_event prepare_request quit set_debuglevel
+    set_pasv verify_header with_options
+    """.split()
+)
+
+#: What connects when it is made, if it is told where to.
+CONNECTING: Final = frozenset(
+    """
+    ftplib.FTP ftplib.FTP_TLS imaplib.IMAP4 imaplib.IMAP4_SSL jira.JIRA pika.BlockingConnection poplib.POP3
+    poplib.POP3_SSL pysftp.Connection smtplib.SMTP smtplib.SMTP_SSL telnetlib.Telnet zeep.Client
+    """.split()
+)
+
+#: Methods of such objects that give a part of them.
+PARTS: Final = frozenset("copy_with_options get_paginator get_queue_by_name get_waiter with_options".split())
+
+#: Methods that say by their name alone what they do: of Django's users.
+SAID_BY_NAME: Final = {"email_user": "django.contrib.auth.models.AbstractUser().email_user"}
