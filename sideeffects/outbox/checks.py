@@ -9,6 +9,7 @@ from typing import Final
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
+from django.db import DEFAULT_DB_ALIAS
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.registry import registry
@@ -46,10 +47,11 @@ def _messages(rules: Rules) -> Iterator[CheckMessage]:
                 id="sideeffects.E028",
             )
     for effect in registry.values():
-        if isinstance(effect.on_commit, str) and effect.on_commit != rules.outbox.database:
+        using = DEFAULT_DB_ALIAS if effect.on_commit is True else effect.on_commit
+        if using and using != rules.outbox.database:
             yield CheckWarning(
-                f"{effect.name} waits for commits on {effect.on_commit!r}, and its held calls are written on "
-                f"{rules.outbox.database!r}: they stay if the transaction on {effect.on_commit!r} rolls back",
+                f"{effect.name} waits for commits on {using!r}, and its held calls are written on "
+                f"{rules.outbox.database!r}: they stay if the transaction on {using!r} rolls back",
                 hint="Only the database of SIDE_EFFECTS['OUTBOX'] keeps held calls exactly if it keeps the rows.",
                 id="sideeffects.W006",
             )

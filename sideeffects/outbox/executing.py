@@ -81,17 +81,21 @@ def _take(row: HeldCall, using: str) -> bool:
 
 def _execute(row: HeldCall, made: Made, using: str) -> State:
     with workers.at_work(row, using):
-        ran = run_released(
-            made.declared,
-            made.function,
-            made.instance,
-            made.args,
-            made.kwargs,
-            number=row.call_id,
-            run_id=row.run_id or None,
-            origin=row.origin,
-            is_redirected="asked" in json.loads(row.shown),
-        )
+        try:
+            ran = run_released(
+                made.declared,
+                made.function,
+                made.instance,
+                made.args,
+                made.kwargs,
+                number=row.call_id,
+                run_id=row.run_id or None,
+                origin=row.origin,
+                is_redirected="asked" in json.loads(row.shown),
+            )
+        except Exception as error:  # noqa: BLE001 - settings or a ledger; what the effect raises does not come here
+            said = f"it was released, and not executed: {type(error).__name__}: {text_of(error)}"
+            return _end(row, using, State.HELD, said)
         return _note(row, ran, using)
 
 
@@ -113,15 +117,15 @@ def _note(row: HeldCall, ran: Ran, using: str) -> State:
     else:
         state = State.FAILED if isinstance(error, Exception) else State.UNKNOWN
         said = call.scrubbed(f"{type(error).__name__}: {text_of(error)}")
+    _end(row, using, state, said, None if call.outcome is None else call.outcome.duration)
+    if error is not None and not isinstance(error, Exception):
+        raise error
+    return state
+
+
+def _end(row: HeldCall, using: str, state: State, said: str, duration: float | None = None) -> State:
     mine = HeldCall.objects.using(using).filter(
         pk=row.pk, worker=row.worker, attempts=row.attempts, state__in=(State.RUNNING, State.UNKNOWN)
     )
-    mine.update(
-        state=state,
-        error=storable(said),
-        duration=None if call.outcome is None else call.outcome.duration,
-        changed_at=timezone.now(),
-    )
-    if error is not None and not isinstance(error, Exception):
-        raise error
+    mine.update(state=state, error=storable(said), duration=duration, changed_at=timezone.now())
     return state

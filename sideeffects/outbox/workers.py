@@ -74,7 +74,19 @@ def _is_gone(worker: str) -> bool:
     host, table, pid, started = worker.split(":")
     if not table or f"{host}:{table}" != _machine():
         return False
-    return _started(int(pid)) != started
+    now = _started(int(pid))
+    return now != started and not (now is None and _is_hidden(int(pid)))
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process that is another user's: some machines show users none but their own."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 # -- at work

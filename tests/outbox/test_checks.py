@@ -35,6 +35,9 @@ def test_with_the_outbox_its_databases_are_looked_at(outbox: Any, monkeypatch: p
         messages = found()
     assert "CACHE is 'gone', which CACHES does not have (default)" in messages["E028"]
     assert messages["W006"].startswith("sms.send waits for commits on 'outbox', and its held calls are written on")
+    side_effect(name="fax.send", on_commit=True)(lambda: None)
+    with override_settings(SIDE_EFFECTS={"OUTBOX": {"DATABASE": "outbox"}}):
+        assert found()["W006"].startswith("fax.send waits for commits on 'default', and its held calls are written on")
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with override_settings(SIDE_EFFECTS={"OUTBOX": {"DATABASE": "outbox"}}):
         assert "W007" in found()

@@ -1,6 +1,7 @@
 """A released call is executed once, by one worker, as it was held; or it is kept, and says why."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,6 +145,22 @@ def test_what_is_stricter_by_now_keeps_the_call(outbox: Any, sms: Sms) -> None:
     with force_run("sms.*"):
         assert actions.release(ids(outbox), by="eve").done == 1
     assert outbox.get().error == ""
+
+
+def test_a_ledger_that_cannot_be_written_keeps_the_calls(outbox: Any, sms: Sms, tmp_path: Path) -> None:
+    """Nothing was executed, so they are held as before, and not 'perhaps done'; the others have their turn."""
+    from sideeffects.outbox import actions
+
+    with hold():
+        sms.send("ann")
+        sms.send("ben")
+    ledger = {"BACKEND": "file", "PATH": str(tmp_path / "nowhere" / "ledger")}
+    with override_settings(SIDE_EFFECTS={"OUTBOX": {"DATABASE": "outbox"}, "LEDGER": ledger}):
+        assert actions.release(ids(outbox), by="eve").kept == 2
+    assert [row.state for row in outbox.all()] == ["held", "held"]
+    assert outbox.first().error.startswith("it was released, and not executed: LedgerError: ")
+    assert actions.release(ids(outbox), by="eve").done == 2
+    assert [to for to, *_ in sms.sent] == ["ann", "ben"]
 
 
 def test_what_code_cannot_make_any_more_is_kept(outbox: Any, sms: Sms) -> None:

@@ -35,7 +35,7 @@ def state(outbox: Any) -> str:
     return str(outbox.get().state)
 
 
-def test_a_process_of_this_machine_is_looked_for(row: Any) -> None:
+def test_a_process_of_this_machine_is_looked_for(row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is gone, or whose number another process has now, or that only waits to be collected."""
     from sideeffects.outbox import workers
 
@@ -48,6 +48,13 @@ def test_a_process_of_this_machine_is_looked_for(row: Any) -> None:
         row.update(state="running", worker=gone)
         assert state(row) == "unknown"
     child.wait()
+
+    def not_yours(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", not_yours)  # as where /proc shows users none but their own processes
+    row.update(state="running", worker=f"{mine.rsplit(':', 2)[0]}:{child.pid}:7")
+    assert state(row) == "running"
     row.update(state="running", worker="elsewhere:beef:1:1")
     assert state(row) == "running"
 
