@@ -10,6 +10,7 @@ from sideeffects import side_effect
 from sideeffects.testing import isolated_registry
 from tests.dryrun.effects import executed
 from tests.support.database import Database
+from tests.support.mariadb_server import mariadb_server
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +20,21 @@ def _registry() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[dict[str, Any]]:
+    """A database on a real MariaDB, as an entry of `DATABASES`."""
+    with mariadb_server() as given:
+        yield {**given, "ENGINE": "tests.support.pymysql_backend"}
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, production: None, django_db_blocker: Any
 ) -> Iterator[Database]:
     if request.param == "postgresql":
         given = request.getfixturevalue("postgres")
+    elif request.param == "mariadb":
+        given = request.getfixturevalue("mariadb")
     else:
         given = {
             "ENGINE": "django.db.backends.sqlite3",

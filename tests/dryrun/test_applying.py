@@ -24,6 +24,8 @@ from sideeffects.errors import PlanChanged
 from tests.dryrun.effects import executed
 from tests.support.database import Database
 
+#: All of these are run on each of the three.
+pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"], indirect=True)
 HOUR = datetime.timedelta(hours=1)
 CODE = {"sideeffects": "1"}
 
@@ -72,7 +74,7 @@ def test_what_was_planned_is_done(database: Database, send: Any, trial: Trial) -
             database.insert("one")
             database.insert("two")
             send("+1", token="hunter2")
-        database.execute("UPDATE rows SET name = 'three' WHERE name = %s", ["two"])
+        database.execute(f"UPDATE {database.rows} SET name = 'three' WHERE name = %s", ["two"])
         send("+2")
 
     saved = trial.plan(command)

@@ -34,7 +34,7 @@ class Database:
             "sqlite": "integer PRIMARY KEY AUTOINCREMENT",
         }[vendor]
         waits = "" if self._is_mysql else "DEFERRABLE INITIALLY DEFERRED"
-        rows = self._rows = "`rows`" if self._is_mysql else "rows"  # a word of MariaDB's
+        rows = self.rows = "`rows`" if self._is_mysql else "rows"  # a word of MariaDB's
         for table in ("parts", rows):
             self.execute(f"DROP TABLE IF EXISTS {table}")
         self.execute(f"CREATE TABLE {rows} (id {number}, name varchar(40) UNIQUE)")
@@ -53,11 +53,11 @@ class Database:
 
     def insert(self, name: str) -> None:
         """Insert one row."""
-        self.execute(f"INSERT INTO {self._rows} (name) VALUES (%s)", [name])
+        self.execute(f"INSERT INTO {self.rows} (name) VALUES (%s)", [name])
 
     def names(self) -> list[str]:
         """The rows that Django's connection sees."""
-        return [name for (name,) in self.execute(f"SELECT name FROM {self._rows} ORDER BY id")]
+        return [name for (name,) in self.execute(f"SELECT name FROM {self.rows} ORDER BY id")]
 
     def connect(self) -> Any:
         """A connection past Django."""
@@ -75,7 +75,7 @@ class Database:
         connection = self.connect()
         try:
             cursor = connection.cursor()
-            cursor.execute(f"SELECT name FROM {self._rows} ORDER BY id")
+            cursor.execute(f"SELECT name FROM {self.rows} ORDER BY id")
             return [name for (name,) in cursor.fetchall()]
         finally:
             connection.close()
