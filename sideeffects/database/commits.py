@@ -27,7 +27,8 @@ class _Kept:
     """What is known of one connection.
 
     Attributes:
-        start: how many callbacks it had when the application's outermost block was entered.
+        start: how many callbacks it had when the application's outermost block was entered; `None` where nobody asked
+            then, or there is none.
         captures: how many `captureOnCommitCallbacks` are open.
         captured: the callbacks, as the connection keeps them, that these have seen.
     """
@@ -35,7 +36,7 @@ class _Kept:
     __slots__ = ("captured", "captures", "start")
 
     def __init__(self) -> None:
-        self.start = 0
+        self.start: int | None = None
         self.captures = 0
         self.captured: list[Any] = []
 
@@ -93,10 +94,10 @@ def _hook_atomic(module: Any) -> None:
 
     @functools.wraps(enter)
     def entering(self: Any) -> Any:
-        if _asking and not self._from_testcase:
+        if (_asking or _kept) and not self._from_testcase:
             connection = module.get_connection(self.using)
             if in_test_alone(connection):
-                _kept.setdefault(connection, _Kept()).start = len(connection.run_on_commit)
+                _kept.setdefault(connection, _Kept()).start = len(connection.run_on_commit) if _asking else None
         return enter(self)
 
     @functools.wraps(leave)
@@ -180,7 +181,7 @@ def _end(connection: Any, *, fails: bool) -> None:
     if not in_test_alone(connection):
         return
     kept = _kept.get(connection)
-    if kept is None or kept.captures:
+    if kept is None or kept.captures or kept.start is None:
         return
     waiting = connection.run_on_commit
     if not waiting:

@@ -30,7 +30,7 @@ class Commits:
     def __enter__(self) -> Self:
         problem = why_not()
         if problem:
-            raise SideEffectError(problem)
+            raise SideEffectError(IN_COROUTINE if _runs_loop() else problem)
         self._open.append(in_database.ask())
         return self
 
@@ -117,6 +117,19 @@ def why_not() -> str:
     )
 
 
+def _runs_loop() -> bool:
+    """Whether this thread runs an event loop, so that Django's connections are those of another."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is not None and asyncio.get_running_loop() is not None
+    except RuntimeError:
+        return False
+
+
+IN_COROUTINE: Final = (
+    "a block with commits() cannot be entered in a coroutine: Django's connections are those of another thread there. "
+    "Decorate the test with @commits(), or write the marker or the class attribute"
+)
 REAL: Final = (
     "commits() has nothing to do in a TransactionTestCase: its commits are real, and what waits for them runs by "
     "itself. Leave it out there"

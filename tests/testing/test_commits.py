@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db.transaction import atomic, on_commit
 
 from sideeffects import SideEffectError
 from sideeffects.testing import commits
@@ -411,6 +412,28 @@ def test_commits_by_the_settings_and_under_pytest(run: Callable[..., str]) -> No
 def test_there_is_nothing_to_do_without_a_test_transaction() -> None:
     """It says for which tests it is."""
     with pytest.raises(SideEffectError, match="no transaction of a test is open"), commits():
+        pass
+
+
+@pytest.mark.django_db
+def test_what_waited_before_anybody_asked_is_left_alone() -> None:
+    """Also on a connection that has had commits before: what is set up for a class waits so, and never happens."""
+    log: list[str] = []
+    with commits(), atomic():
+        on_commit(lambda: log.append("done"))
+    on_commit(lambda: log.append("never"))
+    asking = commits()
+    with atomic():
+        asking.__enter__()
+    with atomic():
+        on_commit(lambda: log.append("done as well"))
+    asking.__exit__(None, None, None)
+    assert log == ["done", "done as well"]
+
+
+async def test_a_block_in_a_coroutine_says_what_to_write_instead() -> None:
+    """There the thread that has the loop has no connections of Django's."""
+    with pytest.raises(SideEffectError, match="Decorate the test with @commits"), commits():
         pass
 
 

@@ -1284,9 +1284,10 @@ def test_settings_that_force_everything_miss_no_commit(django_project: Project) 
 
 
 def test_the_test_client_and_the_live_server(django_project: Project) -> None:
-    """A refusal that comes through the client is seen; one that the server answers with 500 is swallowed."""
+    """A refusal that comes through the client is seen, one answered with 500 is swallowed; later calls are awaited."""
     django_project.pytester.makepyfile(
         urls="""
+        import subprocess, sys, threading
         from django.http import HttpResponse
         from django.urls import path
         import app
@@ -1295,7 +1296,12 @@ def test_the_test_client_and_the_live_server(django_project: Project) -> None:
             app.send_sms("view")
             return HttpResponse("ok")
 
-        urlpatterns = [path("", view)]
+        def later(request):
+            threading.Timer(0.05, app.send_sms, ["thread"]).start()
+            subprocess.Popen([sys.executable, "-c", "import app; app.send_sms('worker')"])
+            return HttpResponse("ok")
+
+        urlpatterns = [path("", view), path("later/", later)]
         """
     )
     result = django_project.run(
@@ -1329,9 +1335,18 @@ STATIC_URL = "/static/"
         def test_live_recorded(live_server, side_effects):
             assert urllib.request.urlopen(live_server.url).status == 200
             side_effects.assert_called("sms.send", to="view", times=1)
+
+        def test_what_it_does_later_is_waited_for(live_server, side_effects):
+            assert urllib.request.urlopen(live_server.url + "/later/").status == 200
+            for to in ("thread", "worker"):
+                side_effects.wait_for("sms.send", to=to, timeout=60)
+            assert not app.SENT.exists()
+            with pytest.raises(AssertionError, match="expected 2 calls, got 1") as caught:
+                side_effects.wait_for("sms.send", to="worker", times=2, timeout=0.05)
+            assert caught.value.__notes__ == ["waited for 0.05 s"]
         """,
     )
-    result.assert_outcomes(passed=3, failed=1)
+    result.assert_outcomes(passed=4, failed=1)
     result.stdout.fnmatch_lines(["*test_live ___*", "a side effect was refused*"])
 
 
