@@ -95,6 +95,24 @@ def test_a_worker_has_the_id_of_who_enqueued() -> None:
     assert seen[-1] == calls.one(inner).id
 
 
+def test_what_outlives_an_effect_has_none() -> None:
+    """A task that it has started goes on when its call is over: the key of that is none of what comes later."""
+
+    @side_effect(name="outer")
+    async def outer() -> asyncio.Task[None]:
+        async def later() -> None:
+            await asyncio.sleep(0)
+            current_call()
+
+        return asyncio.create_task(later())
+
+    async def both() -> None:
+        await (await outer())
+
+    with force_run(outer), pytest.raises(SideEffectError, match="where no side effect is being executed"):
+        asyncio.run(both())
+
+
 def test_there_is_none_elsewhere() -> None:
     """The message says where to call it."""
     with pytest.raises(SideEffectError, match="where no side effect is being executed"):

@@ -113,6 +113,18 @@ def test_a_redirect_never_counts_in_a_test_run() -> None:
                 assert send("Ada")[0] == "Ada"
 
 
+async def asked_later(arguments: Any) -> bool:
+    """What it gives is a coroutine, which is true."""
+    return False
+
+
+class Waits:
+    """What can be awaited, and not closed."""
+
+    def __await__(self) -> Iterator[Any]:
+        yield
+
+
 @pytest.mark.usefixtures("production")
 @pytest.mark.parametrize(
     ("value", "said"),
@@ -120,6 +132,8 @@ def test_a_redirect_never_counts_in_a_test_run() -> None:
         (redirect(too="QA"), "sms.send has no argument 'too'; it has to"),
         (redirect(to=lambda arguments: arguments["nobody"]), "KeyError: 'nobody'; sms.send has the arguments to"),
         (redirect(to="QA", unless=lambda arguments: 1 / 0), "ZeroDivisionError"),
+        (redirect(to="QA", unless=asked_later), "a redirect's functions are asked at once"),
+        (redirect(to=lambda _: Waits()), "a redirect's functions are asked at once"),
     ],
 )
 def test_doubt_about_a_redirect_refuses(value: Any, said: str) -> None:
@@ -153,6 +167,38 @@ def test_arguments_that_only_keywords_name() -> None:
             push("Ada")
         with pytest.raises(SideEffectBlocked, match="since Python cannot tell its arguments"):
             largest(1, 2)
+
+
+@pytest.mark.usefixtures("production")
+def test_further_arguments_are_redirected_together() -> None:
+    """By a list and by a dict of names that no other parameter has; anything else refuses the call."""
+
+    @side_effect(name="sms.send")
+    def send(to: str, *rest: Any, **given: Any) -> Any:
+        return to, rest, given
+
+    with policy(redirect(rest=["x"], given={"body": "y"})):
+        assert send("Ada", 1, 2, key=3) == ("Ada", ("x",), {"body": "y"})
+    for value, said in (
+        (redirect(rest="xy"), "'rest' of sms.send takes a list"),
+        (redirect(given=5), "'given' of sms.send takes a dict"),
+        (redirect(given={"to": "QA"}), "'given' of sms.send takes a dict"),
+    ):
+        with policy(value), pytest.raises(SideEffectBlocked, match=said):
+            send("Ada")
+
+
+@pytest.mark.usefixtures("production")
+def test_each_call_gets_the_value_as_it_was_written() -> None:
+    """Whatever the function before has done with its own."""
+
+    @side_effect(name="sms.send")
+    def send(to: list[str]) -> list[str]:
+        to.append("more")
+        return to
+
+    with policy(redirect(to=["QA"])):
+        assert [send(["Ada"]), send(["Eve"])] == [["QA", "more"]] * 2
 
 
 @pytest.mark.usefixtures("production")
@@ -322,8 +368,8 @@ def test_an_effect_may_fix_some_of_its_arguments(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("production")
-def test_values_that_do_not_compare_are_changed() -> None:
-    """Only what surely is the same stays."""
+def test_what_is_not_surely_the_same_is_changed() -> None:
+    """Rows of Django are equal by their key, whatever address they have; some values do not compare at all."""
 
     class Odd(str):
         __slots__ = ()
@@ -333,10 +379,26 @@ def test_values_that_do_not_compare_are_changed() -> None:
 
         __hash__ = str.__hash__
 
+    class Row:
+        def __init__(self, address: str) -> None:
+            self.address = address
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = object.__hash__
+
     send = sms()
     with policy(redirect(to=Odd("QA"))), capture() as calls:
         send(Odd("Ada"))
     assert calls.one(send).asked is not None
+    for given, put in ((Row("Ada"), Row("QA")), ([Row("Ada")], [Row("QA")]), ({"x": [1]}, {"x": [True]})):
+        with policy(redirect(to=put)), capture() as calls:
+            send(given)
+        assert calls.one(send).asked is not None
+    with policy(redirect(to={"x": (1, ["QA"])})), capture() as calls:
+        send({"x": (1, ["QA"])})
+    assert calls.one(send).asked is None
 
 
 @pytest.mark.usefixtures("production")

@@ -16,7 +16,7 @@ from sideeffects._core.calls.registry import EVERYTHING, matches
 from sideeffects._core.policy.asking import policy_takes_instance
 from sideeffects._core.policy.budget import Budget
 from sideeffects._core.policy.override_entry import OverrideEntry, Stub, specificity
-from sideeffects._core.policy.redirect import Redirect
+from sideeffects._core.policy.redirect import Redirect, is_same
 from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects._core.values.describe import text_of
 
@@ -201,7 +201,7 @@ def decide(
     redirects = [answer for answer in answers if answer[1] is not None]
     if not redirects or strictest.mode > Mode.HOLD:
         return Decided(strictest, budgets=standing.budgets)
-    if not all(_are_same(redirects[0][1], other) for _, other in redirects[1:]):
+    if not all(is_same(redirects[0][1], other) for _, other in redirects[1:]):
         reason = f"{' and '.join(verdict.reason for verdict, _ in redirects)}, and they differ"
         return Decided(Decision(Mode.RAISE, reason, redirects[0][0].origin))
     decision, changes = redirects[0]
@@ -234,10 +234,3 @@ def _ask(
         reason = f"{label} could not decide ({type(error).__name__}: {text_of(error)}{there}), and doubt never executes"
         return Decision(Mode.RAISE, reason, rule.origin), None
     return Decision(mode, f"{label} answered {mode.name} for these arguments", rule.origin), None
-
-
-def _are_same(one: object, other: object) -> bool:
-    try:
-        return bool(one == other)
-    except Exception:  # noqa: BLE001 - values of the user's may not compare, and doubt never executes
-        return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.effect import SideEffect
+from sideeffects._core.values import copying, kinds
 
 __tracebackhide__ = True
 
@@ -60,19 +61,25 @@ class Redirect:
         """The arguments that change for one call, with their new values; `None` where `unless` leaves it as it is.
 
         Raises:
-            ValueError: the effect has no such argument.
+            ValueError: the effect has no such argument, or cannot be given that value for it.
+            TypeError: a function of the user's is asynchronous.
             Exception: whatever a function of the user's raises.
         """
         trouble = self.trouble(effect)
         if trouble:
             raise ValueError(trouble)
-        if self.unless is not None and self.unless(arguments):
+        if self.unless is not None and _answer(self.unless, arguments):
             return None
-        changed = {name: value(arguments) if callable(value) else value for name, value in self.changes.items()}
+        changed = {
+            # A function may change what it is given: the next call gets the value as it was written.
+            name: _answer(value, arguments) if callable(value) else copying.snapshot(value, name, {}, [])
+            for name, value in self.changes.items()
+        }
         for name, others in limits.get(effect.dotted_path, _NONE).follow.items():
             if name in changed:
                 changed = {**others, **changed}
-        return {name: value for name, value in changed.items() if not _is_same(arguments.get(name, changed), value)}
+        _check_values(effect, changed)
+        return {name: value for name, value in changed.items() if not is_same(arguments.get(name, changed), value)}
 
 
 def redirect(*, unless: Callable[[Mapping[str, Any]], object] | None = None, **changes: Any) -> Redirect:
@@ -100,11 +107,43 @@ def redirect(*, unless: Callable[[Mapping[str, Any]], object] | None = None, **c
     return Redirect(changes, unless)
 
 
-def _is_same(one: object, other: object) -> bool:
-    try:
-        return type(one) is type(other) and bool(one == other)
-    except Exception:  # noqa: BLE001 - values of the user's may not compare
-        return False
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two values are surely the same. Objects of the user's may equal others that say something else."""
+    kind = type(one)
+    if one is other or kind is not type(other):
+        return one is other
+    if kind is dict:
+        return one.keys() == other.keys() and all(is_same(value, other[key]) for key, value in one.items())
+    if kind is list or kind is tuple:
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return kind in kinds.SCALARS and bool(one == other)
+
+
+def _answer(function: Callable[[Mapping[str, Any]], object], arguments: Mapping[str, Any]) -> Any:
+    answer = function(arguments)
+    if inspect.isawaitable(answer):
+        close = getattr(answer, "close", None)
+        if close is not None:
+            close()  # or Python says that nobody has awaited it
+        raise TypeError("a redirect's functions are asked at once: they cannot be asynchronous")
+    return answer
+
+
+def _check_values(effect: SideEffect, changed: Mapping[str, Any]) -> None:
+    """Refuse values that the parameters for all further arguments cannot have.
+
+    Raises:
+        ValueError: one of them is such a value.
+    """
+    parameters = {} if effect.signature is None else effect.signature.parameters
+    for name, value in changed.items():
+        parameter = parameters.get(name)
+        if parameter is None:
+            continue
+        if parameter.kind is parameter.VAR_POSITIONAL and not isinstance(value, list | tuple):
+            raise ValueError(f"{name!r} of {effect.name} takes a list of arguments, not a {type(value).__name__}")
+        if parameter.kind is parameter.VAR_KEYWORD and not (isinstance(value, dict) and not parameters.keys() & value):
+            raise ValueError(f"{name!r} of {effect.name} takes a dict of further keyword arguments")
 
 
 def _takes(effect: SideEffect, name: str) -> bool:
@@ -115,8 +154,8 @@ def _takes(effect: SideEffect, name: str) -> bool:
     parameter = signature.parameters.get(name)
     if parameter is not None:
         return parameter is not _instance_of(effect, signature)
-    kinds = {parameter.kind for parameter in signature.parameters.values()}
-    return inspect.Parameter.VAR_KEYWORD in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds
+    there = {parameter.kind for parameter in signature.parameters.values()}
+    return inspect.Parameter.VAR_KEYWORD in there and inspect.Parameter.VAR_POSITIONAL not in there
 
 
 def _instance_of(effect: SideEffect, signature: inspect.Signature) -> inspect.Parameter | None:

@@ -32,7 +32,7 @@ def current_call() -> Call:
         ...     return api.charge(cents, idempotency_key=current_call().id)
     """
     call = executing.get()
-    if call is None:
+    if call is None or call.outcome is not None:  # what an effect has started may outlive it
         raise SideEffectError(
             "current_call() was called where no side effect is being executed. Call it in an effect's own function, "
             "and import it at the top of the module: it knows no call that has begun before it was imported"
