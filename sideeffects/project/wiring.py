@@ -103,6 +103,12 @@ def _hook_rq(_: Any) -> None:
     hooks.install()
 
 
+def _hook_eventlet(_: Any) -> None:
+    from sideeffects.contrib.eventlet import carrying  # when it is there
+
+    carrying.install()
+
+
 def _hook_gevent(_: Any) -> None:
     from sideeffects.contrib.gevent import carrying  # when it is there
 
@@ -162,6 +168,7 @@ import_hooks.after_import("dramatiq", _hook_dramatiq)
 import_hooks.after_import("huey", _hook_huey)
 import_hooks.after_import("rq", _hook_rq)
 import_hooks.after_import("gevent", _hook_gevent)
+import_hooks.after_import("eventlet", _hook_eventlet)
 import_hooks.after_import("sentry_sdk", _hook_sentry)
 import_hooks.after_import("django.core.handlers.base", _hook_requests)
 import_hooks.after_import("django.core.management.base", _hook_commands)
