@@ -68,6 +68,9 @@ class Gate:
         with self._lock:
             if self.changed is not None:
                 return PlanChanged(call.name, f"it had changed before, at {self.changed.caller}", call.caller)
+            if came.untold:
+                self.changed = PlanChanged(came.name, came.why_untold(), came.caller, came.untold[0])
+                return self.changed
             rehearsal = self._rehearsal
             is_rehearsed = rehearsal is not None and _belongs_to(rehearsal[0])
             matching = rehearsal[1] if rehearsal is not None and is_rehearsed else self._matching

@@ -7,12 +7,13 @@ redacted the plan keeps digests, with a key that is made of `SECRET_KEY` and the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.registry import matches
 from sideeffects._core.values.describe import describe, jsonable
+from sideeffects.dryrun.comparable import is_comparable
 
 #: Makes the digest of a text.
 Digest = Callable[[str], str]
@@ -46,6 +47,7 @@ class PlannedCall(NamedTuple):
         arguments: those that are compared, as JSON has them, redacted.
         digests: of those that are redacted.
         caller: where it was made.
+        untold: the arguments that look the same whatever is in them.
     """
 
     name: str
@@ -53,6 +55,7 @@ class PlannedCall(NamedTuple):
     arguments: Mapping[str, Any]
     digests: Mapping[str, str]
     caller: str
+    untold: Sequence[str] = ()
 
     @property
     def key(self) -> str:
@@ -76,6 +79,14 @@ class PlannedCall(NamedTuple):
         value = self.arguments[name]
         return f"{value} ({self.digests[name][:8]})" if name in self.digests else describe(value, _SHOWN)
 
+    def why_untold(self) -> str:
+        """Why it can be held against no plan; empty if it can."""
+        return "".join(
+            f"its argument {name!r} is {self.shown(name)}, which looks the same whatever is in it, so it cannot be "
+            f"compared: --ignore {self.name}.{name} leaves it out"
+            for name in self.untold[:1]
+        )
+
     def _pair(self, name: str) -> tuple[str, str | None]:
         return (_text(self.arguments[name]) if name in self.arguments else "", self.digests.get(name))
 
@@ -85,18 +96,22 @@ def planned(call: Call, ignored: Iterable[Ignored], digest: Digest) -> PlannedCa
     leave_out = {one.argument for one in ignored if matches(one.effect, call.name)}
     arguments: dict[str, Any] = {}
     digests: dict[str, str] = {}
+    untold: list[str] = []
     given = call.asked
     for name, value in (call.arguments if given is None else given).items():
         if name in leave_out:
             continue
-        shown, true = jsonable(value), jsonable(call.true_given(name))
+        given_truly = call.true_given(name)
+        shown, true = jsonable(value), jsonable(given_truly)
         arguments[name] = shown
+        if not is_comparable(given_truly):
+            untold.append(name)
         if shown != true:
             digests[name] = digest(_text([name, true]))
     instance = call.instance
     if hasattr(type(instance), "_meta") and SELF not in arguments and SELF not in leave_out:
         arguments[SELF] = describe(instance)
-    return PlannedCall(call.name, call.is_async, arguments, digests, call.caller)
+    return PlannedCall(call.name, call.is_async, arguments, digests, call.caller, untold)
 
 
 def from_data(data: Mapping[str, Any]) -> PlannedCall:

@@ -131,12 +131,17 @@ def save(
         exit_code: how the command ended.
         ignored: the arguments that are not compared.
         code: see `made_by.code_of`.
+
+    Raises:
+        NotApplicable: it has a call that could be held against no plan.
     """
     number = uuid.uuid4().hex
     digest = _digest_of(number)
     said = as_data(plan)
     for shown, (call, place) in zip(said["effects"], plan.placed(), strict=True):
         kept = planned(call, ignored, digest)
+        if kept.untold:
+            raise NotApplicable(f"{call.name}, called at {kept.caller}: {kept.why_untold()}")
         shown.update(
             strand=place.strand, after_commit=place.after, compared=dict(kept.arguments), digests=dict(kept.digests)
         )

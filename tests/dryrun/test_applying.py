@@ -196,6 +196,33 @@ def test_ignored_arguments_are_not_compared(database: Database, trial: Trial) ->
     assert "--ignore shop.note.at" in str(changed)
 
 
+def test_what_looks_the_same_whatever_is_in_it_is_not_compared(database: Database, trial: Trial) -> None:
+    """Neither saved nor passed, unless it is left out: nobody could tell that it has changed."""
+    given: list[Any] = ["fine"]
+
+    @side_effect(name="shop.note")
+    def note(to: Any) -> None:
+        """Note."""
+        executed.append(str(to))
+
+    def command() -> None:
+        note(given[0])
+
+    class Opaque:
+        """It shows nothing of what it has."""
+
+    trial.plan(command)
+    given[0] = Opaque()
+    applied = trial.apply(command)
+    assert "cannot be compared: --ignore shop.note.to leaves it out" in str(applied.changed)
+    assert executed == []
+    with pytest.raises(NotApplicable, match=r"shop.note, called at .*: its argument 'to' is '<.*Opaque object"):
+        trial.plan(command)
+    trial.plan(command, [Ignored("shop.note", "to")])
+    assert trial.apply(command).changed is None
+    assert len(executed) == 1
+
+
 def test_callbacks_after_the_commit(database: Database, send: Any, trial: Trial) -> None:
     """With one transaction they come at its end, without where they came in the dry run; both are as planned."""
 

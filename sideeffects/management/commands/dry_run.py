@@ -21,7 +21,7 @@ from sideeffects.dryrun import DryRunRefused, dry_run
 from sideeffects.dryrun.made_by import code_of
 from sideeffects.dryrun.membership import whole_process
 from sideeffects.dryrun.plan_data import shown
-from sideeffects.dryrun.saved_plan import is_plan, save
+from sideeffects.dryrun.saved_plan import NotApplicable, is_plan, save
 from sideeffects.dryrun.tracebacks import folded
 from sideeffects.management import command as base
 from sideeffects.management.applying import apply_plan, load_plan
@@ -114,7 +114,10 @@ class Command(base.Command):
         if output is None and options["format"] != "json":
             self._show_output(ran)
         if kept is not None and ran.plan.is_complete:
-            save(Path(kept), ran.plan, command_line, ran.code, ignored, made_by)
+            try:
+                save(Path(kept), ran.plan, command_line, ran.code, ignored, made_by)
+            except NotApplicable as error:
+                raise wrong(f"the plan was not saved. {error}") from error
             self.stderr.write(f"Saved. To do just that: manage.py dry_run --apply {kept}", str)
         self._end(ran, fail_on, is_folded=is_program and not options["traceback"])
 
