@@ -1,12 +1,15 @@
 """What a failing test is told of its effects, and the last line of a run: pytest's, unittest's and Django's."""
 
+import contextlib
 import gc
+import inspect
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,6 +144,53 @@ def test_the_first_line_names_what_gave_none_instead_of_an_answer(
     assert lines[0].startswith("an.effect gave None: it was recorded, not executed") is is_named
     assert any("What was recorded did not happen. To let it happen: force_run: an.effect" in line for line in lines)
     assert any(line.startswith("To say what it gives: stub: an.effect") for line in lines) is is_named
+
+
+async def items() -> AsyncIterator[int]:
+    yield 1
+
+
+async def answer() -> int:
+    return 1
+
+
+def blocks(value: str) -> Callable[..., Any]:
+    """A context manager that gives this to its block."""
+    namespace: dict[str, Any] = {}
+    exec(f"def made():\n    yield {value}", namespace)
+    return contextlib.contextmanager(namespace["made"])
+
+
+@pytest.mark.parametrize(
+    ("function", "gave"),
+    [
+        (lambda: (yield 1), "no items"),
+        (items, "no items"),
+        (blocks("7"), "None"),
+        (blocks(""), ""),
+        (contextlib.asynccontextmanager(items), "None"),
+        (answer, "None"),
+    ],
+    ids=["generator", "async generator", "manager", "manager of nothing", "async manager", "coroutine"],
+)
+async def test_the_first_line_names_streams_managers_and_coroutines(function: Callable[..., Any], gave: str) -> None:
+    """What has no items, or gives its block or who awaits it nothing, is why the test fails."""
+    effect: Any = side_effect(name="an.effect")(function)
+    with capture() as calls:
+        made = effect()
+        if hasattr(made, "__aiter__"):
+            assert [item async for item in made] == []
+        elif hasattr(made, "__aenter__"):
+            async with made:
+                pass
+        elif hasattr(made, "__enter__"):
+            with made:
+                pass
+        else:
+            assert (await made if inspect.isawaitable(made) else list(made)) in (None, [])
+    lines = told(*calls)
+    assert lines[0].startswith(f"an.effect gave {gave}: it was recorded, not executed") is bool(gave)
+    assert any(line.endswith(f", gave {gave or 'None'}") for line in lines)
 
 
 def annotated() -> None:

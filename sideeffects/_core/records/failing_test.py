@@ -18,8 +18,12 @@ TITLE: Final = "side effects of this test"
 _MOST: Final = 20
 #: Characters of what a call gave.
 _SHOWN: Final = 80
-#: What gives something else than nothing without returning it.
-_STREAMS: Final = ("generator", "async generator", "context manager", "async context manager")
+#: What gives items, and what gives something to a block.
+_GENERATORS: Final = ("generator", "async generator")
+_MANAGERS: Final = ("context manager", "async context manager")
+_RETURN: Final = "RETURN_VALUE"
+#: Stands between the value of an asynchronous generator and its `yield`.
+_WRAPPERS: Final = ("ASYNC_GEN_WRAP", "CALL_INTRINSIC_1")
 
 
 def words(calls: Sequence[Call], spell: Callable[[str, Sequence[str]], str]) -> list[str]:
@@ -34,12 +38,13 @@ def words(calls: Sequence[Call], spell: Callable[[str, Sequence[str]], str]) -> 
         return []
     recorded = list(dict.fromkeys(call.name for call in held if call.mode is Mode.RECORD))
     refused = list(dict.fromkeys(call.name for call in held if call.mode is Mode.RAISE))
-    empty = list(dict.fromkeys(call.name for call in held if _gave_nothing(call)))
+    empty: dict[str, str] = {call.name: gave for call in held if (gave := _gave_nothing(call))}
     lines = []
-    if empty:
-        were = "it was" if len(empty) == 1 else "they were"
+    for nothing in dict.fromkeys(empty.values()):
+        names = [name for name, gave in empty.items() if gave == nothing]
+        were = "it was" if len(names) == 1 else "they were"
         lines.append(
-            f"{', '.join(empty)} gave None: {were} recorded, not executed, and no `returns` says what to give."
+            f"{', '.join(names)} gave {nothing}: {were} recorded, not executed, and no `returns` says what to give."
         )
     lines += [f"  {number}. {_line(call)}" for number, call in enumerate(held[:_MOST], 1)]
     if len(held) > _MOST:
@@ -50,7 +55,7 @@ def words(calls: Sequence[Call], spell: Callable[[str, Sequence[str]], str]) -> 
     if recorded:
         lines.append(f"What was recorded did not happen. To let it happen: {spell('force_run', recorded)}")
     if empty:
-        lines.append(f"To say what it gives: {spell('stub', empty)}, or returns=... where it is declared")
+        lines.append(f"To say what it gives: {spell('stub', list(empty))}, or returns=... where it is declared")
     if refused:
         lines.append(f"What was refused may be recorded instead: {spell('record', refused)}")
     return lines
@@ -66,17 +71,22 @@ def as_option(option: str, names: Sequence[str]) -> tuple[str, str]:
 def _line(call: Call) -> str:
     outcome = call.outcome
     gave = outcome is not None and outcome.error is None and not call.is_async
-    what = f", gave {describe.describe(outcome.result, _SHOWN)}" if gave and outcome else ""
+    shown = _gave_nothing(call) or describe.describe(outcome.result if outcome else None, _SHOWN)
+    what = f", gave {shown}" if gave else ""
     # The test itself has set most of them going, which need not be said.
     by = f", by {call.origin}" if call.origin and not call.origin.startswith("test ") else ""
     return f"{line_of(call)}{what}{by}"
 
 
-def _gave_nothing(call: Call) -> bool:
-    """Whether a test got `None` from it where the function would have given something."""
+def _gave_nothing(call: Call) -> str:
+    """`None`, or no items, where a test got that and the function would have given something; else empty."""
     if call.outcome is not NO_RESULT or call.mode is not Mode.RECORD or call.is_async or call.effect.on_commit:
-        return False
-    return call.effect.kind not in _STREAMS and _returns_something(call)
+        return ""
+    kind = call.effect.kind
+    if kind in _GENERATORS:
+        return "no items"
+    gives = _has(call, "YIELD_VALUE") if kind in _MANAGERS else _returns_something(call)
+    return "None" if gives else ""
 
 
 def _returns_something(call: Call) -> bool:
@@ -84,15 +94,22 @@ def _returns_something(call: Call) -> bool:
     signature = call.effect.signature
     if signature is not None and signature.return_annotation is not signature.empty:
         return signature.return_annotation not in (None, "None")
+    return _has(call, _RETURN)
+
+
+def _has(call: Call, step_with_value: str) -> bool:
+    """Whether the function's code has such a step with another value than `None`."""
     function: Any = function_of(call.name) if call.name in registry else None
-    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
     if code is None:
         return True
     before: Any = None
     for step in dis.get_instructions(code):
-        if step.opname == "RETURN_CONST" and step.argval is not None:
+        if step_with_value == _RETURN and step.opname == "RETURN_CONST" and step.argval is not None:
             return True
-        if step.opname == "RETURN_VALUE" and not (before and before.opname == "LOAD_CONST" and before.argval is None):
+        if step.opname == step_with_value and not (before and before.opname == "LOAD_CONST" and before.argval is None):
             return True
-        before = step
+        before = before if step.opname in _WRAPPERS else step
     return False

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Mode
-from sideeffects._core.calls.outcome import Outcome
+from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.policy.override_entry import Stub
 from sideeffects._core.runtime.acting import Later, alias_of, answer, hold_to_annotation, stubbed
 from sideeffects._core.runtime.finishing import finish, returned, starting
@@ -92,6 +92,9 @@ async def answer_async(
 ) -> Any:
     """As `answer`; stubs of asynchronous effects may be asynchronous."""
     assert call is not None  # noqa: S101 - recorded calls are always written down
+    if stub is None and declared.returns is None:
+        finish(call, NO_RESULT)
+        return None
     try:
         value = stubbed(declared, stub, call.instance, args, kwargs)
         if inspect.isawaitable(value):
