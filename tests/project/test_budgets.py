@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,6 +93,26 @@ def test_a_cache_that_cannot_count_lets_nothing_out(tmp_path: Path, cache: dict[
     assert sent == 0
     assert "nobody can tell how many calls have executed" in next(iter(reasons))
     assert said in next(iter(reasons))
+
+
+def test_a_period_ends_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last moment counts with those before it, the next one anew; each rule and each length by itself."""
+    now = [1_000_000_020.0]  # a minute begins here
+    monkeypatch.setattr(budgets, "clock", SimpleNamespace(now=lambda: now[0]))
+    with redis_server() as url:
+        cache = {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": url,
+            "KEY_PREFIX": f"{os.getpid()}-periods",
+        }
+        with override_settings(CACHES={"default": cache}):
+            assert [budgets.count("sms.*", 60, 2), budgets.count("mail.*", 60, 0)] == [True, False]
+            now[0] += 59.999
+            assert [budgets.count("sms.*", 60, 2) for _ in range(2)] == [True, False]
+            assert budgets.count("sms.*", 3600, 1)
+            now[0] += 0.001
+            assert [budgets.count("sms.*", 60, 2) for _ in range(3)] == [True, True, False]
+            assert not budgets.count("sms.*", 3600, 1)
 
 
 @pytest.mark.parametrize(
