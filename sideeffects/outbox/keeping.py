@@ -62,7 +62,9 @@ def _row(call: Call, declared: Declared, instance: Any, args: tuple[Any, ...], k
 def _write(row: HeldCall) -> None:
     using = alias()
     connection = connections[using]
-    if connection.in_atomic_block:
+    # Where autocommit was off before the block, one that is written in at its end would end it: Django turns autocommit
+    # on, and so may commit.
+    if connection.in_atomic_block and connection.commit_on_exit:
         waiting_rows.add(connection, row, _TABLE, lambda rows: _write_all(rows, using))
     else:
         row.save(using=using, force_insert=True)

@@ -168,6 +168,24 @@ def test_ctrl_c_while_they_are_written_undoes_the_transaction(outbox: Any, send:
     assert numbers(outbox) == []
 
 
+@pytest.mark.parametrize("outbox", ["postgres", "mariadb"], indirect=True)
+def test_without_autocommit_the_transaction_stays_the_callers(outbox: Any, send: Any) -> None:
+    """A block inside it commits nothing, with held calls as without."""
+    transaction.set_autocommit(False, "outbox")
+    with hold():
+        with transaction.atomic("outbox"):
+            send(1)
+        transaction.rollback("outbox")
+        with transaction.atomic("outbox"):
+            send(2)
+        send(3)
+        transaction.commit("outbox")
+    assert not transaction.get_autocommit("outbox")
+    transaction.rollback("outbox")
+    transaction.set_autocommit(True, "outbox")
+    assert numbers(outbox) == [2, 3]
+
+
 def test_other_databases_are_not_waited_on(outbox: Any, send: Any, django_db_blocker: Any) -> None:
     """A transaction on another alias keeps nothing and undoes nothing: the row is written at once."""
     with hold(), pytest.raises(Undone), transaction.atomic("default"):
