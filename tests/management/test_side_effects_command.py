@@ -467,6 +467,73 @@ def test_check_finds_what_calls_functions_of_effects_without_a_decision(project:
     )
 
 
+def test_check_finds_effects_that_queues_hand_over_which_are_not_adapted(project: Project) -> None:
+    """Tasks that hold an effect, however deep, and are not accepted; publishing them is decided by nobody."""
+    project.write(
+        "shop/queue.py",
+        """
+        import functools
+
+        from sideeffects import side_effect
+
+
+        class Task:
+            def __init__(self, function):
+                self.function = function
+                functools.update_wrapper(self, function)
+
+            def defer(self, **options):
+                "Publish."
+
+
+        class Slotted:
+            __slots__ = ("function",)
+
+            def __init__(self, function):
+                self.function = function
+
+            def kiq(self):
+                "Publish."
+
+
+        @Task
+        @side_effect(name="queue.one")
+        def one(to):
+            "Send."
+
+
+        @Slotted
+        @side_effect(name="queue.two")
+        def two(to):
+            "Send."
+
+
+        @Task
+        @side_effect(name="queue.three")
+        def three(to):  # sideeffects: accepted
+            "Send."
+
+
+        @side_effect(name="queue.four")
+        def four(to):
+            "Send: nobody holds it."
+
+
+        HELD = [four]
+        MADE = Task(side_effect(name="queue.five")(len))
+        """,
+    )
+    run = project.run(*COMMAND, "--check", "queue.*", code=1)
+
+    told = [line.partition(" without ")[0] for line in run.stdout.splitlines() if "docstring" not in line]
+    assert sorted(line.partition(": ")[2] for line in told) == [
+        "a shop.queue.Slotted hands queue.two to a queue by .kiq()",
+        "a shop.queue.Task hands queue.five to a queue by .defer()",
+        "a shop.queue.Task hands queue.one to a queue by .defer()",
+    ]
+    assert "accept this one by a comment '# sideeffects: accepted' at its def" in run.stdout
+
+
 def test_check_is_silent_and_exits_with_0_when_all_is_well(project: Project) -> None:
     """The standard output is for problems; the selection narrows what is checked."""
     run = project.run(*COMMAND, "--check", "sms.*")

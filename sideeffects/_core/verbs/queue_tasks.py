@@ -18,7 +18,7 @@ def refuse_queue_task(function: Any) -> None:
     seen: set[int] = set()
     while function is not None and id(function) not in seen:
         seen.add(id(function))
-        way = _way_of(function)
+        way = way_of(function)
         if way:
             kind = type(function)
             name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or repr(function)
@@ -31,7 +31,7 @@ def refuse_queue_task(function: Any) -> None:
         function = function.__func__ if is_around else _attributes(function).get("__wrapped__")
 
 
-def _way_of(function: Any) -> str:
+def way_of(function: Any) -> str:
     """The first of its methods that hands it over. Looked for without asking the object, which may answer anything."""
     places = [_attributes(function), *(vars(base) for base in type(function).__mro__)]
     return next((way for way in _WAYS if any(callable(place.get(way)) for place in places)), "")

@@ -15,7 +15,7 @@ from sideeffects.project.discovery.module import Module
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 #: The comment that accepts a call or a function as it is.
-_ACCEPTED: Final = re.compile(r"#\s*sideeffects:\s*accepted\b")
+ACCEPTED: Final = re.compile(r"#\s*sideeffects:\s*accepted\b")
 
 
 #: Statements and expressions that may hand a value on.
@@ -203,7 +203,7 @@ class Source:
         if self._accepted is None:
             with self.path.open("rb") as file:
                 comments = (token for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT)
-                self._accepted = {token.start[0] for token in comments if _ACCEPTED.match(token.string)}
+                self._accepted = {token.start[0] for token in comments if ACCEPTED.match(token.string)}
         return any(first <= line <= last for line in self._accepted for first, last in spans)
 
 

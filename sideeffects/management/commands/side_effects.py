@@ -70,8 +70,8 @@ exit codes:
             action="store_true",
             help="Show problems instead, a line each, and exit with 1 if there are any: effects without docstring, "
             "names and globs in the settings that mean no effect, functions that are two effects, and those that a "
-            "signal, a URL, a template library, an admin or a task calls without a decision. With --audit: functions "
-            "to declare.",
+            "signal, a URL, a template library, an admin or a task calls without a decision, or a queue that is not "
+            "adapted hands over. With --audit: functions to declare.",
         )
         add_audit_arguments(parser)
         add("--pause", metavar="GLOB", help="Stop these effects in all processes, at once and until --resume.")
@@ -121,7 +121,8 @@ exit codes:
             raise wrong("\n".join([str(error), *discovered.notes()])) from error
         problems: list[str] = []
         if check:
-            handed_on_here = handed_on.problems((row.where, row.effect) for row in rows if row.decision is not None)
+            known = [(row.where, row.effect) for row in rows if row.decision is not None]
+            handed_on_here = [*handed_on.problems(known), *handed_on.queues(known)]
             attempts = map(str, discovered.attempts)
             problems = [*problems_of(rows), *handed_on_here, *attempts, *problems_of_settings(rules)]
         if not check:
