@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, cast
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.override_entry import OverrideEntry
@@ -153,6 +153,13 @@ class Applying:
             with watch.of_statements():
                 yield _nothing
             return
+        try:
+            connection.ensure_connection()
+        except DatabaseError as error:
+            self._rolled_back.remove(alias)
+            with _not_there(connection, error):
+                yield _nothing
+            return
         close, run_hooks = connection.close, connection.run_and_clear_commit_hooks
 
         def closing() -> None:
@@ -180,6 +187,21 @@ class Applying:
 
 
 def _nothing() -> None: ...
+
+
+@contextmanager
+def _not_there(connection: Any, error: DatabaseError) -> Generator[None]:
+    """Nothing is done on a database that cannot be reached: were it there later, its rows would be in no block."""
+
+    def connect() -> None:
+        raise error
+
+    replaced = Replaced(connection, {"connect": connect})
+    replaced.put()
+    try:
+        yield
+    finally:
+        replaced.take_away()
 
 
 def _aliases() -> Sequence[str]:

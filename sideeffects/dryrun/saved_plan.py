@@ -25,7 +25,7 @@ from sideeffects.dryrun.strands import Place
 #: The layout of the file.
 _LAYOUT: Final = 1
 _SALT: Final = "sideeffects.dryrun.saved_plan"
-#: What is added to a file after it was signed.
+#: What is added to a file when it is applied.
 _APPLIED: Final = "applied"
 _SIGNATURE: Final = "signature"
 
@@ -115,7 +115,7 @@ class SavedPlan(NamedTuple):
         if again.applied_at:
             taken.rename(self.path)
             raise NotApplicable(f"it was applied before, at {again.applied_at}: make a new one")
-        _write(taken, {**self.data, _APPLIED: {"at": _now().isoformat(timespec="seconds")}})
+        _write(taken, _signed({**self.data, _APPLIED: {"at": _now().isoformat(timespec="seconds")}}))
         taken.rename(self.path)
 
 
@@ -156,7 +156,7 @@ def save(
         "databases": databases(),
         **said,
     }
-    _write(path, {**data, _SIGNATURE: _signature_of(data)})
+    _write(path, _signed(data))
 
 
 def is_plan(path: str) -> bool:
@@ -184,8 +184,7 @@ def load(path: str) -> SavedPlan:
         raise NotApplicable(f"it is no plan: {error}") from error
     if not isinstance(data, dict) or data.get(_LAYOUT_KEY) != _LAYOUT:
         raise NotApplicable("it is no plan that this version of sideeffects can read")
-    signed = {name: value for name, value in data.items() if name not in (_SIGNATURE, _APPLIED)}
-    if not constant_time_compare(str(data.get(_SIGNATURE)), _signature_of(signed)):
+    if not constant_time_compare(str(data.get(_SIGNATURE)), _signed(data)[_SIGNATURE]):
         raise NotApplicable("it was changed after it was saved, or made with another SECRET_KEY: make a new one")
     return SavedPlan(Path(path), data)
 
@@ -194,8 +193,9 @@ def _digest_of(number: str) -> Digest:
     return lambda text: salted_hmac(f"{_SALT}.{number}", text, algorithm="sha256").hexdigest()[:32]
 
 
-def _signature_of(data: Mapping[str, Any]) -> str:
-    return salted_hmac(_SALT, json.dumps(data, sort_keys=True), algorithm="sha256").hexdigest()
+def _signed(data: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: value for name, value in data.items() if name != _SIGNATURE}
+    return {**said, _SIGNATURE: salted_hmac(_SALT, json.dumps(said, sort_keys=True), algorithm="sha256").hexdigest()}
 
 
 def _now() -> datetime.datetime:

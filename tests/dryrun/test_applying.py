@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 from django.test import override_settings
 
 from sideeffects import dry_run, record, side_effect
@@ -421,6 +421,35 @@ def test_the_command_may_close_its_connections(database: Database, send: Any, tr
     assert applied.rolled_back == ["dry"]
 
 
+def test_a_database_that_is_not_there(database: Database, send: Any, trial: Trial) -> None:
+    """It stops nobody who does not use it; who does gets the error, and all is taken back."""
+    nowhere = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1", "USER": "x"}
+    connections.settings["nowhere"] = {**connections.settings["default"], **nowhere}
+    uses: list[str] = []
+    numbers = itertools.count()
+
+    def command() -> None:
+        database.insert(f"row {next(numbers)}")
+        for alias in uses:
+            with connections[alias].cursor():
+                pass
+
+    try:
+        trial.plan(command)
+        applied = trial.apply(command)
+        assert (applied.error, applied.rolled_back) == (None, [])
+        assert database.committed() == ["kept", "row 1"]
+        uses.append("nowhere")
+        with pytest.raises(OperationalError), dry_run():
+            command()
+        applied = trial.apply(command)
+        assert isinstance(applied.error, OperationalError)
+        assert database.committed() == ["kept", "row 1"]
+    finally:
+        del connections["nowhere"]
+        del connections.settings["nowhere"]
+
+
 def test_other_contexts_are_left_alone(database: Database, send: Any, trial: Trial) -> None:
     """Inside a program that does other things as well; where the process does nothing else, they are held too."""
     go, went = threading.Event(), threading.Event()
@@ -502,6 +531,36 @@ def test_a_plan_that_was_edited_or_signed_elsewhere_is_refused(database: Databas
     load(str(trial.file))
     with override_settings(SECRET_KEY="another"), pytest.raises(NotApplicable, match="another SECRET_KEY"):
         load(str(trial.file))
+
+
+def test_the_note_that_it_was_applied_cannot_be_taken_out(database: Database, send: Any, trial: Trial) -> None:
+    """The file is signed anew."""
+    trial.plan(lambda: send("+1")).claim()
+    data = json.loads(trial.file.read_text())
+    assert load(str(trial.file)).applied_at
+    del data["applied"]
+    trial.file.write_text(json.dumps(data))
+    with pytest.raises(NotApplicable, match="changed after it was saved"):
+        load(str(trial.file))
+
+
+def test_of_several_who_apply_it_at_once_one_can(database: Database, send: Any, trial: Trial) -> None:
+    """The others are told so, whenever they come."""
+    for _ in range(20):
+        saved = trial.plan(lambda: send("+1"))
+        start = threading.Barrier(4)
+
+        def claim(saved: SavedPlan = saved, start: threading.Barrier = start) -> bool:
+            start.wait(30)
+            try:
+                saved.claim()
+            except NotApplicable:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(future.result(30) for future in [pool.submit(claim) for _ in range(4)]) == 1
+        assert load(str(trial.file)).applied_at
 
 
 def test_statements_that_fail_are_the_commands_own(database: Database, send: Any, trial: Trial) -> None:
