@@ -32,7 +32,7 @@ from sideeffects._core.calls.incoming import Arrival, arriving
 from sideeffects._core.calls.parcel import Parcel
 from sideeffects._core.runtime.released import run_released
 from sideeffects._core.runtime.worker import run_parcel
-from sideeffects._core.state import extension_points
+from sideeffects._core.state import extension_points, live as live_lines
 from sideeffects._core.state.floor import floor_in
 from sideeffects._core.state.live import Live, live_in
 from sideeffects._core.state.state import state
@@ -375,6 +375,45 @@ def test_children_find_the_same_file(
     dash.write({"name": "sms.send"})
     assert capfd.readouterr().err == '{"name": "sms.send"}\n'
     assert live_in({"SIDE_EFFECTS_LIVE": ""}) is None
+    monkeypatch.setattr(live_lines, "_AGAIN", str(tmp_path / "nothing" / "here"))
+    dash.write({"name": "where standard error cannot be opened again"})
+    assert "cannot be opened again" in capfd.readouterr().err
+
+
+AT_ONCE = """
+    import os, threading
+    from sideeffects import record, side_effect
+
+    @side_effect(name="sms.send")
+    def send(body):
+        raise AssertionError
+
+    def many():
+        with record():
+            for _ in range(20):
+                send("long" * 5_000)
+
+    if os.fork() == 0:
+        many()
+        os._exit(0)
+    threads = [threading.Thread(target=many) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.wait()
+"""
+
+
+def test_lines_of_threads_and_processes_do_not_mix_in_a_pipe(tmp_path: Path) -> None:
+    """Also those that are longer than a pipe takes at once."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(AT_ONCE))
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "SIDE_EFFECTS_LIVE": "-"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(program)], env=environment, stderr=subprocess.PIPE, timeout=60, check=True
+    )
+    assert [json.loads(line)["name"] for line in done.stderr.splitlines()] == ["sms.send"] * 60
 
 
 PROGRAM = """

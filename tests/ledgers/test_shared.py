@@ -18,7 +18,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import override_settings
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from sideeffects import Call, SideEffectBlocked, capture, force_run, run_side_effects, side_effect
+from sideeffects import Call, Mode, SideEffectBlocked, capture, force_run, run_side_effects, side_effect
 from sideeffects._core.records.lines import locked
 from sideeffects._core.runtime.worker import run_parcel
 from sideeffects._core.state.state import state
@@ -87,6 +87,17 @@ def test_production_writes_what_it_executes_records_and_refuses(kind: str, use: 
     errors = [str(call.outcome and call.outcome.error).partition(":")[0] for call in shared_calls()]
     assert errors == ["None", "None", "None", "SideEffectBlocked", "ZeroDivisionError"]
     assert state.ledger.end == before
+
+
+def test_a_call_that_cannot_be_held_is_written_as_refused(use: Any, production: None, tmp_path: Path) -> None:
+    """Its only outcome is the refusal: that it would be answered with nothing is not known before it is kept."""
+    use("file", POLICY={"sms.*": "hold"})
+    with pytest.raises(SideEffectBlocked, match="needs the outbox"):
+        side_effect(name="sms.send")(lambda to: None)("ann")
+    (call,) = shared_calls()
+    assert call.mode is Mode.HOLD
+    assert call.outcome is not None
+    assert "SideEffectBlocked" in str(call.outcome.error)
 
 
 @both

@@ -169,7 +169,7 @@ def show_live(call: Call, live: Live) -> SideEffectBlocked | None:
 
 def _share(shared: SharedLedger, call: Call, blocked: SideEffectError | None, *, is_plain: bool) -> None:
     """Write a call where other processes read it, by one record if its outcome is certain. Else it ends here."""
-    outcome = NO_RESULT if is_plain and call.mode in (Mode.RECORD, Mode.HOLD) else None
+    outcome = NO_RESULT if is_plain and call.mode is _RECORD else None  # a held one may still be refused
     try:
         shared.write_call(call, outcome if blocked is None else Outcome(None, blocked, 0.0))
     except BaseException as error:

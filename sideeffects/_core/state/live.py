@@ -5,12 +5,19 @@ Read once, when the package is first imported, as `SIDE_EFFECTS_MODE` is.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import MutableMapping
+from collections.abc import Generator, MutableMapping
 from typing import Any, Final
+
+from sideeffects._core.records.lines import Turns, locked
 
 VARIABLE: Final = "SIDE_EFFECTS_LIVE"
 _STANDARD_ERROR: Final = 2
+#: The same, opened once more: an advisory lock is that of whoever has opened, and children have inherited the first.
+_AGAIN: Final = "/dev/fd/2"
+#: Windows has none of these. A pipe that nobody reads is not waited for.
+_HOW: Final = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 class Live:
@@ -20,34 +27,55 @@ class Live:
         path: the file; `-` for standard error.
     """
 
-    __slots__ = ("path",)
+    __slots__ = ("_turns", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._turns = Turns(self._append)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Write a line, by one write, so that those of several processes do not mix.
+        """Write a line, so that those of several threads and processes do not mix.
 
         Raises:
             OSError: it cannot be written.
         """
         import json  # where somebody wants lines
 
-        line = f"{json.dumps(record, ensure_ascii=True)}\n".encode()
+        self._turns.append([f"{json.dumps(record, ensure_ascii=True)}\n"])
+
+    def _append(self, lines: list[str]) -> None:
+        data = "".join(lines).encode()
         if self.path == "-":
-            _write_all(_STANDARD_ERROR, line)
+            with _turn_at_standard_error():
+                _write_all(_STANDARD_ERROR, data)
             return
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(descriptor, line)
+            with locked(descriptor):
+                _write_all(descriptor, data)
         finally:
             os.close(descriptor)
 
 
-def _write_all(descriptor: int, line: bytes) -> None:
-    written = os.write(descriptor, line)
-    while written < len(line):
-        written += os.write(descriptor, line[written:])
+@contextlib.contextmanager
+def _turn_at_standard_error() -> Generator[None]:
+    """Have standard error for oneself: what is longer than a pipe takes at once would mix with what others write."""
+    try:
+        descriptor = os.open(_AGAIN, _HOW)
+    except OSError:  # a socket cannot be opened again; nor does every platform have this
+        yield
+        return
+    try:
+        with locked(descriptor):
+            yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
 
 
 def live_in(environment: MutableMapping[str, str]) -> Live | None:
