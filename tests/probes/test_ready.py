@@ -180,6 +180,42 @@ def test_what_hangs_ends(project: ProbeProject) -> None:
         assert "took longer than its timeout of 3 s" in report["by_name"][name]["message"], report["by_name"][name]
 
 
+def test_caches_that_fail_are_named(project: ProbeProject) -> None:
+    """Whatever a cache raises; and aliases that differ in a dash alone are two."""
+    project.write(
+        "shop/caches.py",
+        """
+        from django.core.cache.backends.base import BaseCache
+
+
+        class Raises(BaseCache):
+            def __init__(self, *args): super().__init__({})
+            def set(self, *args, **options): raise RuntimeError("no set")
+
+
+        class Forgets(Raises):
+            def set(self, *args, **options): ...
+            def get(self, *args, **options): return None
+            def delete(self, *args, **options): raise RuntimeError("no delete")
+
+
+        class Keeps(Forgets):
+            def set(self, key, *args, **options): self.kept = key
+            def get(self, key, *args, **options): return self.kept
+            def delete(self, *args, **options): ...
+        """,
+    )
+    kinds = {"default": "Raises", "a-b": "Forgets", "a_b": "Keeps", "gone": "NoSuch"}
+    more = {"CACHES": {alias: {"BACKEND": f"shop.caches.{kind}"} for alias, kind in kinds.items()}}
+    report = project.probe("sideeffects.Cache", code=1, PROBES=ALL, MORE_SETTINGS=json.dumps(more))
+    said = {name.removeprefix("Cache."): probe["message"] for name, probe in report["by_name"].items()}
+    assert set(outcomes(report).values()) == {"failed"}
+    assert said["test_default"] == "the cache 'default' does not work: RuntimeError('no set')"
+    assert "the cache 'a-b' does not give back what was written" in said["test_a_b"]
+    assert "the cache 'a_b' still has what was deleted" in said["test_a_b_"]
+    assert "the cache 'gone' does not work: InvalidCacheBackendError" in said["test_gone"]
+
+
 def test_limits_can_be_changed_in_a_class_of_ones_own(project: ProbeProject) -> None:
     """A probe derived from a ready-made one is found, and the one that it imports is not."""
     project.write(

@@ -21,8 +21,11 @@ def for_each(name: str, doc: str, things: Iterable[str], look: Callable[[SmokeTe
     body: dict[str, Any] = {"__module__": look.__module__, "__doc__": doc}
     for thing in things:
         test = _test_of(look, thing)
-        test.__name__ = "test_" + re.sub(r"\W", "_", thing)
-        body[test.__name__] = test
+        name_of_test = "test_" + re.sub(r"\W", "_", thing)
+        while name_of_test in body:  # "a-b" and "a_b" are two things
+            name_of_test += "_"
+        test.__name__ = name_of_test
+        body[name_of_test] = test
     return type(name, (ReadyProbe,), body)
 
 

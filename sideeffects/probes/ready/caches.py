@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
@@ -13,16 +15,28 @@ from sideeffects.probes.ready.base import for_each
 
 def keeps(probe: SmokeTest, alias: str) -> None:
     """Write, read and delete one key, which nobody else uses."""
-    cache = caches[alias]
+    with _naming(alias):
+        cache = caches[alias]
     if isinstance(cache, DummyCache):
         probe.skipTest(f"the cache {alias!r} is Django's dummy, which keeps nothing")
     key = f"sideeffects.probes.ready.{uuid.uuid4().hex}"
-    cache.set(key, key, timeout=60)
-    try:
-        probe.assertEqual(cache.get(key), key, f"the cache {alias!r} does not give back what was written")
-    finally:
+    with _naming(alias):
+        cache.set(key, key, timeout=60)  # then it is gone, if it cannot be deleted
+        found = cache.get(key)
+    probe.assertEqual(found, key, f"the cache {alias!r} does not give back what was written")
+    with _naming(alias):
         cache.delete(key)
-    probe.assertIsNone(cache.get(key), f"the cache {alias!r} still has what was deleted")
+        left = cache.get(key)
+    probe.assertIsNone(left, f"the cache {alias!r} still has what was deleted")
+
+
+@contextmanager
+def _naming(alias: str) -> Generator[None]:
+    """What a cache raises seldom says which cache it was."""
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"the cache {alias!r} does not work: {error!r}") from error
 
 
 def cache() -> type[SmokeTest]:
