@@ -1,64 +1,31 @@
 """A command that writes 10,000 rows and calls 100 effects, by itself and along its plan in turns: seconds, medians."""
 
-import contextlib
 import json
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import django
-from django.conf import settings
-from django.db import connections, models, transaction
+from django.db import connections, transaction
 
-from sideeffects import dry_run, side_effect
+from sideeffects import dry_run
 from sideeffects.dryrun.applying import Applying
 from sideeffects.dryrun.saved_plan import load, save
-from tests.support.postgres_server import postgres_server
+from tests.bench import many_rows
 
-ROWS = 10_000
 EFFECTS = 100
 TURNS = 5
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder, postgres_server() as postgres:
-        sqlite = {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": f"{folder}/bench.sqlite3",
-            "OPTIONS": {"init_command": "PRAGMA synchronous=OFF"},
-        }
-        databases = {"sqlite": sqlite, "postgresql": postgres}
-        settings.configure(SECRET_KEY="bench", DATABASES={"default": {}, **databases}, USE_TZ=True)
-        django.setup()
-
-        class Row(models.Model):
-            name = models.CharField(max_length=40)
-            number = models.IntegerField()
-
-            class Meta:
-                app_label = "bench"
-
-            def __str__(self):
-                return self.name
-
-        @side_effect(name="bench.send")
-        def send(number):
-            """Send."""
-
-        costs = {}
-        for alias in databases:
-            with connections[alias].schema_editor() as editor:
-                editor.create_model(Row)
+    costs = {}
+    with many_rows.databases() as (folder, model):
+        for alias in many_rows.ALIASES:
 
             def command(alias=alias):
-                for number in range(ROWS):
-                    Row(name=f"row {number}", number=number).save(using=alias)
-                    if number % (ROWS // EFFECTS) == 0:
-                        send(number)
+                many_rows.write_one_by_one(model, alias, EFFECTS)
 
             def alone(alias=alias, command=command):
                 with transaction.atomic(using=alias):
@@ -78,14 +45,12 @@ def main():
             for turn in range(TURNS):
                 for way in (alone, along) if turn % 2 else (along, alone):
                     with connections[alias].schema_editor() as editor:  # nobody finds the rows that another has left
-                        editor.delete_model(Row)
-                        editor.create_model(Row)
+                        editor.delete_model(model)
+                        editor.create_model(model)
                     started = time.perf_counter()
                     way()
                     taken[way].append(time.perf_counter() - started)
             costs[alias] = [statistics.median(seconds) for seconds in taken.values()]
-        with contextlib.suppress(Exception):
-            connections.close_all()
     print(json.dumps(costs))
 
 
