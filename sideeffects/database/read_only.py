@@ -22,6 +22,7 @@ from typing import Any, Final
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
+from sideeffects.database import driver_connections
 from sideeffects.database.sql import statement_text, writes
 
 #: Told what was to be done; raises what refuses it.
@@ -110,6 +111,9 @@ def _install() -> None:
                 setattr(BaseDatabaseWrapper, name, around(getattr(BaseDatabaseWrapper, name)))
             sys.addaudithook(_in_sqlite)
             import_hooks.after_import("psycopg", _in_psycopg)
+            driver_connections.wrap_each(
+                lambda original, driver: _refusing(original, f"a connection of {driver} was opened past Django")
+            )
 
 
 def _connecting(original: Any) -> Any:
@@ -153,21 +157,22 @@ def _in_sqlite(
 
 
 def _in_psycopg(module: Any) -> None:
-    """Its connections are opened in C, of which Python reports nothing."""
-
-    def refusing(original: Any) -> Any:
-        @functools.wraps(original)
-        def connect(*args: Any, **kwargs: Any) -> Any:
-            here = _here()
-            if here is not None:
-                here.refuse(_PAST_DJANGO.format("PostgreSQL"))
-            return original(*args, **kwargs)
-
-        return connect
-
     for kind in (module.Connection, module.AsyncConnection):
-        kind.connect = classmethod(refusing(kind.connect.__func__))
+        kind.connect = classmethod(_refusing(kind.connect.__func__, _PAST_DJANGO.format("PostgreSQL")))
     module.connect = module.Connection.connect
+
+
+def _refusing(original: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """Connections that are opened in C, of which Python reports nothing."""
+
+    @functools.wraps(original)
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        here = _here()
+        if here is not None:
+            here.refuse(what)
+        return original(*args, **kwargs)
+
+    return connect
 
 
 def _looking(original: Any) -> Any:

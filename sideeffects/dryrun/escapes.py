@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.state import state
+from sideeffects.database import driver_connections
 from sideeffects.dryrun import database_files, publishing, servers
 from sideeffects.dryrun.membership import belong
 
@@ -36,8 +37,7 @@ def install() -> None:
             import_hooks.after_import("concurrent.futures.process", _in_pools)
             import_hooks.after_import("psycopg", _in_psycopg)
             import_hooks.after_import("psycopg_pool.pool", _in_psycopg_pool)
-            for module, name in _DRIVERS:
-                import_hooks.after_import(module, functools.partial(_in_driver, name))
+            driver_connections.wrap_each(_refusing_driver)
             publishing.Hooks(belong).install()
             sys.addaudithook(_hook)
 
@@ -70,26 +70,10 @@ def _in_pools(module: Any) -> None:
     module.ProcessPoolExecutor.submit = _refusing(module.ProcessPoolExecutor.submit, _PROCESS)
 
 
-#: Drivers of whose connections Python does not tell, or not who they are to: the module, and what connects in it.
-_DRIVERS: Final = (
-    ("psycopg2", "connect"),
-    ("psycopg2", "_connect"),
-    ("MySQLdb.connections", "Connection.__init__"),
-    ("pymysql.connections", "Connection.connect"),
-    ("oracledb.connection", "connect"),
-    ("pyodbc", "connect"),
-    ("pymssql", "connect"),
-)
-
-
-def _in_driver(name: str, module: Any) -> None:
-    owner, _, attribute = name.rpartition(".")
-    holder = getattr(module, owner) if owner else module
-    if hasattr(holder, attribute):
-        reason = (
-            f"{module.__name__} was asked for a connection past Django, which nothing would roll back: use Django's"
-        )
-        setattr(holder, attribute, _refusing(getattr(holder, attribute), reason))
+def _refusing_driver(original: Callable[..., Any], driver: str) -> Any:
+    return _refusing(
+        original, f"{driver} was asked for a connection past Django, which nothing would roll back: use Django's"
+    )
 
 
 def _in_psycopg(module: Any) -> None:

@@ -173,6 +173,38 @@ def test_nothing_is_written_executed_or_reached(project: Project) -> None:
     assert "shop.eager called the side effect shop.send" in run.stderr
 
 
+def test_connections_of_drivers_are_refused(project: Project) -> None:
+    """Those whose driver connects in C as well, before anything is connected to; by whatever name it is called."""
+    project.write(
+        "shop/drivers.py",
+        """
+        import psycopg2
+        import pymysql
+
+        from sideeffects import side_effect
+        from sideeffects.errors import SideEffectError
+
+
+        @side_effect(name="shop.drivers")
+        def send():
+            "Send."
+
+
+        for connect in (psycopg2.connect, pymysql.connect, pymysql.Connection):
+            try:
+                connect(host="127.0.0.1", port=1)
+            except SideEffectError:
+                pass
+        """,
+    )
+    run = project.run("manage.py", "side_effects", "shop.drivers")
+    told = [
+        line for line in run.stderr.splitlines() if "was opened past Django" in line and "shop/drivers.py:15" in line
+    ]
+    assert sum("a connection of psycopg2 " in line for line in told) == 1
+    assert sum("a connection of pymysql.connections " in line for line in told) == 2
+
+
 def test_attempts_are_problems_and_warnings(project: Project) -> None:
     """`--check` has a line for each, and `check --deploy` a warning."""
     project.write("shop/eager.py", "from sideeffects import side_effect\n@side_effect\ndef f(): 'F.'\n\nf()\n")
