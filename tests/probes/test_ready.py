@@ -210,7 +210,7 @@ def test_caches_that_fail_are_named(project: ProbeProject) -> None:
     report = project.probe("sideeffects.Cache", code=1, PROBES=ALL, MORE_SETTINGS=json.dumps(more))
     said = {name.removeprefix("Cache."): probe["message"] for name, probe in report["by_name"].items()}
     assert set(outcomes(report).values()) == {"failed"}
-    assert said["test_default"] == "the cache 'default' does not work: RuntimeError('no set')"
+    assert said["test_default"] == "the cache 'default' does not work: RuntimeError: no set"
     assert "the cache 'a-b' does not give back what was written" in said["test_a_b"]
     assert "the cache 'a_b' still has what was deleted" in said["test_a_b_"]
     assert "the cache 'gone' does not work: InvalidCacheBackendError" in said["test_gone"]

@@ -36,7 +36,7 @@ def _naming(alias: str) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        raise AssertionError(f"the cache {alias!r} does not work: {error!r}") from error
+        raise AssertionError(f"the cache {alias!r} does not work: {type(error).__name__}: {error}") from error
 
 
 def cache() -> type[SmokeTest]:
