@@ -220,6 +220,9 @@ def outbox():
     line("microseconds to hold one of a hundred in a transaction", found["hold in a transaction"])
     note = f"{found['release']:.0f} a second"
     line("milliseconds to release a call, one process", 1000 / found["release"], 1000 / 300, note)
+    line("seconds until a pause has reached 4 processes, REFRESH is 2", child("pauses.py"), 2.5)
+    if importlib.util.find_spec("debug_toolbar") is not None:
+        line("processor milliseconds that the panel adds to 20 calls", child("panels.py"), 1)
     peer = found.get("peer")
     if peer:
         line("django-tasks-db: microseconds to enqueue the same", peer["enqueue"])
