@@ -1,7 +1,7 @@
-"""What our panel of the debug toolbar adds to a request with 20 calls: `panels.py` prints milliseconds of processor time.
+"""What our panel of the debug toolbar adds to a request with 20 calls: it prints milliseconds of processor time.
 
-It is compared with a panel that does nothing, since the toolbar takes its time for any. `panels.py PANEL` is one process
-of the comparison.
+It is compared with a panel that does nothing, since the toolbar takes its time for any. `panels.py PANEL` is one
+process of the comparison.
 """
 
 import json
