@@ -63,6 +63,28 @@ OTHERS = """
 """.split()
 
 
+#: Tried later than the three hundred: what users of Django and of well-known services meet.
+FRESH = """
+    SECRET_KEY_FALLBACKS SECRET_KEY_BASE secretKeyBase CELERY_BROKER_URL BROKER_URL REDIS_URL amqp_url aspxauth sess_id
+    ASP.NET_SessionId id_token_hint oauth_verifier HTTP_CF_ACCESS_JWT_ASSERTION X-Shopify-Hmac-Sha256 api_key_b64
+    X-Signature-Ed25519 X-Hub-Signature-256 wpa_psk pre_shared_key private_pem PEM_KEY symmetricKey signature_key
+    service_account_json card_code unlock_code verify_code confirmation_code secret_answer securityAnswer github_pat
+    passkey password_reset_key apns_key mandrill_key bindpw rootpw password_sha256
+""".split()
+FRESH_OTHERS = """
+    publicKeyPem secret_question security_question publishable_key site_key private_key_path private_key_id product_key
+    natural_key shard_key token_bucket token_symbol code_length pin_attempts session_state season_pass passkey_count
+    service_account webhook_url callback_url redis_host broker_id auth_date card_holder country_code email_digest
+    file_sha256 base_url code_base knowledge_base fallback_url answer_key csrf_exempt passport_country compass_heading
+""".split()
+
+
+@pytest.mark.parametrize(("names", "is_secret"), [(FRESH, True), (FRESH_OTHERS, False)])
+def test_names_of_newer_kinds(names: list[str], is_secret: bool) -> None:
+    """Further names of both sides: forms and services that the three hundred do not have."""
+    assert [name for name in names if is_sensitive(name, frozenset()) is not is_secret] == []
+
+
 def test_no_secret_is_shown_and_little_else_is_hidden() -> None:
     """All names of secrets are known, in every spelling; of the others at most two are taken for some."""
     assert (len(set(SECRETS)), len(set(OTHERS))) == (200, 100)

@@ -37,16 +37,16 @@ def _set(words: str) -> frozenset[str]:
 #: Words that name a secret, where a name ends in them.
 _SECRETS: Final = _set(
     """
-    apikey apitoken auth authorization bearer bind_pw cookie cookiejar cookies credential credentials creds csc csrf
-    cvc cvv dbpass dsn jwt mfa mnemonic otp pass passcode passphrase passwd passwds password passwords passwrd
-    pgpass phpsessid pin pins psw pswd pw pwd samlresponse secret secrets sessid sessionid sessionkey sid sig
-    signature smtppass ssn token totp userpass xsrf
+    apikey apitoken aspxauth auth authorization bearer bindpw cookie cookiejar cookies credential credentials creds
+    csc csrf cvc cvv dbpass dsn hmac jwt mfa mnemonic otp pass passcode passkeys passphrase passwd passwds password
+    passwords passwrd pem pgpass phpsessid pin pins psk psw pswd puk pw pwd rootpw samlresponse secret secrets sessid
+    sessionid sessionkey sid sig signature smtppass ssn token totp userpass xsrf
     """
 )
 #: What words that are written together end in.
 _ENDINGS: Final = _set(
     """
-    accesskey apikey authkey authorization cookie credential credentials passphrase passwd password privatekey pwd
+    accesskey apikey authkey authorization cookie credential credentials passkey passphrase passwd password privatekey pwd
     secret secretkey sessid sessionid sessionkey signingkey token
     """
 )
@@ -54,29 +54,35 @@ _ENDINGS: Final = _set(
 _PAIRS: Final = {
     "key": _set(
         """
-        access account activation admin aes anthropic api app auth authentication authorization aws azure cipher
-        client consumer credential crypto datadog decrypt decryption deploy dev developer encrypt encryption fernet
-        functions google gpg hmac integration jwt kms licence license mailgun master openai otp password pgp private
-        recovery root rsa secret secure security sendgrid sentry server service session shared sign signing ssh ssl
-        stripe subscription tls totp twilio vapid wallet webhook write
+        access account activation admin aes algolia anthropic api apns app auth authentication authorization aws azure
+        bot brevo cipher client consumer credential crypt crypto datadog decrypt decryption deepl deploy dev developer
+        encrypt encryption fcm fernet functions google gpg hmac integration jwt kaggle kms licence license mailchimp
+        mailgun mandrill mapbox master openai otp pass password pem pgp postmark private recovery reset root rsa
+        secret secure security sendgrid sentry server service session shared sign signature signing ssh ssl stripe
+        subscription symmetric tls totp twilio vapid wallet webhook write
         """
     ),
     "code": _set(
         """
-        2fa access activation auth authentication authorization backup factor fa login mfa otp pass pin recovery
-        reset security sms time totp verification
+        2fa access activation auth authentication authorization backup card challenge confirm confirmation device
+        email factor fa login magic mfa oauth otp pairing pass pin recovery reset security sms time totp unlock
+        verification verify
         """
     ),
     "tokens": _set("access api auth bearer csrf device oauth push refresh session user"),
     "number": _set("card cc creditcard debitcard security"),
     "card": _set("credit debit"),
-    "id": _set("session"),
-    "url": _set("database db"),
+    "id": _set("sess session"),
+    "url": _set("amqp broker database db mongo mongodb mysql postgres postgresql rabbitmq redis"),
     "string": _set("connection"),
     "phrase": _set("mnemonic pass recovery secret seed"),
     "salt": _set("password secret"),
-    "verifier": _set("code"),
-    "assertion": _set("client saml"),
+    "verifier": _set("code oauth"),
+    "assertion": _set("client jwt saml"),
+    "answer": _set("secret security"),
+    "hint": _set("token"),
+    "json": _set("account"),
+    "pat": _set("devops github gitlab"),
     "response": _set("saml"),
 }
 _PAIRS["keys"], _PAIRS["codes"] = _PAIRS["key"], _PAIRS["code"]
@@ -103,13 +109,17 @@ _FLAGS: Final = _set(
     requires should show support supports total use uses validate with without
     """
 )
-#: Words at the end that say in which form the secret is.
+#: Words at the end that say in which form the secret is, without their numbers: `base64`, `sha256`.
 _FORMS: Final = _set(
     """
-    again b64 base64 binary bytes confirm confirmation digest encoded encrypted hash hashed header headers hex jar
-    json pem plain plaintext raw repeat str string text value
+    again b base binary bytes confirm confirmation digest ed encoded encrypted fallback fallbacks hash hashed header
+    headers hex jar json md pem plain plaintext raw repeat sha str string text value
     """
 )
+
+
+#: Pairs of which the second word is no mere form.
+_WHOLE: Final = (("connection", "string"), ("account", "json"), ("private", "pem"))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -122,7 +132,7 @@ def _words(name: str) -> tuple[str, ...]:
 def _is_secret(name: str) -> bool:
     # `password1`, `X-Hub-Signature-256`: numbers tell one from another.
     words = [bare for word in _words(name) if (bare := word.rstrip("0123456789"))]
-    while len(words) > 1 and words[-1] in _FORMS and tuple(words[-2:]) != ("connection", "string"):
+    while len(words) > 1 and words[-1] in _FORMS and tuple(words[-2:]) not in _WHOLE:
         words.pop()
     if not words or words[0] in _FLAGS:
         return False
