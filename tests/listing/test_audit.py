@@ -68,6 +68,23 @@ def audit(tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
         ("import webbrowser", "webbrowser.open(url)", "webbrowser.open"),
         ("import xmlrpc.client", "xmlrpc.client.ServerProxy(url).pay(1)", "xmlrpc.client.ServerProxy().pay"),
         ("import pty", "pty.spawn(url)", "pty.spawn"),
+        ("import aioapns", "aioapns.APNs().send_notification(url)", "aioapns.APNs().send_notification"),
+        ("import suds.client", "suds.client.Client().service.Pay(url)", "suds.client.Client().service.Pay"),
+        (
+            "from libcloud.storage.providers import get_driver",
+            "get_driver('s3')('key').get_object(url)",
+            "libcloud.storage.providers.get_driver()().get_object",
+        ),
+        (
+            "from google.cloud import storage",
+            "storage.Client().bucket('b').blob('n').upload_from_file(url)",
+            "google.cloud.storage.Client().bucket().blob().upload_from_file",
+        ),
+        (
+            "import boto3",
+            "boto3.resource('s3').Bucket('b').Object('n').upload_fileobj(url)",
+            "boto3.resource().Bucket().Object().upload_fileobj",
+        ),
     ],
 )
 def test_well_known_apis(audit: Callable[..., dict[str, list[str]]], imports: str, expression: str, api: str) -> None:
@@ -200,7 +217,9 @@ def test_what_signs_and_checks_is_left_out(audit: Callable[..., dict[str, list[s
     """A client package has functions that reach nothing: they read a signature, or write one."""
     found = audit(
         shop__pure="""
-            import boto3, stripe
+            import boto3, braintree, stripe, suds.client
+            from azure.storage.blob import BlobServiceClient
+            from google.cloud import storage
 
             def checked(payload, signature):
                 return stripe.Webhook.construct_event(payload, signature, "secret")
@@ -208,11 +227,85 @@ def test_what_signs_and_checks_is_left_out(audit: Callable[..., dict[str, list[s
             def signed():
                 return boto3.client("s3").generate_presigned_url("get_object")
 
+            def configured(soap: suds.client.Client):
+                braintree.Configuration.configure("sandbox")
+                soap.set_options(soapheaders=[])
+                return soap.factory.create("data:Card")
+
+            def parts(azure: BlobServiceClient, s3: boto3.resource):
+                container = azure.get_container_client("files")
+                print(container.get_blob_client("a").url, s3.Bucket("b").name)
+                return storage.Client().bucket("b"), s3.Bucket("b").Object("n"), container
+
+            def handed_on(storage_: storage.Client):
+                return str(storage_.bucket("b").blob("n").updated), Blob("n", storage_.bucket("b"))
+
             def charged():
                 return stripe.Charge.create(amount=7)
         """
     )
     assert list(found) == ["shop.pure.charged"]
+
+
+def test_objects_of_which_nothing_is_known_hold_others(audit: Callable[..., dict[str, list[str]]]) -> None:
+    """`threading.local()` and its kin, in an attribute, in a module and in a function."""
+    found = audit(
+        shop="""
+            import threading, types
+            import boto3, paramiko, requests
+
+            local = threading.local()
+
+            def session():
+                if not hasattr(local, "session"):
+                    local.session = requests.Session()
+                return local.session
+
+            def post(url):
+                session().post(url)
+
+            def again(url):
+                local.session.get(url)
+
+            def own(url):
+                held = types.SimpleNamespace()
+                held.session = requests.Session()
+                held.session.put(url)
+
+            class Storage:
+                def __init__(self):
+                    self._connections = threading.local()
+
+                @property
+                def connection(self):
+                    connection = getattr(self._connections, "s3", None)
+                    if connection is None:
+                        self._connections.s3 = boto3.Session().resource("s3")
+                    return self._connections.s3
+
+                def exists(self, name):
+                    self.connection.meta.client.head_object(Key=name)
+
+                def delete(self, name):
+                    getattr(self._connections, "s3").Object("b", name).delete()
+
+            class Files:
+                def __init__(self, ssh: paramiko.SSHClient):
+                    self.sftp = ssh.open_sftp()
+
+                def remove(self, name):
+                    self.sftp.remove(name)
+        """
+    )
+    assert [name.removeprefix("shop.") for name in found] == [
+        "post",
+        "again",
+        "own",
+        "Storage.exists",
+        "Storage.delete",
+        "Files.__init__",
+        "Files.remove",
+    ]
 
 
 def test_objects_are_followed_through_containers_and_classes(audit: Callable[..., dict[str, list[str]]]) -> None:

@@ -46,8 +46,8 @@ _SECRETS: Final = _set(
 #: What words that are written together end in.
 _ENDINGS: Final = _set(
     """
-    accesskey apikey authkey authorization cookie credential credentials passkey passphrase passwd password privatekey pwd
-    secret secretkey sessid sessionid sessionkey signingkey token
+    accesskey apikey authkey authorization cookie credential credentials passkey passphrase passwd password privatekey
+    pwd secret secretkey sessid sessionid sessionkey signingkey token
     """
 )
 #: Pairs of words that name a secret: the last one, with those before it that make it one.

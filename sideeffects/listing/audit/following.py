@@ -6,7 +6,7 @@ Facts say which values a name, an attribute or the result of a function may have
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sideeffects.listing.audit.facts import Facts
@@ -60,9 +60,7 @@ class Following:
         if isinstance(node, ast.Name):
             return self._named(node.id, body)
         if isinstance(node, ast.Attribute):
-            holders = self.values(node.value, body)
-            # Of an unknown object, methods of the project with names that are no everyday words are taken to be meant.
-            return self._attribute(holders, node.attr) if holders else frozenset(self._methods.get(node.attr, ()))
+            return self._read(node.value, node.attr, body)
         if isinstance(node, ast.Call):
             return self._called(node, body)
         if isinstance(node, ast.Subscript):
@@ -82,6 +80,32 @@ class Following:
         if isinstance(node, ast.DictComp):
             return inside(self.values(node.value, body))
         return NONE
+
+    def _read(self, holder: ast.expr, name: str, body: Body) -> Values:
+        holders = self.values(holder, body)
+        if holders:
+            return self._attribute(holders, name)
+        kept = frozenset().union(*(self.facts.at(f"{place}.{name}") for place in self.places(holder, body)))
+        # Of an unknown object, methods of the project with names that are no everyday words are taken to be meant.
+        return kept or frozenset(self._methods.get(name, ()))
+
+    def places(self, node: ast.expr, body: Body) -> Iterator[str]:
+        """Where an object stands of which nothing is known, such as a `threading.local()` in an attribute."""
+        if isinstance(node, ast.Attribute):
+            holders = self.values(node.value, body)
+            kinds = (holder.removesuffix("()") for holder in holders)
+            known = [one for kind in kinds if kind in self.project.classes for one in self.project.line(kind)]
+            for place in known or ([] if holders else self.places(node.value, body)):
+                yield f"{place}.{node.attr}"
+        elif isinstance(node, ast.Name):
+            yield next(
+                (
+                    f"{one.path}:{node.id}"
+                    for one in body.around()
+                    if node.id in one.names and node.id not in one.shared
+                ),
+                self.project.canonical(body.source.module.expand(node.id)),
+            )
 
     def _all(self, nodes: Iterable[ast.AST], body: Body) -> Values:
         return frozenset().union(*(self.values(node, body) for node in nodes))
@@ -185,7 +209,7 @@ class Following:
         if name == "getattr" and len(arguments) > 1:
             asked = arguments[1]
             said = asked.value if isinstance(asked, ast.Constant) and isinstance(asked.value, str) else "*"
-            return self._attribute(self.values(arguments[0], body), said)
+            return self._read(arguments[0], said, body)
         if name == "cast" and len(arguments) > 1:
             return self.annotated(arguments[0], body) | self.values(arguments[1], body)
         if name in ("next", "anext") and arguments:

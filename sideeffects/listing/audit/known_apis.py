@@ -72,6 +72,7 @@ OF_RESULTS: Final = frozenset(
 
 #: What makes an object whose methods reach outside: those that are named, or (empty) all but a few.
 OBJECTS: Final = {
+    "aioapns.APNs": "",
     "aio_pika.connect": "",
     "aio_pika.connect_robust": "",
     "aioboto3.Session": "",
@@ -165,12 +166,16 @@ OBJECTS: Final = {
     "kubernetes.client.BatchV1Api": "",
     "kubernetes.client.CoreV1Api": "",
     "ldap.initialize": "",
+    "libcloud.compute.providers.get_driver()": "",
+    "libcloud.dns.providers.get_driver()": "",
+    "libcloud.storage.providers.get_driver()": "",
     "ldap3.Connection": "",
     "mailchimp_marketing.Client": "",
     "mailchimp_transactional.Client": "",
     "mailjet_rest.Client": "",
     "meilisearch.Client": "",
     "messagebird.Client": "",
+    "mercadopago.SDK": "",
     "minio.Minio": "",
     "nats.connect": "",
     "nexmo.Client": "",
@@ -258,25 +263,42 @@ OBJECTS: Final = {
     "zeep.Client": "",
 }
 
-#: Methods of such objects, and functions of such packages, that reach nothing outside: they sign, check and describe.
+#: Methods of such objects, and functions of such packages, that reach nothing outside: they sign, check, name a part,
+#: prepare and describe.
 IDLE: Final = frozenset(
     """
-    can_paginate close construct_event construct_from copy_with_options generate_presigned_post generate_presigned_url
-    get_paginator get_waiter mount parse_event_notification parse_thin_event prepare_request quit set_debuglevel
-    set_pasv verify_header with_options
+    add_header add_headers add_service_client batch blob bucket can_paginate close collection configure construct_event
+    construct_from copy_with_options create_message document from_blob_url generate_presigned_post
+    generate_presigned_url generate_signed_url get_blob_client get_container_client get_directory_client
+    get_file_client get_paginator get_queue_client get_service_resource get_share_client get_table_client
+    get_topic_sender get_transport get_type get_waiter load_host_keys load_system_host_keys mount new_batch_http_request
+    parse_event_notification parse_thin_event prepare_request quit register set_app_info set_debuglevel
+    set_default_soapheaders set_missing_host_key_policy set_ns_prefix set_options set_pasv topic_path verify_header
+    with_options
     """.split()
 )
+#: Parts of such objects that make values, and reach nothing: of SOAP clients.
+IDLE_PARTS: Final = frozenset(("factory", "type_factory", "wsdl"))
+#: Objects whose methods are what a server calls them, with capitals too; those of all others make a part.
+CALLED_BY_SERVERS: Final = ("suds.", "xmlrpc.", "zeep.")
 
 #: What connects when it is made, if it is told where to.
 CONNECTING: Final = frozenset(
     """
     ftplib.FTP ftplib.FTP_TLS imaplib.IMAP4 imaplib.IMAP4_SSL jira.JIRA pika.BlockingConnection poplib.POP3
-    poplib.POP3_SSL pysftp.Connection smtplib.SMTP smtplib.SMTP_SSL telnetlib.Telnet zeep.Client
+    poplib.POP3_SSL pysftp.Connection smtplib.SMTP smtplib.SMTP_SSL suds.client.Client telnetlib.Telnet zeep.Client
     """.split()
 )
 
-#: Methods of such objects that give a part of them.
-PARTS: Final = frozenset("copy_with_options get_paginator get_queue_by_name get_waiter with_options".split())
+#: Methods of such objects that give a part of them, which reaches outside as they do.
+PARTS: Final = frozenset(
+    """
+    batch blob bucket collection copy_with_options create_bucket create_container create_topic create_queue document
+    from_blob_url get_blob get_blob_client get_bucket get_container_client get_directory_client get_file_client
+    get_paginator get_queue_by_name get_queue_client get_share_client get_table_client get_topic_sender get_transport
+    get_waiter initiate_multipart_upload invoke_shell open_sftp with_options
+    """.split()
+)
 
 #: Methods that say by their name alone what they do: of Django's users.
 SAID_BY_NAME: Final = {"email_user": "django.contrib.auth.models.AbstractUser().email_user"}

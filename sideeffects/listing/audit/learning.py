@@ -100,8 +100,10 @@ class Learning:
             else:
                 self._facts.note(f"{body.source.name}.{target.id}", values)
         elif isinstance(target, ast.Attribute):
-            for holder in self._following.values(target.value, body):
-                self._facts.note(f"{holder.removesuffix('()')}.{target.attr}", values)
+            holders = self._following.values(target.value, body)
+            places = [holder.removesuffix("()") for holder in holders] or self._following.places(target.value, body)
+            for place in places:
+                self._facts.note(f"{place}.{target.attr}", values)
         elif isinstance(target, ast.Subscript):
             self._assign(target.value, inside(values), body, kind)
         elif isinstance(target, ast.Tuple | ast.List):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from sideeffects.listing.audit.known_apis import (
+    CALLED_BY_SERVERS,
     CONNECTING,
     FUNCTIONS,
     IDLE,
+    IDLE_PARTS,
     OBJECTS,
     OF_RESULTS,
     PACKAGES,
@@ -24,7 +26,15 @@ _MAKING_ANYWAY: Final = {
     for made in ("client", "resource")
 }
 _FACTORIES: Final = frozenset(
-    ("boto3.Session", "boto3.session.Session", "botocore.session.get_session", "kombu.Connection")
+    (
+        "boto3.Session",
+        "boto3.session.Session",
+        "botocore.session.get_session",
+        "kombu.Connection",
+        "libcloud.compute.providers.get_driver",
+        "libcloud.dns.providers.get_driver",
+        "libcloud.storage.providers.get_driver",
+    )
 )
 _ROOTS: Final = frozenset(path.partition(".")[0] for path in (*FUNCTIONS, *OBJECTS, *PACKAGES, *_FACTORIES))
 #: What is imported for hardly anything but to reach outside.
@@ -115,7 +125,7 @@ def reaches_outside(path: str) -> bool:
     kind, method = _kind_of(path)
     if kind:
         wanted = _MAKING[kind]
-        return method in wanted if wanted else not last.startswith("_") and last not in IDLE
+        return method in wanted if wanted else _is_request(kind, method)
     package, _, rest = path.partition(".")
     if package not in PACKAGES or not rest:
         return False
@@ -125,16 +135,31 @@ def reaches_outside(path: str) -> bool:
     return name.islower() and not name.startswith("_") and rest != name and name not in IDLE
 
 
+def is_named_by_what_it_does(path: str) -> bool:
+    """Whether it is one of the few methods of its object that reach outside, and no mere attribute."""
+    kind, method = _kind_of(path)
+    return bool(kind) and method in _MAKING[kind]
+
+
+def _is_request(kind: str, method: str) -> bool:
+    """Whether a method of an object that does nothing but reach outside does so."""
+    *parts, last = method.split(".")
+    if last.startswith("_") or last in IDLE or not IDLE_PARTS.isdisjoint(parts):
+        return False
+    return not last[:1].isupper() or kind.startswith(CALLED_BY_SERVERS)
+
+
 #: Modules of which every function that code asks for by a computed name reaches outside.
 _ALL_OF_THEM: Final = frozenset(("httpx", "requests", "requests.api", "subprocess", "treq"))
 
 
 def _kind_of(path: str) -> tuple[str, str]:
     """The known object that a path is of, and what is asked of that; empty for none."""
-    made, is_method, method = path.partition("().")
+    made, is_method, method = path.rpartition("().")
+    asked = method
     while is_method:
         if made in _MAKING:
-            return made, method
-        more, is_method, method = method.partition("().")
-        made = f"{made}().{more}"
+            return made, asked
+        made, is_method, method = made.rpartition("().")
+        asked = f"{method}().{asked}"
     return "", ""

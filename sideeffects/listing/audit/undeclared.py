@@ -17,6 +17,7 @@ from sideeffects.listing.audit.following import Following
 from sideeffects.listing.audit.learning import Learning
 from sideeffects.listing.audit.outside_apis import (
     connects,
+    is_named_by_what_it_does,
     network_library,
     reaches_outside,
     said_by_name,
@@ -27,6 +28,13 @@ from sideeffects.listing.audit.source import Body, Source, signature_lines
 from sideeffects.project.discovery.module import Module, parse
 from sideeffects.project.discovery.survey import Survey
 
+#: Words in the names of functions that call what they are handed.
+_RUNNERS: Final = frozenset(
+    """
+    add apply async backoff call callback commit defer delay enqueue executor later map partial partialmethod process
+    register retry run runner schedule soon spawn start starmap submit sync task thread timer try wrap
+    """.split()
+)
 _DECLARE: Final = ("sideeffects.declare", "sideeffects._core.verbs.declare.declare")
 
 
@@ -182,7 +190,8 @@ class Audit:
         for handed in (*node.args, *(keyword.value for keyword in node.keywords)):
             is_function = isinstance(handed, ast.Name | ast.Attribute)
             if is_function or (isinstance(handed, ast.Call) and "functools.partial" in self._of(handed.func, body)):
-                yield from sorted(filter(reaches_outside, self._of(handed, body)))
+                given = filter(reaches_outside, self._of(handed, body))
+                yield from sorted(api for api in given if _is_called_by(node.func, api))
 
     def _of(self, node: ast.AST, body: Body) -> frozenset[str]:
         return self._following.values(node, body)
@@ -233,6 +242,14 @@ class Audit:
         for node, _ in body.nodes:
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
                 yield from (used for used in self._following.values(node, body) if used in self._project.functions)
+
+
+def _is_called_by(function: ast.expr, handed: str) -> bool:
+    """Whether a function that is handed such a path calls it. What an object holds may be data as well."""
+    if handed.endswith("()"):
+        return False
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return "()" not in handed or is_named_by_what_it_does(handed) or not _RUNNERS.isdisjoint(name.lower().split("_"))
 
 
 def digest_of(text: bytes) -> bytes:
