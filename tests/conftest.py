@@ -29,6 +29,9 @@ IS_CI = "TESTS_IN_CI" in os.environ
 # Runs of pytest inside the tests word their summaries otherwise where these are set.
 for variable in ("CI", "BUILD_NUMBER"):
     os.environ.pop(variable, None)
+# pytest imports readline, which tells the workers of pytest-xdist how wide a terminal would be if there were one.
+for variable in ("COLUMNS", "LINES"):
+    os.environ.pop(variable, None)
 
 # What a shell starts in the background ignores Ctrl-C, and so do its children; tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
