@@ -102,7 +102,10 @@ class Call(Given):
         """The decision, with its origin."""
         decision = self._decision
         # A rule on arguments may have failed with their values in its words.
-        return Decision(decision.mode, self.scrubbed(decision.reason), decision.origin, decision.conditional)
+        reason = self.scrubbed(decision.reason)
+        if reason == decision.reason:
+            return decision
+        return Decision(decision.mode, reason, decision.origin, decision.conditional)
 
     @property
     def is_async(self) -> bool:

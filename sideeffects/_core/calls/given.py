@@ -110,12 +110,14 @@ class Given:
 
     def scrubbed(self, text: str) -> str:
         """`text` without this call's sensitive values: for what others have written, such as an exception's message."""
-        secrets = set(scrubbing.secrets_in(self._attributes(), self._names))
+        attributes = self._attributes()
+        secrets = set(scrubbing.secrets_in(attributes, self._names)) if attributes else set()
         for name, value in (*self._bound.items(), *self._extras().items(), *self._said_besides()):
-            secrets.update(
-                scrubbing.texts_in(value) if self._hides(name) else scrubbing.secrets_in(value, self._names),
-            )
-        return scrubbing.scrub(text, secrets)
+            if self._hides(name):
+                secrets.update(scrubbing.texts_in(value))
+            elif type(value) not in kinds.SCALARS:  # most are
+                secrets.update(scrubbing.secrets_in(value, self._names))
+        return scrubbing.scrub(text, secrets) if secrets else text
 
     def _details_record(self) -> Any:
         """The details as JSON-safe data: a mapping, or a list of what an exception is called and says."""
@@ -145,7 +147,7 @@ class Given:
         return name not in self._bound and self._extra_keywords() in sensitive
 
     def _clean_argument(self, name: str, value: Any) -> Any:
-        if name == self._extra_keywords() and type(value) is dict:
+        if type(value) is dict and name == self._extra_keywords():
             return {key: kinds.REDACTED if self._hides(key) else self._clean(child) for key, child in value.items()}
         return self._clean(value)
 

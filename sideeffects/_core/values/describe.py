@@ -19,6 +19,7 @@ from sideeffects._core.values.kinds import (
     MAX_DEPTH,
     MAX_TEXT,
     REDACTED,
+    SCALARS,
     TOO_DEEP,
     TOO_MANY,
     WALKABLE,
@@ -53,6 +54,8 @@ def _describe(value: Any, above: _Above) -> str:
         return TOO_DEEP
     above = (*above, id(value))
     try:
+        if kind in SCALARS:  # most are
+            return repr(value)
         if issubclass(kind, WALKABLE):
             return _describe_container(value, kind, above)
         if _is_model(kind):

@@ -56,7 +56,7 @@ class SideEffectsPanel(_Panel):  # type: ignore[misc]
     def generate_stats(self, request: Any, response: Any) -> None:
         """Keep what is shown, as data: toolbars may be looked at in another process."""
         del request, response
-        calls = list(self._calls or ())
+        calls = [] if self._calls is None else self._calls[:]
         held = sum(call.mode is not Mode.EXECUTE for call in calls)
         shown = [_row(call) for call in calls[:_MOST]]
         self.record_stats({"count": len(calls), "held": held, "left_out": len(calls) - len(shown), "calls": shown})
@@ -84,7 +84,7 @@ def _row(call: Call) -> dict[str, Any]:
     decision = call.decision
     return {
         "name": call.name,
-        "mode": call.mode.name,
+        "mode": decision.mode.name,
         "reason": decision.reason,
         "set_in": decision.origin,
         "arguments": [(name, describe.describe(value, _LONGEST)) for name, value in call.arguments.items()],
@@ -92,7 +92,7 @@ def _row(call: Call) -> dict[str, Any]:
         "caller": call.caller,
         "how": _how(call),
         "error": "" if error is None else f"{type(error).__name__}: {call.scrubbed(describe.text_of(error))}",
-        "milliseconds": None if outcome is None or call.mode is not Mode.EXECUTE else outcome.duration * 1000,
+        "milliseconds": None if outcome is None or decision.mode is not Mode.EXECUTE else outcome.duration * 1000,
     }
 
 
