@@ -10,11 +10,13 @@ from typing import Any
 import django
 from django.conf import settings
 from docutils import nodes
+from docutils.parsers.rst import Directive
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 sys.path.insert(0, str(Path(__file__).parent))
+import messages
 import pictures
 
 # The reference is read off the docstrings of the imported package, parts of which import Django models.
@@ -95,7 +97,24 @@ def resolve_internal(
     return contnode
 
 
+class Messages(Directive):
+    """`{messages} errors.py:StubMismatch guard/hook.py`: the messages that stand there, as a list."""
+
+    required_arguments = 1
+    optional_arguments = 100
+
+    def run(self) -> list[nodes.Node]:
+        """Make the list."""
+        found = messages.by_name(Path(self.state.document.current_source).read_text(encoding="utf-8"))
+        texts = [message.text for named in self.arguments for message in found[named]]
+        listed = nodes.bullet_list()
+        for text in dict.fromkeys(texts):
+            listed += nodes.list_item("", nodes.paragraph("", "", nodes.literal(text, text)))
+        return [listed]
+
+
 def setup(app: Sphinx) -> None:
     """Connect the above, and draw what the pages show."""
+    app.add_directive("messages", Messages)
     app.connect("missing-reference", resolve_internal)
     pictures.draw()
