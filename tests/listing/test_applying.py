@@ -74,7 +74,7 @@ def test_only_what_is_certain_is_written(shop: Path) -> None:
     assert added == [
         "from sideeffects import side_effect",
         '@side_effect(name="shop.notify")',
-        '    @side_effect(name="shop.Gateway.ask")',
+        '    @side_effect(name="shop.Gateway.ask", reads=True)',
     ]
     assert removed == []
     assert edit.after.count(b"\r\n") == edit.after.count(b"\n")

@@ -584,6 +584,7 @@ def test_the_command_lists_each_with_the_line_to_write(project: Project) -> None
         "file": "shop/hooks.py",
         "line": 6,
         "calls": [{"api": "requests.post", "line": 8}, {"api": "requests.get", "line": 9}],
+        "reads": False,
         "write": '@side_effect(name="shop.hooks.notify")',
     }
     assert (start["function"], start["line"]) == ("", 2)

@@ -2,7 +2,8 @@
 
 from sideeffects.listing.audit import accepted
 from sideeffects.listing.audit.formats import as_json, as_lines, as_markdown, as_table
-from sideeffects.listing.audit.undeclared import Audit, OutsideCall, Unclear, UndeclaredFunction
+from sideeffects.listing.audit.reads import OutsideCall
+from sideeffects.listing.audit.undeclared import Audit, Unclear, UndeclaredFunction
 
 __all__ = [
     "Audit",

@@ -141,7 +141,7 @@ class _Decorating(libcst.CSTTransformer):
             self.left.append(Left(found, why))
             return updated_node
         self.written.append(found)
-        written = libcst.parse_expression(f'{_NAME}(name="{found.effect_name}")')
+        written = libcst.parse_expression(found.decorator)
         return updated_node.with_changes(decorators=[*updated_node.decorators, libcst.Decorator(written)])
 
     def _why_not(self, name: str, node: libcst.FunctionDef, *, is_nested: bool) -> str:

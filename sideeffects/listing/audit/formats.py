@@ -28,7 +28,7 @@ def advice(found: UndeclaredFunction) -> str:
     """The line to write."""
     if not found.function:
         return "importing the module calls this: move it into a function, and declare that"
-    return f'@side_effect(name="{found.effect_name}")'
+    return f"@{found.decorator}"
 
 
 def as_json(listed: Sequence[UndeclaredFunction], app_of: Callable[[str], str], *, ascii_only: bool = False) -> str:
@@ -75,6 +75,7 @@ def _as_data(found: UndeclaredFunction, app_of: Callable[[str], str]) -> dict[st
         "file": _place(found).rpartition(":")[0],
         "line": found.line,
         "calls": [{"api": call.api, "line": call.line} for call in found.calls],
+        "reads": found.only_reads,
         "write": advice(found),
     }
 

@@ -24,6 +24,7 @@ from sideeffects.listing.audit.outside_apis import (
     sends_mail,
 )
 from sideeffects.listing.audit.project import Project
+from sideeffects.listing.audit.reads import OutsideCall, Reading, call_reads
 from sideeffects.listing.audit.source import Body, Source, signature_lines
 from sideeffects.project.discovery.module import Module, parse
 from sideeffects.project.discovery.survey import Survey
@@ -38,20 +39,6 @@ _RUNNERS: Final = frozenset(
 _DECLARE: Final = ("sideeffects.declare", "sideeffects._core.verbs.declare.declare")
 
 
-class OutsideCall(NamedTuple):
-    """A call of an outside API.
-
-    Attributes:
-        api: what is called, as a dotted path; `()` stands for what a call gave, `*` for a name that is computed.
-        line: the line.
-        last: the line on which the call ends.
-    """
-
-    api: str
-    line: int
-    last: int
-
-
 class UndeclaredFunction(NamedTuple):
     """A function that calls outside APIs and is not declared.
 
@@ -61,6 +48,7 @@ class UndeclaredFunction(NamedTuple):
         path: its file.
         line: where it begins; of the first call, for what importing the module calls.
         calls: what it calls, in order.
+        only_reads: whether it plainly does nothing but read.
     """
 
     module: str
@@ -68,11 +56,18 @@ class UndeclaredFunction(NamedTuple):
     path: Path
     line: int
     calls: tuple[OutsideCall, ...]
+    only_reads: bool
 
     @property
     def effect_name(self) -> str:
         """The name that is proposed for the effect."""
         return f"{self.module}.{self.function}"
+
+    @property
+    def decorator(self) -> str:
+        """The decorator that is proposed, without its `@`."""
+        reads = ", reads=True" if self.only_reads else ""
+        return f'side_effect(name="{self.effect_name}"{reads})'
 
 
 class Unclear(NamedTuple):
@@ -126,10 +121,11 @@ class Audit:
         below = self._below_declared()
         found: list[UndeclaredFunction] = []
         self.unclear: list[Unclear] = []
+        calls = {body: list(self._calls(body)) for source in sources.values() for body in source.bodies.values()}
+        reading = Reading(calls, self._used_by, self._is_declared)
         for source in sources.values():
-            calls = {name: list(self._calls(body)) for name, body in source.bodies.items()}
-            found += self._found(source, calls, below)
-            if not any(calls.values()):
+            found += self._found(source, calls, below, reading)
+            if not any(calls[body] for body in source.bodies.values()):
                 self.unclear += _unclear(source)
         self.found: tuple[UndeclaredFunction, ...] = tuple(found)
 
@@ -145,21 +141,22 @@ class Audit:
             progress(number, len(files))
 
     def _found(
-        self, source: Source, calls: Mapping[str, list[OutsideCall]], below: Collection[str]
+        self, source: Source, calls: Mapping[Body, list[OutsideCall]], below: Collection[str], reading: Reading
     ) -> list[UndeclaredFunction]:
         found = []
         for name, body in source.bodies.items():
-            if not calls[name] or body.path in below or self._is_declared(body):
+            if not calls[body] or body.path in below or self._is_declared(body):
                 continue
             own = [signature_lines(body.definition)] if body.definition is not None else []
             left = [
                 call
-                for call in calls[name]
+                for call in calls[body]
                 if not self._is_effect(call.api) and not source.is_accepted(*own, (call.line, call.last))
             ]
             if left:
                 line = body.definition.lineno if body.definition is not None else left[0].line
-                found.append(UndeclaredFunction(source.name, name, source.path, line, tuple(left)))
+                reads = reading.only_reads(body)
+                found.append(UndeclaredFunction(source.name, name, source.path, line, tuple(left), reads))
         return sorted(found, key=lambda one: one.line)
 
     def _is_effect(self, api: str) -> bool:
@@ -170,28 +167,33 @@ class Audit:
         met: dict[tuple[str, int], OutsideCall] = {}
         for node, _ in body.nodes:
             if isinstance(node, ast.Call):
-                for api in self._apis(node, body):
-                    met.setdefault((api, node.lineno), OutsideCall(api, node.lineno, node.end_lineno or node.lineno))
+                for api, reads in self._apis(node, body):
+                    new = OutsideCall(api, node.lineno, node.end_lineno or node.lineno, reads)
+                    same = met.setdefault((api, node.lineno), new)
+                    met[api, node.lineno] = same._replace(reads=same.reads and reads)
         used = {api.partition("().")[0] for api, _ in met if "()." in api}
         # What connects when it is made is only told of where nothing else is done with it.
         told = [call for call in met.values() if not connects(call.api) or call.api not in used]
         yield from sorted(told, key=lambda call: call.line)
 
-    def _apis(self, node: ast.Call, body: Body) -> Iterator[str]:
+    def _apis(self, node: ast.Call, body: Body) -> Iterator[tuple[str, bool]]:
+        """The outside APIs that a call leads to, each with whether it only reads there."""
         called = self._of(node.func, body)
-        yield from sorted(filter(reaches_outside, called))
+        apis = sorted(filter(reaches_outside, called))
         if not called and isinstance(node.func, ast.Attribute) and (api := said_by_name(node.func.attr)):
-            yield api
+            apis.append(api)
         if node.args or node.keywords:
-            yield from sorted(api for api in called if connects(api))
+            apis += sorted(api for api in called if connects(api))
+        yield from ((api, call_reads(api, node, body, is_handed=False)) for api in apis)
         if self._only_looks(node.func, called):
             return
         # What is handed on is called by somebody else: `asyncio.to_thread(requests.get, ...)`.
         for handed in (*node.args, *(keyword.value for keyword in node.keywords)):
             is_function = isinstance(handed, ast.Name | ast.Attribute)
             if is_function or (isinstance(handed, ast.Call) and "functools.partial" in self._of(handed.func, body)):
-                given = filter(reaches_outside, self._of(handed, body))
-                yield from sorted(api for api in given if _is_called_by(node.func, api))
+                handed_on = (api for api in self._of(handed, body) if reaches_outside(api))
+                for api in sorted(api for api in handed_on if _is_called_by(node.func, api)):
+                    yield api, call_reads(api, node, body, is_handed=True)
 
     def _of(self, node: ast.AST, body: Body) -> frozenset[str]:
         return self._following.values(node, body)
@@ -236,6 +238,10 @@ class Audit:
             if not more:
                 return below
             below |= more
+
+    def _used_by(self, body: Body) -> Iterator[Body]:
+        functions = self._project.functions
+        yield from (functions[path] for path in self._mentioned(body) if path in functions)
 
     def _mentioned(self, body: Body) -> Iterator[str]:
         """The project's functions that a function speaks of."""
