@@ -16,7 +16,7 @@ PIP   := -m pip --disable-pip-version-check --quiet --quiet
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv dev demo test coverage lint format types docs check matrix bench clean
+.PHONY: help venv dev demo test coverage lint format types docs pictures check matrix bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ types: $(VENV)/.with-types ## Two strict type checkers
 docs: $(VENV)/.with-docs ## Build the documentation; any warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+pictures: $(VENV)/.with-pictures ## Make the pictures of README.md and the docs anew, from real output
+	$(BIN)/python -m docs.screenshots
 
 # Coverage starts before pytest loads the plugin and, through it, the package. That is why pytest-cov is not used.
 coverage: $(VENV) ## Run the suite under coverage, branch by branch, with a floor for _core

@@ -16,8 +16,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 sys.path.insert(0, str(Path(__file__).parent))
+import drawings
 import messages
-import pictures
 
 # The reference is read off the docstrings of the imported package, parts of which import Django models.
 settings.configure(
@@ -117,4 +117,4 @@ def setup(app: Sphinx) -> None:
     """Connect the above, and draw what the pages show."""
     app.add_directive("messages", Messages)
     app.connect("missing-reference", resolve_internal)
-    pictures.draw()
+    drawings.draw(Path(__file__).parent / "_build" / "drawings")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.distributions import Built
 from tests.support.projects import ROOT, clean_environment, django_project
 from tests.support.typed_page import Newcomer
 
@@ -71,9 +71,12 @@ def run(*command: object, cwd: Path, code: int = 0, **variables: str) -> str:
     return finished.stdout
 
 
-def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
+def test_the_wheel_works_in_an_empty_environment(tmp_path: Path, built: Built) -> None:
     """A script needs nothing but wrapt; pytest finds the plugin; Django finds the command; a newcomer gets through."""
-    wheel = made_wheel(tmp_path)
+    wheel = built.wheel
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"sideeffects/py.typed", *(f"sideeffects/probes/reports/page.{kind}" for kind in ("css", "js"))} < set(names)
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"sideeffects"}, "the wheel holds more"
     folder = tmp_path / "newcomer"
     folder.mkdir()
     run(sys.executable, "-m", "venv", folder / ".venv", cwd=tmp_path)
@@ -92,20 +95,6 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     assert not project.executed
     listing = run(python, "manage.py", "side_effects", cwd=project.root, MORE_APPS="sideeffects")
     assert re.search(r"^shop\.send +EXECUTE +yes +no +effects\.py:\d+ +Send\.$", listing, flags=re.MULTILINE), listing
-
-
-def made_wheel(folder: Path) -> Path:
-    """A wheel of this tree, with what has to be in it."""
-    tree = folder / "tree"
-    shutil.copytree(ROOT / "sideeffects", tree / "sideeffects", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
-    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, tree, cwd=folder)
-    (wheel,) = folder.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {"sideeffects/py.typed", *(f"sideeffects/probes/reports/page.{kind}" for kind in ("css", "js"))} < set(names)
-    assert {name.split("/")[0].partition("-")[0] for name in names} == {"sideeffects"}, "the wheel holds more"
-    return wheel
 
 
 def type_the_pages(folder: Path, wheel: Path) -> None:

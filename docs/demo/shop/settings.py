@@ -56,6 +56,8 @@ SIDE_EFFECTS: dict[str, object] = {
     "FORCE_RUN": os.environ.get("SHOP_FORCE_RUN", "").split(),
     # What reaches outside in a test, and is not declared, is refused.
     "GUARD": "raise",
+    # The page of probes, /probes/, is for this machine alone.
+    "PROBES": {"ALLOWED_IPS": ["127.0.0.1"]},
 }
 # SHOP_SMS_BUDGET=3: that many texts a day, and the others are held until somebody has looked at them.
 if SMS_BUDGET := os.environ.get("SHOP_SMS_BUDGET"):

@@ -1,20 +1,17 @@
-"""The pictures of the admin that the pages show: a small site with the outbox, a night's calls, and Chromium.
-
-python -m docs.admin_pictures     from the root of the repository; writes docs/pictures/admin-*.png
-"""
+"""The outbox in Django's admin: a small site, a night's calls, and Chromium."""
 
 import json
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import chromium
+from docs.screenshots import small, still
 from tests.support.pause_project import NIGHT, PauseProject
 
-FOLDER = Path(__file__).parent / "pictures"
 #: What is shown: the picture's name, the page, its width and height, and light or dark.
-PICTURES = (
+PICTURES: Final = (
     ("effects", "effect/", 1000, 380, "light"),
     ("held-call", "heldcall/?state__exact=failed", 1000, 640, "light"),
     ("phone", "heldcall/?state__exact=held", 390, 760, "dark"),
@@ -43,19 +40,15 @@ def log_in(browser: Browser, url: str, width: int, height: int, scheme: str) -> 
     return page
 
 
-def draw() -> None:
-    """Write all pictures."""
-    FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser, site(Path(folder)).serving() as url:
+def draw(folder: Path, browser: Browser) -> None:
+    """Write the pictures of the admin into a folder."""
+    with tempfile.TemporaryDirectory() as root, site(Path(root)).serving() as url:
         for name, where, width, height, scheme in PICTURES:
             page = log_in(browser, url, width, height, scheme)
             page.goto(f"{url}admin/sideeffects_outbox/{where}")
             if name == "held-call":
                 page.locator("#result_list").get_by_role("link", name="sms.send").click()
             page.add_style_tag(content="#nav-sidebar, #toggle-nav-sidebar, #user-tools { display: none !important }")
-            page.screenshot(path=FOLDER / f"admin-{name}.png")
+            page.evaluate(still.IN_THE_BROWSER, still.IN_PAGES)
+            small.screenshot(page, folder / f"admin-{name}.png")
             page.context.close()
-
-
-if __name__ == "__main__":
-    draw()
