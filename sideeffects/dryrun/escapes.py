@@ -1,4 +1,4 @@
-"""Ways out of a dry run that the guard does not see: processes of Python's own, and connections past Django.
+"""Ways out of a dry run that the guard does not see: Python's own processes and interpreters, connections past Django.
 
 Patched once, at the first dry run. Code that belongs to no dry run is not touched.
 """
@@ -35,6 +35,8 @@ def install() -> None:
                     setattr(os, name, _refusing(getattr(os, name), _PROCESS))
             import_hooks.after_import("multiprocessing.process", _in_multiprocessing)
             import_hooks.after_import("concurrent.futures.process", _in_pools)
+            import_hooks.after_import("concurrent.interpreters", _in_interpreters)
+            import_hooks.after_import("concurrent.futures.interpreter", _in_interpreter_pools)
             import_hooks.after_import("psycopg", _in_psycopg)
             import_hooks.after_import("psycopg_pool.pool", _in_psycopg_pool)
             driver_connections.wrap_each(_refusing_driver)
@@ -45,6 +47,10 @@ def install() -> None:
 _PROCESS: Final = (
     "a child process was started, in which nothing would be held back: do its work in this process, or declare what "
     "starts it as an effect"
+)
+_INTERPRETER: Final = (
+    "work was handed to another interpreter, in which nothing would be held back: do it in this one, or declare what "
+    "hands it over as an effect"
 )
 _CONNECTION: Final = "psycopg was asked for a connection past Django, which nothing would roll back: use Django's"
 
@@ -68,6 +74,15 @@ def _in_multiprocessing(module: Any) -> None:
 
 def _in_pools(module: Any) -> None:
     module.ProcessPoolExecutor.submit = _refusing(module.ProcessPoolExecutor.submit, _PROCESS)
+
+
+def _in_interpreters(module: Any) -> None:
+    for name in ("exec", "call", "call_in_thread"):
+        setattr(module.Interpreter, name, _refusing(getattr(module.Interpreter, name), _INTERPRETER))
+
+
+def _in_interpreter_pools(module: Any) -> None:
+    module.InterpreterPoolExecutor.submit = _refusing(module.InterpreterPoolExecutor.submit, _INTERPRETER)
 
 
 def _refusing_driver(original: Callable[..., Any], driver: str) -> Any:

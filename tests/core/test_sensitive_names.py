@@ -8,7 +8,9 @@ import functools
 import inspect
 import operator
 import optparse
+import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -97,7 +99,39 @@ def bound() -> inspect.BoundArguments:
     return inspect.signature(lambda user, password: None).bind("ann", "s3cr3t")
 
 
+class Interpolation:
+    """What Python 3.14 makes of `{user!r:>10}` in a template string; elsewhere this stands for it."""
+
+    __module__ = "string.templatelib"
+
+    def __init__(self, value: object, expression: str, conversion: str | None = None, format_spec: str = "") -> None:
+        self.value, self.expression, self.conversion, self.format_spec = value, expression, conversion, format_spec
+
+    def __repr__(self) -> str:
+        return f"Interpolation({self.value!r}, {self.expression!r})"
+
+
+class Template:
+    """As above, for the whole string."""
+
+    __module__ = "string.templatelib"
+
+    def __init__(self, *parts: object) -> None:
+        self.parts = parts
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self.parts)
+
+    def __repr__(self) -> str:
+        return f"Template{self.parts!r}"
+
+
+if sys.version_info >= (3, 14):
+    from string.templatelib import Interpolation, Template  # type: ignore[assignment]
+
+
 HOLDERS: dict[str, Any] = {
+    "template string": Template("Dear ", Interpolation("ann", "user", "r"), ", ", Interpolation("s3cr3t", "password")),
     "Namespace": argparse.Namespace(user="ann", password="s3cr3t"),
     "optparse": optparse.Values({"user": "ann", "password": "s3cr3t"}),
     "partial": functools.partial(print, "ann", password="s3cr3t"),

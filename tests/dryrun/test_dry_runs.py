@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import socket
 import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -229,6 +230,28 @@ def test_child_processes_are_refused(database: Database) -> None:
         refused = pytest.raises(DryRunRefused, match=r"child process|undeclared call to the outside")
         with refused, dry_run(), contextlib.suppress(Exception):
             start()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="interpreters of one process came with Python 3.14")
+def test_other_interpreters_are_refused(database: Database) -> None:
+    """Those that are there already, and pools of them: nothing would be held back in them."""
+    from concurrent import futures, interpreters  # type: ignore[attr-defined] # from 3.14 on
+
+    other = interpreters.create()
+    pool = futures.InterpreterPoolExecutor(1)  # type: ignore[attr-defined] # as above
+    pool.submit(len, "there").result(60)
+    for hand_over in (
+        lambda: other.exec("pass"),
+        lambda: other.call(len, "abc"),
+        lambda: other.call_in_thread(len, "abc"),
+        lambda: pool.submit(len, "abc"),
+        lambda: list(pool.map(len, ["abc"])),
+    ):
+        with pytest.raises(DryRunRefused, match="another interpreter"), dry_run(), contextlib.suppress(Exception):
+            hand_over()
+    assert pool.submit(len, "after it").result(60) == len("after it")
+    pool.shutdown()
+    other.close()
 
 
 def test_undeclared_calls_are_refused(database: Database) -> None:

@@ -172,7 +172,8 @@ def _spec_of(module: str) -> ModuleSpec | None:
         find_spec = getattr(finder, "find_spec", None)
         try:
             spec: ModuleSpec | None = None if find_spec is None else find_spec(module, path)
-        except KeyError:  # a folder without `__init__.py`, of which Python asks the package that it is in
+        # A folder without `__init__.py`, of which Python asks the package that it is in; the second is of 3.15.
+        except (KeyError, ModuleNotFoundError):
             spec = ModuleSpec(module, None, is_package=True)
             folders = [os.path.join(folder, name) for folder in path or ()]
             spec.submodule_search_locations = [folder for folder in folders if os.path.isdir(folder)]

@@ -3,8 +3,8 @@
 A `ContextVar` is seen by tasks and `asyncio.to_thread`, but not by `Thread`, `ThreadPoolExecutor` and what is built on
 them. `Thread.start`, `ThreadPoolExecutor.submit`, `Future.add_done_callback` and `_thread.start_new_thread` are
 therefore patched, once, when the first override, capture or guard is entered, and hand them on. `threading` itself has
-hold of what `_thread` had at its import, so that nothing is handed on twice. Not reached: own queue workers and
-processes.
+hold of what `_thread` had at its import, so that nothing is handed on twice. Not reached: own queue workers,
+processes and other interpreters.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import _thread
 import contextvars
 import functools
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -189,8 +190,16 @@ def _submit(original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
         before = baggage()
         _NOTHING.put_on()
         try:
-            return original(self, carried(fn, given, ends_line=True), *args, **kwargs)
+            # Another interpreter finds `fn` by its name, and knows nothing of this context.
+            goes_along = not issubclass(type(self), _interpreter_pools())
+            return original(self, carried(fn, given, ends_line=True) if goes_along else fn, *args, **kwargs)
         finally:
             before.put_on()
 
     return submit
+
+
+def _interpreter_pools() -> tuple[type[Any], ...]:
+    """Executors that run nothing in this interpreter, though they are made of threads (from Python 3.14 on)."""
+    kind = getattr(sys.modules.get("concurrent.futures.interpreter"), "InterpreterPoolExecutor", None)
+    return () if kind is None else (kind,)

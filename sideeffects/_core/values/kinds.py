@@ -148,6 +148,8 @@ _HOLDERS: Final = {
     ("functools", "partial"),
     ("inspect", "BoundArguments"),
     ("operator", "methodcaller"),
+    ("string.templatelib", "Interpolation"),
+    ("string.templatelib", "Template"),
     ("collections", "UserList"),
 }
 
@@ -169,6 +171,10 @@ def held_in(value: Any) -> tuple[list[Any], dict[str, Any]]:
     if type(value).__name__ == "methodcaller":
         made, args = value.__reduce__()
         return [*getattr(made, "args", ()), *args], getattr(made, "keywords", {})
+    if type(value).__name__ == "Template":
+        return list(value), {}
+    if type(value).__name__ == "Interpolation":
+        return [], {value.expression: value.value}
     return [], vars(value)
 
 
@@ -176,8 +182,10 @@ def holding(value: Any, items: list[Any], named: dict[str, Any]) -> Any:
     """A holder of the same kind that holds these."""
     if isinstance(value, functools.partial):
         return functools.partial(items[0], *items[1:], **named)
-    if type(value).__name__ == "methodcaller":
+    if type(value).__name__ in ("methodcaller", "Template"):
         return type(value)(*items, **named)
+    if type(value).__name__ == "Interpolation":
+        return type(value)(named[value.expression], value.expression, value.conversion, value.format_spec)
     twin = copy.copy(value)
     if isinstance(value, collections.UserList):
         twin.data = items
