@@ -10,7 +10,7 @@ from django.test import override_settings
 from hypothesis import given, strategies as st
 
 from sideeffects import Decision, Mode, SideEffectBlocked, capture, explain, record, side_effect
-from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
+from sideeffects._core.policy.override_entry import Count, OverrideEntry, OverrideRule, Stub
 from sideeffects._core.policy.policy import RECORDED_IN_TESTS, Decided, Standing, decide, legacy_names, standing
 from sideeffects._core.policy.rules import Rule, Rules
 from sideeffects.testing import isolated_registry
@@ -77,12 +77,13 @@ def test_outlived_overrides_keep_what_is_strict(effect: Any) -> None:
         return OverrideEntry((OverrideRule("sms.*", Decision(mode, mode.name), answer),))
 
     default = Standing(Decision(Mode.EXECUTE, "default"))
-    stubbed = entry(Mode.RECORD, Stub("stubbed"))
+    answer = Stub(Count(), "stubbed")
+    stubbed = entry(Mode.RECORD, answer)
     assert decide(effect, {}, [(entry(Mode.EXECUTE), True), (entry(Mode.RAISE), False)], default)[0].mode is Mode.RAISE
     assert decide(effect, {}, [(entry(Mode.EXECUTE), True)], default)[0].reason == "default"
     assert decide(effect, {}, [(entry(Mode.RAISE), True)], default)[0].mode is Mode.RAISE
     assert decide(effect, {}, [(stubbed, True)], default) == Decided(Decision(Mode.RECORD, "RECORD"))
-    assert decide(effect, {}, [(stubbed, False)], default)[1] == Stub("stubbed")
+    assert decide(effect, {}, [(stubbed, False)], default)[1] is answer
 
 
 def test_legacy_names_are_those_of_the_function(effect: Any) -> None:

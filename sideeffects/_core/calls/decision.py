@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Mode(enum.Enum):
@@ -40,8 +40,7 @@ class Mode(enum.Enum):
 _STRICTNESS = {Mode.EXECUTE: 0, Mode.HOLD: 1, Mode.RECORD: 2, Mode.RAISE: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A mode plus the reason for it.
 
     Attributes:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 RACER_VARIABLE: Final = "SIDE_EFFECTS_RACER"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Identity:
+class Identity(NamedTuple):
     """One process, as long as it stays the same one.
 
     Attributes:

@@ -6,25 +6,27 @@ import fnmatch
 import functools
 import os
 import re
+import string
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.values import close_names
 from sideeffects._core.values.points import Point
 from sideeffects.errors import DuplicateSideEffect, UnknownSideEffect
 
 EVERYTHING = "__all__"
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
+_CHARACTERS: Final = frozenset(f"{string.ascii_letters}{string.digits}_-")
 
 
 def check_name(name: object) -> str:
     """`name`, if it is a valid effect name; `ValueError` with the rule otherwise."""
-    if isinstance(name, str) and _NAME.match(name) and name != EVERYTHING:
-        return name
+    if isinstance(name, str) and name != EVERYTHING:
+        segments = name.split(".")
+        if all(segments) and all(map(_CHARACTERS.issuperset, segments)):
+            return name
     raise ValueError(
         f"{name!r} is no side effect name: use letters, digits, '_' and '-', in segments separated by single dots, "
         f"such as 'sms.send'"
@@ -168,8 +170,10 @@ class Registry(Mapping[str, SideEffect]):
 
     def close_to(self, name: str, more: Iterable[str] = ()) -> tuple[str, ...]:
         """Up to three names, declared or among these, that look like `name`, best first."""
+        from sideeffects._core.values.close_names import close_to  # for error messages alone
+
         names = sorted({*self._store.names(), *more})
-        close = close_names.close_to(name, names)
+        close = close_to(name, names)
         return close or tuple(
             [known for known in names if known.startswith(f"{name}.") or known.endswith(f".{name}")][:3]
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sideeffects._core.calls.decision import Decision
 from sideeffects._core.calls.registry import EVERYTHING, is_glob, matches
@@ -38,31 +37,29 @@ class Count:
             return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Stub:
+class Stub(NamedTuple):
     """What a recorded call returns or raises.
 
     Attributes:
+        answered: how many calls it has answered.
         returns: a value, or a callable that is given the call's arguments.
         raises: an exception, or its class.
         at_commit: whether a call that would execute when the transaction commits has its answer only then.
         in_turn: instead of both: one answer for each call; exceptions are raised.
         times: how many calls it has to answer.
         origin: where it was put into force.
-        answered: how many calls it has answered.
     """
 
+    answered: Count
     returns: Any = None
     raises: BaseException | type[BaseException] | None = None
     at_commit: bool = False
     in_turn: Sequence[Any] | None = None
     times: int | None = None
     origin: str = ""
-    answered: Count = field(default_factory=Count, compare=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class OverrideRule:
+class OverrideRule(NamedTuple):
     """One line of an override: the effects that a pattern means get this decision, and perhaps a stub."""
 
     pattern: str

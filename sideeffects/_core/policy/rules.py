@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.effect import SideEffect
@@ -17,8 +16,7 @@ from sideeffects._core.records.ledger import SharedLedger
 PolicyFunction = Callable[..., object]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Rule:
+class Rule(NamedTuple):
     """One entry of `POLICY`: what to do with the effects that a pattern means."""
 
     pattern: str
@@ -26,8 +24,7 @@ class Rule:
     origin: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class GuardRules:
+class GuardRules(NamedTuple):
     """What `SIDE_EFFECTS["GUARD"]` says.
 
     Attributes:
@@ -48,8 +45,7 @@ class GuardRules:
 NO_GUARD_RULES: Final = GuardRules()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class OutboxRules:
+class OutboxRules(NamedTuple):
     """What `SIDE_EFFECTS["OUTBOX"]` says.
 
     Attributes:
@@ -66,8 +62,7 @@ class OutboxRules:
 NO_OUTBOX_RULES: Final = OutboxRules()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Rules:
+class Rules(NamedTuple):
     """Everything that settings say about decisions, checked."""
 
     mode: Mode | None = None

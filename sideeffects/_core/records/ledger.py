@@ -11,7 +11,6 @@ from typing import Final, Protocol
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.outcome import NO_RESULT, Outcome
 from sideeffects._core.calls.row import Row
-from sideeffects._core.records.pairing import in_order
 from sideeffects._core.records.tally import Tally
 
 DEFAULT_BOUND: Final = 10_000
@@ -101,8 +100,11 @@ class Ledger:
             finally:
                 self._is_read = was_read
             lost = max(0, min(first, end) - start) + len(places) - len(kept)
-        # What other processes have called is read after the fact, and belongs between this one's calls.
-        return (in_order(kept) if any(call.is_foreign for call in kept) else kept), lost
+        if any(call.is_foreign for call in kept):
+            from sideeffects._core.records.pairing import in_order  # of calls of several processes
+
+            kept = in_order(kept)  # what others have called is read after the fact, and belongs between this one's
+        return kept, lost
 
     def of_run(self, run_id: str, start: int = 0) -> tuple[list[Call], bool]:
         """The calls of one run list from position `start` on, and whether these are all that were written of it."""

@@ -7,13 +7,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sideeffects._core.calls import process
 from sideeffects._core.calls.call import Call
-from sideeffects._core.records.journal import Journal
 from sideeffects._core.records.ledger import Ledger
 from sideeffects._core.state.switches import Restorer
+
+if TYPE_CHECKING:
+    from sideeffects._core.records.journal import Journal  # which only a test run needs
 
 JOURNAL_VARIABLE: Final = "SIDE_EFFECTS_JOURNAL"
 
@@ -49,7 +51,7 @@ class Children:
         path = os.environ.get(JOURNAL_VARIABLE)
         if path:
             if self._journal is None or self._journal.path != path:
-                self._journal = self.reports = Journal(path)
+                self._journal = self.reports = _journal_at(path)
                 self._owner = 0
             return
         self.own_journal()
@@ -60,11 +62,11 @@ class Children:
             self._sync()
             path = os.path.join(temporary_folder(), f"sideeffects-{os.getpid()}-{os.urandom(12).hex()}.jsonl")
             os.environ[JOURNAL_VARIABLE] = path
-            self._journal = Journal(path)
+            journal = self._journal = _journal_at(path)
             self._owner = process.current.pid
             self.reports = None
-            atexit.register(_remove_own, self._journal, os.getpid())
-            return self._journal
+            atexit.register(_remove_own, journal, os.getpid())
+            return journal
 
     def collect(self) -> None:
         """A process that runs tests keeps the calls of its own children, instead of reporting to its parent."""
@@ -121,6 +123,12 @@ class Children:
                 self._ledger.append(call)
             if journal.torn != known:
                 self._ledger.lose(journal.torn - known)
+
+
+def _journal_at(path: str) -> Journal:
+    from sideeffects._core.records.journal import Journal  # in a test run
+
+    return Journal(path)
 
 
 def temporary_folder() -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextvars
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sideeffects._core.policy.override_entry import OverrideEntry
 from sideeffects._core.records.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Scope:
+class Scope(NamedTuple):
     """What a context sees.
 
     Attributes:

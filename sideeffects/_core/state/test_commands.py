@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from typing import Final
 
-#: `testserver` is a server on a test database full of fixtures: nothing in it is meant to reach the world.
-NAMES: Final = frozenset(("test", "testserver"))
 _A_TEST_COMMAND: Final = re.compile(r"\.management\.commands\.(test|testserver)(\.|$)")
 
 

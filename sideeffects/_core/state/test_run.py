@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from sideeffects._core.state import import_hooks, test_commands
+from sideeffects._core.state import import_hooks
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects._core.state.state import state
 
@@ -27,6 +27,8 @@ _FALSE: Final = frozenset(("", "0", "false", "no", "off"))
 #: Variables on which a decision may depend: writing one is noticed at once.
 _VARIABLES: Final = frozenset((TEST_RUN_VARIABLE, "PYTEST_VERSION", "DJANGO_SETTINGS_MODULE"))
 
+#: `testserver` is a server on a test database full of fixtures: nothing in it is meant to reach the world.
+_TEST_COMMANDS: Final = frozenset(("test", "testserver"))
 _MANAGE_NAMES: Final = frozenset(("manage", "django-admin"))
 
 #: Modules that `python -m` runs in order to run tests.
@@ -108,7 +110,7 @@ def _sign_in_program(module: str, program: str, command: str) -> str:
         return "the main program is unittest"
     if module in _RUNNER_PROGRAMS or script in _RUNNER_SCRIPTS:
         return f"the main program is {module or script}"
-    if command in test_commands.NAMES and _is_manage(module, script):
+    if command in _TEST_COMMANDS and _is_manage(module, script):
         return f"the command is manage.py {command}"
     return ""
 
@@ -171,19 +173,25 @@ def _sign_in_management(owner: object) -> str:
 
 def _sign_in_command_line(argv: Any) -> str:
     command = "".join((argv or sys.argv)[1:2])
-    if command in test_commands.NAMES:
+    if command in _TEST_COMMANDS:
         return f"the command is manage.py {command}"
     settings = getattr(sys.modules.get("django.conf"), "settings", None)
     # Before they are read nobody knows the apps; `_hook_apps` asks again.
-    if settings is not None and settings.configured and test_commands.extends_test(command, settings.INSTALLED_APPS):
+    if settings is None or not settings.configured:
+        return ""
+    from sideeffects._core.state.test_commands import extends_test  # where commands run
+
+    if extends_test(command, settings.INSTALLED_APPS):
         return f"the command is manage.py {command}, which extends test"
     return ""
 
 
 def _sign_in_command(command: object) -> str:
     """Commands are told by the module of their class; who extends `test` has its class among the ancestors."""
+    from sideeffects._core.state.test_commands import is_test_command  # as above
+
     for kind in type(command).__mro__:
-        if test_commands.is_test_command(kind.__module__):
+        if is_test_command(kind.__module__):
             return f"the command {kind.__module__.rpartition('.')[2]} runs"
     return ""
 

@@ -15,7 +15,6 @@ from sideeffects._core.runtime.perform import perform
 from sideeffects._core.state.runtime_effect import Declared, Proxy
 from sideeffects._core.values.callers import running_function
 from sideeffects._core.values.frames import forget
-from sideeffects._core.verbs.references import referred
 from sideeffects.errors import DuplicateSideEffect
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class BoundEffectFunction(_BoundFunctionWrapper, Proxy, metaclass=_ProxyType):  
     def __reduce__(self) -> Any:
         owner = bound_to(self)
         if owner is None:
-            return referred(self)
+            return _referred(self)
         return getattr, (owner, self.__name__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -89,6 +88,12 @@ class BoundEffectFunction(_BoundFunctionWrapper, Proxy, metaclass=_ProxyType):  
 
 def bound_to(function: Any) -> Any:
     return getattr(function.__wrapped__, "__self__", None)
+
+
+def _referred(function: Any) -> Any:
+    from sideeffects._core.verbs.references import referred  # when one is pickled
+
+    return referred(function)
 
 
 #: wrapt makes a bound method by this. It passes by `_ProxyType.__call__`, which would take as long as half of the call.
@@ -163,7 +168,7 @@ class EffectFunction(_FunctionWrapper, Proxy, metaclass=_ProxyType):  # type: ig
         return self
 
     def __reduce__(self) -> Any:
-        return referred(self)
+        return _referred(self)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -35,7 +34,7 @@ def stub_rule(
         raise TypeError(f"times is a number of calls, not {times!r}")
     if in_turn is not None and times is not None and times > len(in_turn):
         raise ValueError(f"stub({pattern!r}) is to answer {times} calls (times), and has {len(in_turn)} (in_turn)")
-    answer = Stub(returns, raises, in_turn=None if in_turn is None else tuple(in_turn), times=times)
+    answer = Stub(Count(), returns, raises, in_turn=None if in_turn is None else tuple(in_turn), times=times)
     return OverrideRule(pattern, Decision(Mode.RECORD, f'stubbed by stub("{pattern}")'), answer)
 
 
@@ -44,7 +43,7 @@ def counted_anew(rules: Sequence[OverrideRule]) -> tuple[OverrideRule, ...]:
     return tuple(
         rule
         if rule.stub is None
-        else OverrideRule(rule.pattern, rule.decision, dataclasses.replace(rule.stub, answered=Count(state.ledger.end)))
+        else OverrideRule(rule.pattern, rule.decision, rule.stub._replace(answered=Count(state.ledger.end)))
         for rule in rules
     )
 
@@ -59,7 +58,7 @@ def placed(rules: Sequence[OverrideRule], origin: str) -> tuple[OverrideRule, ..
         OverrideRule(
             rule.pattern,
             Decision(rule.decision.mode, rule.decision.reason, origin),
-            None if rule.stub is None else dataclasses.replace(rule.stub, origin=origin),
+            None if rule.stub is None else rule.stub._replace(origin=origin),
         )
         for rule in rules
     )

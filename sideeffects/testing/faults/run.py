@@ -6,13 +6,12 @@ import threading
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
-from sideeffects._core.policy.override_entry import Stub
+from sideeffects._core.policy.override_entry import Count, Stub
 from sideeffects._core.records.reading import Calls
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.capture import Window
@@ -169,10 +168,10 @@ class SweepRun:
         waits = effect.on_commit is not False
         if fault.point == "before":
             reason = f"fault_sweep lets it fail before anything is done ({self.name})"
-            return Decision(Mode.RECORD, reason, "fault_sweep"), Stub(None, error, waits), fault
+            return Decision(Mode.RECORD, reason, "fault_sweep"), Stub(Count(), None, error, waits), fault
         if waits and decision.mode is Mode.RECORD:
-            given = stub if stub is not None else Stub(returns)
-            stub = replace(given, at_commit=waits)
+            given = stub if stub is not None else Stub(Count(), returns)
+            stub = given._replace(at_commit=waits)
         return decision, stub, fault
 
     def begun(self, call: Call, fault: object) -> None:

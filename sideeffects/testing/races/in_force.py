@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.registry import registry
-from sideeffects._core.policy.override_entry import OverrideEntry, OverrideRule, Stub
+from sideeffects._core.policy.override_entry import Count, OverrideEntry, OverrideRule, Stub
 from sideeffects._core.state.scope import scope
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs import declare
@@ -64,7 +64,9 @@ def enter(travelled: Sequence[Travelling], option_value: str | None) -> None:
         for data in rules:
             (pattern, mode, reason, place, conditional), given = pickle.loads(data)  # noqa: S301 - our test process's
             answer = (
-                None if given is None else Stub(given[0], from_data(given[1]) if type(given[1]) is dict else given[1])
+                None
+                if given is None
+                else Stub(Count(), given[0], from_data(given[1]) if type(given[1]) is dict else given[1])
             )
             placed.append(OverrideRule(pattern, Decision(Mode(mode), reason, place, conditional), answer))
         entry = OverrideEntry(tuple(placed), origin, context_only=context_only, outermost=outermost, foremost=foremost)
