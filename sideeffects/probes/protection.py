@@ -27,9 +27,10 @@ from sideeffects._core.state.scope import EMPTY, Scope, scope
 from sideeffects._core.state.state import state
 from sideeffects._core.state.switches import Restorer
 from sideeffects.database.sql import statement_text, writes
-from sideeffects.probes.databases import HeldDatabase, held
+from sideeffects.probes.databases import HeldDatabase
 from sideeffects.probes.drivers import Terms
 from sideeffects.probes.refusals import DatabaseRefused, WriteRefused
+from sideeffects.probes.savepoints import held
 from sideeffects.probes.specs import Traits
 
 _HELD_BACK: Final = OverrideRule(

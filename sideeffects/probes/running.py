@@ -7,28 +7,26 @@ anything that it might execute. It is a daemon, and so keeps no process from end
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import datetime
-import math
-import sys
 import threading
 import time
 import unittest
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from django.db import connections
 
+from sideeffects.probes import hanging
 from sideeffects.probes.drivers import Terms
-from sideeffects.probes.greenlets import threads_are_greenlets
-from sideeffects.probes.outcomes import Collector, message_of, place_of, result_of, traceback_of
+from sideeffects.probes.outcomes import Collector, message_of, result_of, traceback_of
 from sideeffects.probes.protection import Guard, is_inside_a_probe
 from sideeffects.probes.queue import Queue, Unit
 from sideeffects.probes.refusals import CommitRefused, ProbesRefused
 from sideeffects.probes.results import Outcome, ProbeResult, Results
 from sideeffects.probes.specs import Broken, FoundProbes
+from sideeffects.probes.worker import Worker
 
 DEFAULT_TIMEOUT: Final = 30.0
 #: How many wait together at most, where nobody said: each has connections of its own.
@@ -38,13 +36,8 @@ _LOOK: Final = 0.004
 #: And at most, while each worker has taken more than this number in the meantime.
 _LONGEST_LOOK: Final = 0.032
 _MANY: Final = 4
-#: A worker that used less of the processor than this part of the time is waiting.
-_BUSY: Final = 0.5
 
 Listener = Callable[[ProbeResult, int, int], object]
-
-#: Probes whose thread still hangs since an earlier run, with that thread.
-_hanging: Final[dict[str, threading.Thread]] = {}
 
 
 class ProbeRunner:
@@ -224,21 +217,21 @@ class ProbeRunner:
 
     def _grow(self, number: int, context: contextvars.Context, workers: list[Worker]) -> None:
         for _ in range(min(number, len(self._queue), self.parallel - len(self._workers))):
-            worker = Worker(self, context)
+            worker = Worker(self.work, context)
             self._workers.append(worker)
             workers.append(worker)
             worker.start()
 
     def _give_up_on_hanging(self) -> None:
         now = time.monotonic()
-        hanging: list[tuple[Worker, Unit]] = []
+        late: list[tuple[Worker, Unit]] = []
         for worker in list(self._workers):
             unit = worker.unit
             if unit is not None and now > worker.deadline:
                 worker.is_abandoned = True
                 self._workers.remove(worker)
-                hanging.append((worker, unit))
-        for worker, unit in hanging:
+                late.append((worker, unit))
+        for worker, unit in late:
             self._lock.release()  # freeing what it holds may take a while, and the others go on
             try:
                 result = worker.timed_out(unit)
@@ -254,8 +247,8 @@ class ProbeRunner:
                     unit = None if worker.is_abandoned else self._take()
                     if unit is None:
                         return
-                    if _hanging and _hangs_still(unit):
-                        self._note(unit, _still_hanging(unit))
+                    if hanging.hangs_still(unit):
+                        self._note(unit, hanging.still_hanging(unit))
                         continue
                     worker.begin(unit, self.limit(unit))
                 result = worker.context.copy().run(self.perform, unit, worker.guard, worker.deadline)
@@ -270,76 +263,6 @@ class ProbeRunner:
                 if worker in self._workers:
                     self._workers.remove(worker)
                 self._lock.notify()
-
-
-class Worker(threading.Thread):
-    """A thread that runs probes, with its protection.
-
-    Attributes:
-        unit: what it runs now.
-        deadline: when that is over, on the clock of `time.monotonic`.
-        is_abandoned: whether the run has given it up.
-    """
-
-    def __init__(self, runner: ProbeRunner, context: contextvars.Context) -> None:
-        super().__init__(name="probe", daemon=True)
-        self.guard = Guard()
-        self.guard.waiting = self._waiting_for_another
-        self.context = context
-        self.unit: Unit | None = None
-        self.deadline = 0.0
-        self.is_abandoned = False
-        self._runner = runner
-        self._limit = 0.0
-        self._began = 0.0
-        self._seen: tuple[object, float, float] = (None, 0.0, 0.0)
-
-    def run(self) -> None:
-        """Run probes until there are none."""
-        self._runner.work(self)
-
-    def begin(self, unit: Unit, limit: float) -> None:
-        """Note what runs now."""
-        self._limit = limit
-        self._began = time.monotonic()
-        self.deadline = self._began + limit
-        self.unit = unit
-
-    @contextlib.contextmanager
-    def _waiting_for_another(self) -> Generator[None]:
-        """Inside, the time of the probe does not run: another one's is no time of its own."""
-        left, self.deadline = self.deadline - time.monotonic(), math.inf
-        try:
-            yield
-        finally:
-            self.deadline = time.monotonic() + left
-
-    def is_waiting(self) -> bool:
-        """Whether since the last look it did nothing but wait, with one and the same unit."""
-        unit, now, used = self.unit, time.monotonic(), self._processor_time()
-        last_unit, then, before = self._seen
-        self._seen = (unit, now, used)
-        return unit is not None and unit is last_unit and used - before < _BUSY * (now - then)
-
-    def _processor_time(self) -> float:
-        clock = getattr(time, "pthread_getcpuclockid", None)
-        # Not on Windows, and not of a greenlet, whose identity would be taken for a thread's: who is at the same probe
-        # counts as waiting. While this looks, a greenlet does wait.
-        if clock is None or self.ident is None or threads_are_greenlets():
-            return 0.0
-        return time.clock_gettime(clock(self.ident))
-
-    def timed_out(self, unit: Unit) -> ProbeResult:
-        """Free what it holds. Returns what came of the probe, with the place where it hangs."""
-        frame = sys._current_frames().get(self.ident or 0)  # noqa: SLF001 - documented in spite of its name
-        place = "" if frame is None else place_of(frame)
-        _hanging[unit.known.id] = self
-        self.guard.abandon()
-        self.guard.cut()
-        message = f"it took longer than its timeout of {self._limit:g} s"
-        trace = f"It hangs here:\n{place}" if place else ""
-        duration = time.monotonic() - self._began
-        return result_of(unit.known, Outcome.ERRORED, message, trace, duration, self.guard.calls)
 
 
 def _call(unit: Unit, collector: Collector) -> None:
@@ -358,32 +281,11 @@ def _call(unit: Unit, collector: Collector) -> None:
         collector.errors.append(("", error))
 
 
-def is_any_hanging() -> bool:
-    """Whether the thread of a probe past its timeout is still there."""
-    return any(thread.is_alive() for thread in _hanging.values())
-
-
 def _import_error(broken: Broken) -> ProbeResult:
     # As django-smoketest says it, whose users look for these words.
     message = f"Exception while importing smoke test script: {message_of(broken.error)}"
     trace = traceback_of(broken.error)
     return ProbeResult(broken.module, broken.app, broken.module, "", "", Outcome.ERRORED, message, trace)
-
-
-def _hangs_still(unit: Unit) -> bool:
-    """Whether a thread hangs at this since an earlier run."""
-    thread = _hanging.get(unit.known.id)
-    if thread is None:
-        return False
-    if not thread.is_alive():
-        del _hanging[unit.known.id]
-        return False
-    return True
-
-
-def _still_hanging(unit: Unit) -> ProbeResult:
-    message = "it still hangs since an earlier run, and was not started again"
-    return replace(unit.known, outcome=Outcome.ERRORED, message=message)
 
 
 def _why_in_sequence() -> str:

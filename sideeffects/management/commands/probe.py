@@ -19,9 +19,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from sideeffects.errors import SideEffectError
 from sideeffects.management.output import kept_clean, printable
 from sideeffects.probes import reports
+from sideeffects.probes.hanging import is_any_hanging
 from sideeffects.probes.refusals import ProbesRefused
 from sideeffects.probes.results import Outcome, ProbeResult, Results
-from sideeffects.probes.running import ProbeRunner, is_any_hanging
+from sideeffects.probes.running import ProbeRunner
 from sideeffects.probes.selection import select
 from sideeffects.probes.settings import make_runner
 from sideeffects.probes.specs import FoundProbes

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sideeffects._core.values.callers import PACKAGE_FOLDER
+from sideeffects._core.values.tables import aligned
 from sideeffects.testing.faults.cells import POINTS, Cell, name_of
 
 Status: TypeAlias = Literal["passed", "failed", "not reached"]
@@ -136,8 +137,7 @@ class FaultReport:
         points = [point for point in POINTS if any(point in row for row in rows.values())]
         table = [("effect", "exception", *points)]
         table += [(*heads, *(row.get(point, "") for point in points)) for heads, row in rows.items()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+        return aligned(table)
 
 
 class FaultSweepFailed(AssertionError):
@@ -163,8 +163,7 @@ def _pairs(pairs: Sequence[CellResult]) -> list[str]:
         row[result.status] += 1
     table = [("pairs that begin with", *_SHOWN)]
     table += [(name, *map(str, row.values())) for name, row in counts.items()]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return aligned(table)
 
 
 def _many(count: int, what: str) -> str:
