@@ -6,7 +6,7 @@ run by `python manage.py probe` or by a view of `sideeffects.probes.urls`.
 
 from sideeffects.probes.case import SmokeTest
 from sideeffects.probes.refusals import CommitRefused, DatabaseRefused, ProbeOver, ProbesRefused, WriteRefused
-from sideeffects.probes.results import Effect, Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeEffect, ProbeOutcome, ProbeResult, Results
 from sideeffects.probes.running import ProbeRunner
 
 Probe = SmokeTest
@@ -14,9 +14,9 @@ Probe = SmokeTest
 __all__ = [
     "CommitRefused",
     "DatabaseRefused",
-    "Effect",
-    "Outcome",
     "Probe",
+    "ProbeEffect",
+    "ProbeOutcome",
     "ProbeOver",
     "ProbeResult",
     "ProbeRunner",

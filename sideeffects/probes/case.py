@@ -15,7 +15,7 @@ from asgiref.sync import async_to_sync
 from sideeffects._core.state.scope import scope
 from sideeffects.probes.greenlets import run_beside, threads_are_greenlets
 from sideeffects.probes.protection import guard_in
-from sideeffects.probes.results import Outcome, Results
+from sideeffects.probes.results import ProbeOutcome, Results
 from sideeffects.probes.running import ProbeRunner
 from sideeffects.probes.specs import EVERY_DATABASE, FoundProbes, Spec, traits_of
 
@@ -70,12 +70,12 @@ class SmokeTest(unittest.TestCase):
 
     def _run_all(self) -> Totals:
         results: Results = ProbeRunner(parallel=1).run(FoundProbes(tuple(specs_of(type(self), "", ""))))
-        failed = [probe.line for probe in results.having(Outcome.FAILED)]
-        errored = [probe.line for probe in results.having(Outcome.ERRORED)]
+        failed = [probe.line for probe in results.having(ProbeOutcome.FAILED)]
+        errored = [probe.line for probe in results.having(ProbeOutcome.ERRORED)]
         if self._log is not None:
-            for probe in results.having(Outcome.FAILED, Outcome.ERRORED):
+            for probe in results.having(ProbeOutcome.FAILED, ProbeOutcome.ERRORED):
                 self._log(probe.line)
-        return results.run, results.count(Outcome.PASSED), len(failed), len(errored), failed, errored
+        return results.run, results.count(ProbeOutcome.PASSED), len(failed), len(errored), failed, errored
 
 
 def specs_of(case: type[unittest.TestCase], app: str, app_name: str) -> list[Spec]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from sideeffects.probes.queue import Unit
-from sideeffects.probes.results import Outcome, ProbeResult
+from sideeffects.probes.results import ProbeOutcome, ProbeResult
 
 #: By the id of their probe.
 _threads: Final[dict[str, threading.Thread]] = {}
@@ -37,4 +37,4 @@ def hangs_still(unit: Unit) -> bool:
 def still_hanging(unit: Unit) -> ProbeResult:
     """What is reported of a probe that is not started again."""
     message = "it still hangs since an earlier run, and was not started again"
-    return replace(unit.known, outcome=Outcome.ERRORED, message=message)
+    return replace(unit.known, outcome=ProbeOutcome.ERRORED, message=message)

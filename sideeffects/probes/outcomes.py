@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.values.describe import text_of
-from sideeffects.probes.results import Effect, Outcome, ProbeResult
+from sideeffects.probes.results import ProbeEffect, ProbeOutcome, ProbeResult
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -69,13 +69,13 @@ class Collector:
     # -- what came of it
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ProbeOutcome:
         """The worst of all."""
         if self.errors:
-            return Outcome.ERRORED
+            return ProbeOutcome.ERRORED
         if self.failures:
-            return Outcome.FAILED
-        return Outcome.SKIPPED if self.skipped else Outcome.PASSED
+            return ProbeOutcome.FAILED
+        return ProbeOutcome.SKIPPED if self.skipped else ProbeOutcome.PASSED
 
     def describe(self) -> None:
         """Put what went wrong so far into words."""
@@ -102,7 +102,7 @@ class Collector:
 
 
 def result_of(
-    known: ProbeResult, outcome: Outcome, message: str, trace: str, duration: float, calls: Sequence[Call]
+    known: ProbeResult, outcome: ProbeOutcome, message: str, trace: str, duration: float, calls: Sequence[Call]
 ) -> ProbeResult:
     """A probe's result. What its effects were told to keep secret is taken out of what it says."""
     for call in calls:
@@ -113,7 +113,7 @@ def result_of(
         message=message,
         traceback=trace,
         duration=duration,
-        effects=tuple(Effect.of(call) for call in calls),
+        effects=tuple(ProbeEffect.of(call) for call in calls),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sideeffects.probes.results import Outcome, ProbeResult
+from sideeffects.probes.results import ProbeOutcome, ProbeResult
 from sideeffects.probes.specs import Spec, Traits
 
 
@@ -52,7 +52,7 @@ class Unit:
         unit.is_down = is_down
         parts = [group.module, group.class_name, name]
         unit._known = ProbeResult(
-            ".".join(part for part in parts if part), group.app, group.module, group.class_name, "", Outcome.PASSED
+            ".".join(part for part in parts if part), group.app, group.module, group.class_name, "", ProbeOutcome.PASSED
         )
         return unit
 
@@ -63,7 +63,7 @@ class Unit:
             spec = self.spec
             assert spec is not None  # noqa: S101 - a unit is a probe or a fixture
             self._known = ProbeResult(
-                spec.id, spec.app, spec.module, spec.class_name, spec.method, Outcome.PASSED, tags=spec.traits.tags
+                spec.id, spec.app, spec.module, spec.class_name, spec.method, ProbeOutcome.PASSED, tags=spec.traits.tags
             )
         return self._known
 
@@ -128,12 +128,12 @@ class Queue:
         if unit.is_down:
             self._leave(group.parent)
             return []
-        if result.outcome is Outcome.PASSED:
+        if result.outcome is ProbeOutcome.PASSED:
             group.is_up = True
             self._pending.extendleft(reversed(group.members))
             return []
         # As unittest has it: the fixture's error stands for its probes, and a skip skips them all.
-        skipped = list(self._skipped(group, result)) if result.outcome is Outcome.SKIPPED else []
+        skipped = list(self._skipped(group, result)) if result.outcome is ProbeOutcome.SKIPPED else []
         self._leave(group.parent)
         return skipped
 
@@ -154,7 +154,7 @@ class Queue:
             if unit.spec is None and unit.group is not None:
                 yield from self._skipped(unit.group, result)
             else:
-                yield replace(unit.known, outcome=Outcome.SKIPPED, message=result.message)
+                yield replace(unit.known, outcome=ProbeOutcome.SKIPPED, message=result.message)
 
     def _leave(self, group: Group | None) -> None:
         if group is None:

@@ -13,7 +13,7 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.values.describe import describe
 
 
-class Outcome(enum.StrEnum):
+class ProbeOutcome(enum.StrEnum):
     """What came of one probe."""
 
     PASSED = "passed"
@@ -23,7 +23,7 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class ProbeEffect:
     """One call of a declared effect by a probe.
 
     Attributes:
@@ -46,7 +46,7 @@ class Effect:
     is_held_back: bool
 
     @classmethod
-    def of(cls, call: Call) -> Effect:
+    def of(cls, call: Call) -> ProbeEffect:
         """What is kept of a call."""
         shown = ", ".join(f"{name}={describe(value)}" for name, value in call.arguments.items())
         data = call.as_data()
@@ -80,17 +80,17 @@ class ProbeResult:
     module: str
     class_name: str
     method: str
-    outcome: Outcome
+    outcome: ProbeOutcome
     message: str = ""
     traceback: str = ""
     duration: float = 0.0
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[ProbeEffect, ...] = ()
     tags: tuple[str, ...] = ()
 
     @property
     def is_bad(self) -> bool:
         """Whether it failed or errored."""
-        return self.outcome in (Outcome.FAILED, Outcome.ERRORED)
+        return self.outcome in (ProbeOutcome.FAILED, ProbeOutcome.ERRORED)
 
     @property
     def line(self) -> str:
@@ -98,17 +98,17 @@ class ProbeResult:
         return f"{self.id} {self.outcome}: {self.message}" if self.message else f"{self.id} {self.outcome}"
 
     @property
-    def held_back(self) -> tuple[Effect, ...]:
+    def held_back(self) -> tuple[ProbeEffect, ...]:
         """The effects that were not executed, and would have been outside of a probe."""
         return tuple(effect for effect in self.effects if effect.is_held_back)
 
     @property
-    def executed(self) -> tuple[Effect, ...]:
+    def executed(self) -> tuple[ProbeEffect, ...]:
         """The effects that the probe forced."""
         return tuple(effect for effect in self.effects if effect.mode is Mode.EXECUTE and not effect.is_held_back)
 
     @property
-    def refused(self) -> tuple[Effect, ...]:
+    def refused(self) -> tuple[ProbeEffect, ...]:
         """The effects that raised instead of being executed, as inside `forbid(...)`."""
         return tuple(effect for effect in self.effects if effect.mode is Mode.RAISE)
 
@@ -133,7 +133,7 @@ class Results:
     is_whole: bool = True
     has_details: bool = True
 
-    def having(self, *outcomes: Outcome) -> tuple[ProbeResult, ...]:
+    def having(self, *outcomes: ProbeOutcome) -> tuple[ProbeResult, ...]:
         """Those with one of these outcomes."""
         return tuple(probe for probe in self.probes if probe.outcome in outcomes)
 
@@ -155,9 +155,9 @@ class Results:
     @property
     def run(self) -> int:
         """How many were run: all but the skipped ones and what is no test."""
-        return sum(1 for probe in self.probes if probe.method and probe.outcome is not Outcome.SKIPPED)
+        return sum(1 for probe in self.probes if probe.method and probe.outcome is not ProbeOutcome.SKIPPED)
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: ProbeOutcome) -> int:
         """How many have this outcome; what is no test counts only when it went wrong."""
         return sum(1 for probe in self.probes if probe.outcome is outcome and (probe.method or probe.is_bad))
 

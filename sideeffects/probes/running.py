@@ -24,7 +24,7 @@ from sideeffects.probes.outcomes import Collector, message_of, result_of, traceb
 from sideeffects.probes.protection import Guard, is_inside_a_probe
 from sideeffects.probes.queue import Queue, Unit
 from sideeffects.probes.refusals import CommitRefused, ProbesRefused
-from sideeffects.probes.results import Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeOutcome, ProbeResult, Results
 from sideeffects.probes.specs import Broken, FoundProbes
 from sideeffects.probes.worker import Worker
 
@@ -119,7 +119,7 @@ class ProbeRunner:
         traits = unit.traits
         started = time.perf_counter()
         if traits.problem:
-            return replace(unit.known, outcome=Outcome.ERRORED, message=traits.problem)
+            return replace(unit.known, outcome=ProbeOutcome.ERRORED, message=traits.problem)
         collector = Collector()
         try:
             is_read_only = traits.read_only or self.read_only
@@ -143,13 +143,13 @@ class ProbeRunner:
         duration = time.perf_counter() - started
         calls = guard.calls
         outcome = collector.outcome
-        if outcome is Outcome.PASSED and not calls:
+        if outcome is ProbeOutcome.PASSED and not calls:
             return replace(unit.known, duration=duration)
         return result_of(unit.known, outcome, collector.message, collector.traceback, duration, calls)
 
     def _note(self, unit: Unit, result: ProbeResult) -> None:
         """Write a result down; the lock is held."""
-        if unit.spec is not None or result.outcome is not Outcome.PASSED or result.effects:
+        if unit.spec is not None or result.outcome is not ProbeOutcome.PASSED or result.effects:
             self._results.append((unit.position, result))
         for skipped in self._queue.done(unit, result):
             self._results.append(((*unit.position[:2], 1), skipped))
@@ -285,7 +285,7 @@ def _import_error(broken: Broken) -> ProbeResult:
     # As django-smoketest says it, whose users look for these words.
     message = f"Exception while importing smoke test script: {message_of(broken.error)}"
     trace = traceback_of(broken.error)
-    return ProbeResult(broken.module, broken.app, broken.module, "", "", Outcome.ERRORED, message, trace)
+    return ProbeResult(broken.module, broken.app, broken.module, "", "", ProbeOutcome.ERRORED, message, trace)
 
 
 def _why_in_sequence() -> str:
@@ -305,5 +305,5 @@ _SEQUENCE: Final = "Probes ran one after the other, in savepoints and without ti
 def failed_to_run(message: str) -> Results:
     """What is reported when no probe was run."""
     now = datetime.datetime.now(datetime.UTC)
-    result = ProbeResult("probes", "", "", "", "", Outcome.ERRORED, message)
+    result = ProbeResult("probes", "", "", "", "", ProbeOutcome.ERRORED, message)
     return Results((result,), now, 0.0, is_whole=False)

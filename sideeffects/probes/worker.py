@@ -16,7 +16,7 @@ from sideeffects.probes.greenlets import threads_are_greenlets
 from sideeffects.probes.outcomes import place_of, result_of
 from sideeffects.probes.protection import Guard
 from sideeffects.probes.queue import Unit
-from sideeffects.probes.results import Outcome, ProbeResult
+from sideeffects.probes.results import ProbeOutcome, ProbeResult
 
 #: A worker that used less of the processor than this part of the time is waiting.
 _BUSY: Final = 0.5
@@ -89,4 +89,4 @@ class Worker(threading.Thread):
         message = f"it took longer than its timeout of {self._limit:g} s"
         trace = f"It hangs here:\n{place}" if place else ""
         duration = time.monotonic() - self._began
-        return result_of(unit.known, Outcome.ERRORED, message, trace, duration, self.guard.calls)
+        return result_of(unit.known, ProbeOutcome.ERRORED, message, trace, duration, self.guard.calls)

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 
-from sideeffects.probes import Outcome, ProbeResult, Results
+from sideeffects.probes import ProbeOutcome, ProbeResult, Results
 from sideeffects.probes.access import Access
 from sideeffects.probes.running import failed_to_run
 from sideeffects.probes.views import IndexView, asked_for
@@ -27,7 +27,7 @@ class Page(IndexView):
     def get_results(self, request: HttpRequest) -> Results:
         type(self).runs += 1
         bad = failed_to_run("what went wrong")
-        one = ProbeResult("a.B.test_c", "a", "a", "B", "test_c", Outcome.FAILED, "what failed", "Traceback: here")
+        one = ProbeResult("a.B.test_c", "a", "a", "B", "test_c", ProbeOutcome.FAILED, "what failed", "Traceback: here")
         return replace(bad, probes=(*bad.probes, one), notes=("a note",))
 
 

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
-from sideeffects.probes import Outcome, ProbeResult, Results
+from sideeffects.probes import ProbeOutcome, ProbeResult, Results
 from sideeffects.probes.reports import FORMATS
 from tests.support.browser import chromium
 from tests.support.probe_project import ProbeProject
@@ -280,7 +280,7 @@ def test_thousands_of_probes_are_filtered_as_fast_as_they_are_shown(site: Site) 
     """Typing a letter into the search does not stop the browser for seconds."""
     module, case = "shop.probes", "Case"
     probes = tuple(
-        ProbeResult(f"{module}.{case}.test_{number}", "shop", module, case, f"test_{number}", Outcome.PASSED)
+        ProbeResult(f"{module}.{case}.test_{number}", "shop", module, case, f"test_{number}", ProbeOutcome.PASSED)
         for number in range(2000)
     )
     results = Results(probes, datetime.datetime.now(datetime.UTC), 1.0)

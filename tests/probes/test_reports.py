@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as older_format
 
 from sideeffects import Mode
-from sideeffects.probes import Effect, Outcome, ProbeResult, Results
+from sideeffects.probes import ProbeEffect, ProbeOutcome, ProbeResult, Results
 from sideeffects.probes.reports import FORMATS
 
 TRACE = 'Traceback (most recent call last):\n  File "shop/probes.py", line 7\nAssertionError: <b> & "c"\n'
@@ -24,25 +24,27 @@ STARTED = datetime.datetime(2026, 3, 1, 9, 30, 5, 250000, tzinfo=datetime.UTC)
 SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
 
 
-def probe(name: str, outcome: Outcome, duration: float = 0.25, **more: Any) -> ProbeResult:
+def probe(name: str, outcome: ProbeOutcome, duration: float = 0.25, **more: Any) -> ProbeResult:
     module, case, method = name.rsplit(".", 2)
     return ProbeResult(name, module.split(".")[0], module, case, method, outcome, duration=duration, **more)
 
 
-def effect(text: str, mode: Mode = Mode.RECORD) -> Effect:
+def effect(text: str, mode: Mode = Mode.RECORD) -> ProbeEffect:
     name = text.partition("(")[0]
-    return Effect(name, {"cents": 100}, mode, "a probe", "shop/probes.py:7", text, is_held_back=mode is Mode.RECORD)
+    return ProbeEffect(
+        name, {"cents": 100}, mode, "a probe", "shop/probes.py:7", text, is_held_back=mode is Mode.RECORD
+    )
 
 
 HELD, RAN = effect("billing.charge(cents=100)"), effect("audit.note(event='probe')", Mode.EXECUTE)
 MIXED = Results(
     (
-        probe("shop.probes.Pay.test_passes", Outcome.PASSED, effects=(HELD, RAN), tags=("money",)),
-        probe("shop.probes.Pay.test_fails", Outcome.FAILED, message='<b> & "c"', traceback=TRACE),
-        probe("shop.probes.Pay.test_fails_too", Outcome.FAILED, message="1 != 2", traceback=TRACE),
-        probe("stock.smoke.Shelf.test_errors", Outcome.ERRORED, message="no shelf", traceback=TRACE),
-        probe("stock.smoke.Shelf.test_skipped", Outcome.SKIPPED, 0.0, message="not today"),
-        ProbeResult("old.smoke", "old", "old.smoke", "", "", Outcome.ERRORED, "cannot be imported", TRACE),
+        probe("shop.probes.Pay.test_passes", ProbeOutcome.PASSED, effects=(HELD, RAN), tags=("money",)),
+        probe("shop.probes.Pay.test_fails", ProbeOutcome.FAILED, message='<b> & "c"', traceback=TRACE),
+        probe("shop.probes.Pay.test_fails_too", ProbeOutcome.FAILED, message="1 != 2", traceback=TRACE),
+        probe("stock.smoke.Shelf.test_errors", ProbeOutcome.ERRORED, message="no shelf", traceback=TRACE),
+        probe("stock.smoke.Shelf.test_skipped", ProbeOutcome.SKIPPED, 0.0, message="not today"),
+        ProbeResult("old.smoke", "old", "old.smoke", "", "", ProbeOutcome.ERRORED, "cannot be imported", TRACE),
     ),
     STARTED,
     1.5,
@@ -53,14 +55,14 @@ REFUSING = Results(
     (
         probe(
             "shop.probes.Pay.test_refuses",
-            Outcome.PASSED,
+            ProbeOutcome.PASSED,
             effects=(HELD, effect("billing.refund(cents=100)", Mode.RAISE)),
         ),
     ),
     STARTED,
     0.0301,
 )
-GOOD = Results((probe("shop.probes.Pay.test_passes", Outcome.PASSED),), STARTED, 0.0301)
+GOOD = Results((probe("shop.probes.Pay.test_passes", ProbeOutcome.PASSED),), STARTED, 0.0301)
 NONE = Results((), STARTED, 0.0)
 
 
@@ -73,7 +75,7 @@ def test_text_is_that_of_django_smoketest() -> None:
     assert shown("text", GOOD) == (
         "PASS\ntest classes: 1\ntests run: 1\ntests passed: 1\ntests failed: 0\ntests errored: 0\ntime: 30.100000ms\n"
     )
-    held = Results((probe("shop.probes.Pay.test_passes", Outcome.PASSED, effects=(HELD,)),), STARTED, 0.0301)
+    held = Results((probe("shop.probes.Pay.test_passes", ProbeOutcome.PASSED, effects=(HELD,)),), STARTED, 0.0301)
     said = "shop.probes.Pay.test_passes would have sent: billing.charge(cents=100)\n"
     assert shown("text", held) == f"{shown('text', GOOD)}\n{said}"
     assert shown("text", MIXED) == (
@@ -209,8 +211,12 @@ def test_prometheus_reads_the_metrics() -> None:
 def test_probes_of_one_name_are_one_series() -> None:
     """`suite()` may pick a method several times: the worst outcome counts, and times and effects are added up."""
     name = "shop.probes.Url.test_up"
-    several = (probe(name, Outcome.PASSED, effects=(HELD,)), probe(name, Outcome.ERRORED), probe(name, Outcome.SKIPPED))
-    results = Results((*several, probe("shop.probes.Url.test_idle", Outcome.SKIPPED)), STARTED, 1.0)
+    several = (
+        probe(name, ProbeOutcome.PASSED, effects=(HELD,)),
+        probe(name, ProbeOutcome.ERRORED),
+        probe(name, ProbeOutcome.SKIPPED),
+    )
+    results = Results((*several, probe("shop.probes.Url.test_idle", ProbeOutcome.SKIPPED)), STARTED, 1.0)
     families = {family.name: family for family in text_string_to_metric_families(shown("openmetrics", results))}
     values = {
         (key, sample.labels["probe"].rpartition(".")[2]): sample.value
@@ -292,8 +298,8 @@ ANYTHING = strategies.text(max_size=30)
 
 
 @hypothesis.settings(max_examples=60)
-@hypothesis.given(message=ANYTHING, name=ANYTHING, tag=ANYTHING, outcome=strategies.sampled_from(Outcome))
-def test_no_message_breaks_a_format(message: str, name: str, tag: str, outcome: Outcome) -> None:
+@hypothesis.given(message=ANYTHING, name=ANYTHING, tag=ANYTHING, outcome=strategies.sampled_from(ProbeOutcome))
+def test_no_message_breaks_a_format(message: str, name: str, tag: str, outcome: ProbeOutcome) -> None:
     """Whatever an exception says, or a class made at run time is called: control characters, quotes, surrogates."""
     one = ProbeResult(f"a.B.test_{name}", name, "a", "B", f"test_{name}", outcome, message, message, 0.1, (), (tag,))
     results = Results((one,), STARTED, 0.1)

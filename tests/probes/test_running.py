@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from sideeffects import SideEffectBlocked, capture, forbid, force_run, side_effect
 from sideeffects._core.state.state import state
-from sideeffects.probes import CommitRefused, Outcome, ProbeRunner, ProbesRefused, Results, SmokeTest
+from sideeffects.probes import CommitRefused, ProbeOutcome, ProbeRunner, ProbesRefused, Results, SmokeTest
 from sideeffects.probes.case import specs_of
 from sideeffects.probes.specs import FoundProbes
 from sideeffects.testing import isolated_registry
@@ -166,7 +166,7 @@ def test_wrong_attributes_are_errors_of_their_probes(attributes: dict[str, Any],
     wrong = type("Wrong", (SmokeTest,), {**attributes, "test_it": lambda _: ran.append("wrong")})
     right = type("Right", (SmokeTest,), {"test_it": lambda _: ran.append("right")})
     results = ProbeRunner().run(FoundProbes((*specs_of(wrong, "", ""), *specs_of(right, "", ""))))
-    assert [probe.outcome for probe in results.probes] == [Outcome.ERRORED, Outcome.PASSED]
+    assert [probe.outcome for probe in results.probes] == [ProbeOutcome.ERRORED, ProbeOutcome.PASSED]
     assert said in results.probes[0].message
     assert ran == ["right"]
 
@@ -192,7 +192,7 @@ def test_a_probe_that_cannot_begin_says_nothing_of_the_one_before() -> None:
         before, unknown = ProbeRunner(parallel=1).run(found).probes
     assert [effect.name for effect in before.held_back] == ["sms.send"]
     assert "can neither commit nor end" in before.message
-    assert (unknown.outcome, unknown.effects) == (Outcome.ERRORED, ())
+    assert (unknown.outcome, unknown.effects) == (ProbeOutcome.ERRORED, ())
     assert "nope.x" in unknown.message
     assert "commit" not in unknown.message
 
@@ -211,7 +211,7 @@ def test_a_call_that_is_refused_would_not_have_been_sent() -> None:
 
         results = run(Refuses)
     (probe,) = results.probes
-    assert probe.outcome is Outcome.PASSED
+    assert probe.outcome is ProbeOutcome.PASSED
     assert [effect.arguments for effect in probe.refused] == [{"object": "refused"}]
     assert [effect.arguments for effect in probe.held_back] == [{"object": "held back"}]
     assert not probe.executed
@@ -260,8 +260,8 @@ def test_a_skip_in_a_fixture_skips_its_probes() -> None:
 
     results = run(Skips)
     assert [(probe.method, probe.outcome, probe.message) for probe in results.probes if probe.method] == [
-        ("test_1", Outcome.SKIPPED, "not on Sundays"),
-        ("test_2", Outcome.SKIPPED, "not on Sundays"),
+        ("test_1", ProbeOutcome.SKIPPED, "not on Sundays"),
+        ("test_2", ProbeOutcome.SKIPPED, "not on Sundays"),
     ]
     assert results.passed
 

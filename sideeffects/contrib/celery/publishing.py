@@ -13,7 +13,7 @@ from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.celery.enqueued import rerunning
 from sideeffects.contrib.celery.held_back import MAPS, is_held_back, result_of
 from sideeffects.contrib.celery.messages import HEADER, header_in, is_same_call
-from sideeffects.contrib.celery.tasks import Found, effect_below, task_named
+from sideeffects.contrib.celery.tasks import TaskEffect, effect_below, task_named
 from sideeffects.contrib.publishing import check_arguments, decide, fits
 
 __tracebackhide__ = True
@@ -50,7 +50,9 @@ def _send(original: Callable[..., Any], app: Any, name: str, options: dict[str, 
     return _decide(original, app, name, task, found, options)
 
 
-def _decide(original: Callable[..., Any], app: Any, name: str, task: Any, found: Found, options: dict[str, Any]) -> Any:
+def _decide(
+    original: Callable[..., Any], app: Any, name: str, task: Any, found: TaskEffect, options: dict[str, Any]
+) -> Any:
     from celery.utils import uuid
     from kombu.serialization import dumps
 
@@ -89,7 +91,7 @@ def _arguments(options: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, A
     return tuple(options.get("args") or ()), dict(options.get("kwargs") or {})
 
 
-def _is_sent_again(task: Any, found: Found, given: Mapping[str, Any] | None, options: Mapping[str, Any]) -> bool:
+def _is_sent_again(task: Any, found: TaskEffect, given: Mapping[str, Any] | None, options: Mapping[str, Any]) -> bool:
     """Whether it is a retry of what runs here, or was decided and published before: that is no new call."""
     from celery._state import get_current_task
 

@@ -22,7 +22,7 @@ from sideeffects._core.verbs.proxies import EffectFunction, wrap
 _effects: Final[dict[Any, Any]] = {}
 
 
-class Found(NamedTuple):
+class TaskEffect(NamedTuple):
     """The effect below a task.
 
     Attributes:
@@ -36,13 +36,13 @@ class Found(NamedTuple):
     is_direct: bool
 
 
-def effect_below(task: Any) -> Found | None:
+def effect_below(task: Any) -> TaskEffect | None:
     """The effect that a task runs, if that is what it runs."""
     raw = inspect.getattr_static(type(task), "run", None)
     is_bound = not isinstance(raw, staticmethod)
     run = raw.__func__ if isinstance(raw, staticmethod) else raw
     found = effect_of(run)
-    return None if found is None else Found(found.declared, is_bound, found.is_direct)
+    return None if found is None else TaskEffect(found.declared, is_bound, found.is_direct)
 
 
 def stand_in(function: Any) -> Any:

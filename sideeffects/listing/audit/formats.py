@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sideeffects._core.values.tables import GAP, aligned, code, markdown
 from sideeffects.listing.audit.undeclared import UndeclaredFunction
 
 _HEADINGS: Final = ("WHERE", "FUNCTION", "CALLS")
@@ -38,23 +39,21 @@ def as_json(listed: Sequence[UndeclaredFunction], app_of: Callable[[str], str], 
 
 def as_markdown(listed: Sequence[UndeclaredFunction]) -> str:
     """A table to paste into a page or a comment."""
-    lines = [["where", "function", "calls", "line to write"], ["---"] * 4]
+    lines = []
     for found in listed:
-        function = _code(found.function) if found.function else ""
-        calls = ", ".join(map(_code, _apis(found)))
-        written = _code(advice(found)) if found.function else advice(found)
-        lines.append([_code(_place(found)), function, calls, written])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        function = code(found.function) if found.function else ""
+        calls = ", ".join(map(code, _apis(found)))
+        written = code(advice(found)) if found.function else advice(found)
+        lines.append([code(_place(found)), function, calls, written])
+    return "\n".join(markdown(["where", "function", "calls", "line to write"], lines))
 
 
 def as_table(listed: Sequence[UndeclaredFunction]) -> str:
     """An aligned table, with the line to write below each function."""
     rows = [(_place(found), found.function, _calls(found)) for found in listed]
-    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
-    lines = [_joined(_HEADINGS, widths)]
-    for found, row in zip(listed, rows, strict=True):
-        lines += [_joined(row, widths), f"  {advice(found)}"]
-    return "\n".join(lines)
+    heading, *lines = aligned([_HEADINGS, *rows])
+    below = [f"{line}\n{GAP}{advice(found)}" for line, found in zip(lines, listed, strict=True)]
+    return "\n".join([heading, *below])
 
 
 def as_lines(listed: Sequence[UndeclaredFunction]) -> str:
@@ -88,11 +87,3 @@ def _calls(found: UndeclaredFunction) -> str:
     apis = _apis(found)
     more = f" and {len(apis) - _MOST} more" if len(apis) > _MOST else ""
     return ", ".join(apis[:_MOST]) + more
-
-
-def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _code(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|")

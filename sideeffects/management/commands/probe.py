@@ -21,7 +21,7 @@ from sideeffects.management.output import kept_clean, printable
 from sideeffects.probes import reports
 from sideeffects.probes.hanging import is_any_hanging
 from sideeffects.probes.refusals import ProbesRefused
-from sideeffects.probes.results import Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeOutcome, ProbeResult, Results
 from sideeffects.probes.running import ProbeRunner
 from sideeffects.probes.selection import select
 from sideeffects.probes.settings import make_runner
@@ -164,7 +164,7 @@ class _Progress:
     def __call__(self, result: ProbeResult, done: int, total: int) -> None:
         """One more is done."""
         if self._verbosity > 1:
-            mark = "ok" if result.outcome is Outcome.PASSED else result.outcome.value
+            mark = "ok" if result.outcome is ProbeOutcome.PASSED else result.outcome.value
             self._stream.write(f"{mark:<8}{result.duration * 1000:9.1f} ms  {result.id}", _plain)
         elif self._is_live:
             self._put(f"{done} of {max(done, total)}  {result.id}"[:78])

@@ -13,14 +13,14 @@ from importlib.resources import files
 from typing import Final
 
 from sideeffects.probes.reports.text import NOT_WHOLE
-from sideeffects.probes.results import Effect, Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeEffect, ProbeOutcome, ProbeResult, Results
 
 _HERE: Final = files("sideeffects.probes.reports")
 _STYLE: Final = _HERE.joinpath("page.css").read_text("utf-8")
 _SCRIPT: Final = _HERE.joinpath("page.js").read_text("utf-8")
 
 #: What asks for attention comes first.
-_ORDER: Final = (Outcome.FAILED, Outcome.ERRORED, Outcome.PASSED, Outcome.SKIPPED)
+_ORDER: Final = (ProbeOutcome.FAILED, ProbeOutcome.ERRORED, ProbeOutcome.PASSED, ProbeOutcome.SKIPPED)
 
 
 def render(results: Results) -> str:
@@ -77,11 +77,11 @@ def _page(results: Results) -> Iterator[str]:
 
 def _said(results: Results) -> str:
     """The state in one sentence."""
-    passed = results.count(Outcome.PASSED)
-    wrong = [(results.count(outcome), outcome.value) for outcome in (Outcome.FAILED, Outcome.ERRORED)]
+    passed = results.count(ProbeOutcome.PASSED)
+    wrong = [(results.count(outcome), outcome.value) for outcome in (ProbeOutcome.FAILED, ProbeOutcome.ERRORED)]
     if not results.passed:
         return " and ".join(f"{_probes(number)} {word}" for number, word in wrong if number)
-    skipped = results.count(Outcome.SKIPPED)
+    skipped = results.count(ProbeOutcome.SKIPPED)
     if not passed:
         return f"{_probes(skipped)} skipped" if skipped else "There are no probes"
     return f"{_probes(passed)} passed" + (f", {skipped} skipped" if skipped else "")
@@ -182,7 +182,7 @@ def _more(probe: ProbeResult) -> Iterator[str]:
         )
 
 
-def _effects(kind: str, title: str, effects: tuple[Effect, ...]) -> Iterator[str]:
+def _effects(kind: str, title: str, effects: tuple[ProbeEffect, ...]) -> Iterator[str]:
     yield f'<div class="effects {kind}"><h3>{title}</h3><ul role="list">\n'
     for effect in effects:
         yield f"<li><code>{escape(effect.text)}</code></li>\n"

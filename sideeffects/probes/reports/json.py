@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sideeffects.probes.results import Effect, Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeEffect, ProbeOutcome, ProbeResult, Results
 
 
 def render(results: Results) -> str:
@@ -19,13 +19,13 @@ def as_data(results: Results) -> dict[str, Any]:
         "status": results.status,
         "test_classes": results.classes,
         "tests_run": results.run,
-        "tests_passed": results.count(Outcome.PASSED),
-        "tests_failed": results.count(Outcome.FAILED),
-        "tests_errored": results.count(Outcome.ERRORED),
-        "failed_tests": [probe.line for probe in results.having(Outcome.FAILED)],
-        "errored_tests": [probe.line for probe in results.having(Outcome.ERRORED)],
+        "tests_passed": results.count(ProbeOutcome.PASSED),
+        "tests_failed": results.count(ProbeOutcome.FAILED),
+        "tests_errored": results.count(ProbeOutcome.ERRORED),
+        "failed_tests": [probe.line for probe in results.having(ProbeOutcome.FAILED)],
+        "errored_tests": [probe.line for probe in results.having(ProbeOutcome.ERRORED)],
         "time": results.duration * 1000,
-        "tests_skipped": results.count(Outcome.SKIPPED),
+        "tests_skipped": results.count(ProbeOutcome.SKIPPED),
         "started": results.started.isoformat(),
         "is_whole": results.is_whole,
         "notes": list(results.notes),
@@ -48,5 +48,5 @@ def _probe(probe: ProbeResult) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect) -> dict[str, Any]:
+def _effect(effect: ProbeEffect) -> dict[str, Any]:
     return {"name": effect.name, "arguments": effect.arguments, "reason": effect.reason, "caller": effect.caller}

@@ -8,7 +8,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from sideeffects.probes.reports.text import effect_lines
-from sideeffects.probes.results import Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeOutcome, ProbeResult, Results
 
 
 def render(results: Results) -> str:
@@ -37,9 +37,9 @@ def _suite(results: Results, number: int, name: str, probes: Sequence[ProbeResul
             # The schema asks for one; whose name it is, is nobody's business where the page is public.
             "hostname": "localhost",
             "tests": str(len(probes)),
-            "failures": str(sum(probe.outcome is Outcome.FAILED for probe in probes)),
-            "errors": str(sum(probe.outcome is Outcome.ERRORED for probe in probes)),
-            "skipped": str(sum(probe.outcome is Outcome.SKIPPED for probe in probes)),
+            "failures": str(sum(probe.outcome is ProbeOutcome.FAILED for probe in probes)),
+            "errors": str(sum(probe.outcome is ProbeOutcome.ERRORED for probe in probes)),
+            "skipped": str(sum(probe.outcome is ProbeOutcome.SKIPPED for probe in probes)),
             "time": f"{sum(probe.duration for probe in probes):.3f}",
         },
     )
@@ -67,7 +67,7 @@ def _suite(results: Results, number: int, name: str, probes: Sequence[ProbeResul
     return suite
 
 
-_ELEMENTS: Final = {Outcome.FAILED: "failure", Outcome.ERRORED: "error", Outcome.SKIPPED: "skipped"}
+_ELEMENTS: Final = {ProbeOutcome.FAILED: "failure", ProbeOutcome.ERRORED: "error", ProbeOutcome.SKIPPED: "skipped"}
 #: What XML 1.0 cannot hold.
 _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sideeffects.probes.results import Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeOutcome, ProbeResult, Results
 
 
 def render(results: Results) -> str:
@@ -17,14 +17,18 @@ def _lines(results: Results) -> Iterator[str]:
     yield from _family(
         "sideeffects_probes",
         "How many probes had this outcome.",
-        [({"outcome": outcome.value}, results.count(outcome)) for outcome in Outcome],
+        [({"outcome": outcome.value}, results.count(outcome)) for outcome in ProbeOutcome],
     )
     yield from _family("sideeffects_probes_duration_seconds", "How long the run took.", [({}, results.duration)])
     yield from _family(
         "sideeffects_probes_started_timestamp_seconds", "When the run began.", [({}, results.started.timestamp())]
     )
     each = _by_labels(results.probes)
-    run = [(labels, ran) for labels, probes in each if (ran := [p for p in probes if p.outcome is not Outcome.SKIPPED])]
+    run = [
+        (labels, ran)
+        for labels, probes in each
+        if (ran := [p for p in probes if p.outcome is not ProbeOutcome.SKIPPED])
+    ]
     yield from _family(
         "sideeffects_probe_success",
         "Whether the probe passed; skipped ones are left out.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sideeffects.probes.results import Outcome, ProbeResult, Results
+from sideeffects.probes.results import ProbeOutcome, ProbeResult, Results
 
 NOT_WHOLE: Final = "Not all that was selected has been run."
 
@@ -20,19 +20,21 @@ def render(results: Results) -> str:
             results.status,
             f"test classes: {results.classes}",
             f"tests run: {results.run}",
-            f"tests passed: {results.count(Outcome.PASSED)}",
-            f"tests failed: {results.count(Outcome.FAILED)}",
-            f"tests errored: {results.count(Outcome.ERRORED)}",
+            f"tests passed: {results.count(ProbeOutcome.PASSED)}",
+            f"tests failed: {results.count(ProbeOutcome.FAILED)}",
+            f"tests errored: {results.count(ProbeOutcome.ERRORED)}",
             f"time: {results.duration * 1000:f}ms",
         )
     )
-    wrong = ("\n\n".join(probe.line for probe in results.having(bad)) for bad in (Outcome.FAILED, Outcome.ERRORED))
+    wrong = (
+        "\n\n".join(probe.line for probe in results.having(bad)) for bad in (ProbeOutcome.FAILED, ProbeOutcome.ERRORED)
+    )
     theirs = "\n\n".join((totals, *wrong)).rstrip()
     return "\n\n".join((theirs, *(block for block in map("\n".join, _blocks(results)) if block))) + "\n"
 
 
 def _blocks(results: Results) -> Iterator[list[str]]:
-    yield [probe.line for probe in results.having(Outcome.SKIPPED)]
+    yield [probe.line for probe in results.having(ProbeOutcome.SKIPPED)]
     yield [line for probe in results.probes for line in effect_lines(probe)]
     yield [*results.notes, *(() if results.is_whole else (NOT_WHOLE,))]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from sideeffects._core.values.close_names import did_you_mean
 from sideeffects.errors import SideEffectError
 
 
@@ -37,9 +37,8 @@ class UnknownFaultCell(FaultSweepError):
         self.where = where
 
     def __str__(self) -> str:
-        close = difflib.get_close_matches(self.name, self.known, n=3)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"It has {_listed(self.known)}."
-        return f"the fault sweep of {self.where} has no cell {self.name!r}. {hint}"
+        hint = did_you_mean(self.name, self.known, f". It has {_listed(self.known)}.", is_sentence=True)
+        return f"the fault sweep of {self.where} has no cell {self.name!r}{hint}"
 
 
 _MOST: Final = 20
