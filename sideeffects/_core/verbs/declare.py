@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from sideeffects._core.calls import registry
 from sideeffects._core.state import import_hooks
-from sideeffects._core.values.close_names import close_to
 from sideeffects._core.verbs import decorator, proxies, targets
 from sideeffects.errors import DeclarationError
 
@@ -140,7 +139,9 @@ def _find(module: ModuleType, path: str) -> tuple[Any, str, Any]:
 
 def _no_such(module: ModuleType, path: str, owner: Any, part: str) -> DeclarationError:
     names = [name for name in dir(owner) if not name.startswith("__")]
-    close = close_to(part, names, most=1, cutoff=0.3)
+    import difflib  # for this message alone
+
+    close = difflib.get_close_matches(part, names, n=1, cutoff=0.3)
     prefix = path.rpartition(part)[0]
     nearest = f"; the nearest is {module.__name__}:{prefix}{close[0]}" if close else ""
     return DeclarationError(f"there is no {module.__name__}:{path} to declare: no {part!r} in it{nearest}")
