@@ -99,6 +99,16 @@ def test_pausing_and_resuming(site: Site) -> None:
         expect(row).to_contain_text(re.compile(r"RAISE\s+paused by ann at .* until .*: they come twice"))
         row.get_by_role("button", name="Resume").click()
         expect(page.locator(".messagelist")).to_contain_text("Resumed: mail.send.")
+        again = page.locator("#result_list").get_by_role("button", name="Resume mail.send")
+        expect(again).to_have_count(0)
+        site.goto(page, "pause/add")
+        page.get_by_label("Why").fill("they come thrice")
+        page.get_by_label("Effects").fill("mail.*")
+        page.keyboard.press("Enter")
+        expect(page.locator(".messagelist")).to_contain_text("From now on mail.* is HOLD.")
+        site.goto(page, "pause")
+        page.get_by_role("button", name="Resume mail.*").click()
+        expect(page.locator(".messagelist")).to_contain_text("Resumed: mail.*.")
         page.goto(f"{site.url}admin/")
         expect(page.locator("#recent-actions-module")).to_contain_text("mail.send: raise")
     assert "mail.send: resumed by ann" in site.project.log
@@ -114,6 +124,8 @@ def test_releasing_rejecting_and_retrying(site: Site) -> None:
         expect(page.locator(".se-facts")).to_contain_text("command remind_unpaid")
 
         site.goto(page, "heldcall")
+        # Whoever retries one that is UNKNOWN has read on its page what that means.
+        expect(page.locator("#result_list").get_by_role("button", name="Retry sms.send")).to_have_count(1)
         page.goto(f"{site.url}admin/sideeffects_outbox/heldcall/?state__exact=failed")
         page.locator("#result_list").get_by_role("link", name="sms.send").click()
         expect(page.locator("pre.se-error")).to_contain_text(
@@ -184,14 +196,13 @@ def test_permissions_are_those_of_django(site: Site) -> None:
 @pytest.mark.once
 @pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
 def test_they_are_readable(site: Site, width: int, scheme: str) -> None:
-    """Nothing has to be moved sideways, and axe finds no contrast that is too low, nor a control without a name."""
+    """Nothing has to be moved sideways, and axe finds nothing serious: contrasts, names of controls, and the rest."""
     with site.page("ann", width, scheme) as page:
         for name in ("effect", "heldcall", "ledgercall", "pause", "heldcall/7/change", "pause/add", "pause/1/change"):
             site.goto(page, name)
             expect(page.locator("#content")).to_be_visible()
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 1, name
-            found: Any = Axe().run(
-                page, context="#content", options={"runOnly": ["color-contrast", "label", "button-name", "link-name"]}
-            )
-            assert found.violations_count == 0, f"{name}\n{found.generate_report()}"
+            found: Any = Axe().run(page, context="#content")
+            impacts = {violation["id"]: violation["impact"] for violation in found.response["violations"]}
+            assert not {"serious", "critical"} & set(impacts.values()), f"{name}\n{found.generate_report()}"

@@ -15,10 +15,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from sideeffects._core.state.state import state as runtime
-from sideeffects.outbox import actions
+from sideeffects.outbox import actions, workers
 from sideeffects.outbox.keeping import alias
 from sideeffects.outbox.models import HeldCall
-from sideeffects.outbox.pages.showing import LONG, Page, address, ago, argument_list, badge, facts
+from sideeffects.outbox.pages.showing import LONG, Page, address, ago, argument_list, badge, button, facts
 from sideeffects.outbox.pauses import time_of
 from sideeffects.outbox.states import State
 
@@ -43,14 +43,15 @@ class Doing(NamedTuple):
 
 DOINGS: Final = {
     "release": Doing("Release", "Release, and so execute now:", actions.RELEASED_FROM, actions.release, "Released"),
+    "retry": Doing("Retry", "Execute once more:", actions.RETRIED_FROM, actions.retry, "Retried"),
     "reject": Doing(
         "Reject", "Reject, so that it is never executed:", actions.REJECTED_FROM, actions.reject, "Rejected"
     ),
-    "retry": Doing("Retry", "Execute once more:", actions.RETRIED_FROM, actions.retry, "Retried"),
 }
-#: What the list has a button for.
-_AT_ONCE: Final = ("release", "retry")
-_UNKNOWN: Final = (
+#: What the list has a button for, and in which state: of one that is UNKNOWN its page says first what that means.
+_AT_ONCE: Final = (("release", actions.RELEASED_FROM), ("retry", (State.FAILED,)))
+_UNKNOWN: Final = "Its worker died, and nobody knows whether the call was executed. Look at the receiver first."
+_SOME_UNKNOWN: Final = (
     "Some are UNKNOWN: their worker died, and nobody knows whether they were executed. Look at the receiver first."
 )
 #: As many as a request executes by itself; the command takes more, and shows how far it is.
@@ -60,7 +61,7 @@ _MOST: Final = 100
 class HeldCallAdmin(Page):
     """The held calls. The permission to change them is needed to release, reject and retry."""
 
-    list_display = ("what", "arguments_shown", "why", "whence", "when")
+    list_display = ("what", "arguments_shown", "why")
     list_display_links = None
     ordering = ("-id",)
     list_filter = ("state", "effect", "origin")
@@ -105,20 +106,21 @@ class HeldCallAdmin(Page):
         """With buttons for those who may use them."""
         return (*self.list_display, "buttons") if self.may(request, "change_heldcall") else self.list_display
 
-    @admin.display(description="", empty_value="")
+    @admin.display(description="action", empty_value="")
     def buttons(self, row: HeldCall) -> SafeString:
-        """Retry and release; they send the list's own form elsewhere, since a form may not stand in another."""
-        named = [(address("heldcall_do", row.pk, name), DOINGS[name].label, row.effect) for name in _AT_ONCE]
-        shown = [one for one, name in zip(named, _AT_ONCE, strict=True) if row.state in DOINGS[name].states]
-        button = '<button class="button se-button" formaction="{}" aria-label="{} {}">{}</button> '
-        return format_html_join("", button, ((where, label, effect, label) for where, label, effect in shown))
+        """Release or retry."""
+        named = [name for name, states in _AT_ONCE if row.state in states]
+        return format_html_join(
+            "", "{}", ((button(address("heldcall_do", row.pk, one), DOINGS[one].label, row.effect),) for one in named)
+        )
 
     @admin.display(description="call", ordering="effect")
     def what(self, row: HeldCall) -> SafeString:
-        """State and effect, with the error of a failed one."""
+        """State, effect and age, with the error of a failed one."""
         error = format_html('<div class="se-error">{}</div>', row.error) if row.error else ""
         where = address("heldcall_change", row.pk)
-        return format_html('{} <a class="se-name" href="{}">{}</a>{}', badge(row.state), where, row.effect, error)
+        named = format_html('{} <a class="se-name" href="{}">{}</a>', badge(row.state), where, row.effect)
+        return format_html('{}{}<div class="se-quiet" title="{}">{}</div>', named, error, time_of(row.at), ago(row.at))
 
     @admin.display(description="arguments")
     def arguments_shown(self, row: HeldCall) -> SafeString:
@@ -126,19 +128,10 @@ class HeldCallAdmin(Page):
         return argument_list(row.arguments)
 
     @admin.display(description="why")
-    def why(self, row: HeldCall) -> str:
-        """The reason."""
-        return row.reason
-
-    @admin.display(description="set going by", ordering="origin")
-    def whence(self, row: HeldCall) -> str:
-        """The request, command or task."""
-        return row.origin
-
-    @admin.display(description="when", ordering="id")
-    def when(self, row: HeldCall) -> SafeString:
-        """How long ago."""
-        return format_html('<span title="{}">{}</span>', time_of(row.at), ago(row.at))
+    def why(self, row: HeldCall) -> SafeString:
+        """The reason, and the request, command or task."""
+        origin = format_html('<div class="se-quiet">set going by {}</div>', row.origin) if row.origin else ""
+        return format_html("{}{}", row.reason, origin)
 
     # -- one call
 
@@ -154,7 +147,7 @@ class HeldCallAdmin(Page):
                 "title": row.effect,
                 "subtitle": None,
                 "headline": badge(row.state),
-                "reason": row.reason,
+                "reason": row.reason if row.state == State.HELD and not row.error else "",
                 "error": row.error,
                 "caution": _UNKNOWN if row.state == State.UNKNOWN else "",
                 "facts": _facts(row),
@@ -163,11 +156,11 @@ class HeldCallAdmin(Page):
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
 
-    def _buttons(self, request: HttpRequest, row: HeldCall) -> list[tuple[str, str]]:
+    def _buttons(self, request: HttpRequest, row: HeldCall) -> list[tuple[str, str, str]]:
         if not self.may(request, "change_heldcall"):
             return []
         return [
-            (address("heldcall_do", row.pk, name), doing.label)
+            (address("heldcall_do", row.pk, name), doing.label, name)
             for name, doing in DOINGS.items()
             if row.state in doing.states
         ]
@@ -226,7 +219,7 @@ class HeldCallAdmin(Page):
             "label": doing.label,
             "counts": sorted(count.items()),
             "left_out": rows.count() - len(there),
-            "caution": _UNKNOWN if any(row.state == State.UNKNOWN for row in there) and name == "retry" else "",
+            "caution": _SOME_UNKNOWN if any(row.state == State.UNKNOWN for row in there) and name == "retry" else "",
             "ids": [row.pk for row in there],
             "action": f"{name}_selected",
         }
@@ -267,14 +260,15 @@ def _facts(row: HeldCall) -> list[tuple[str, object]]:
             ("Details", argument_list(details, LONG) if isinstance(details, dict) else details),
             ("Set going by", row.origin),
             ("Called at", row.caller),
-            ("Held by", row.decided_by),
-            ("Held", f"{time_of(row.at)} ({ago(row.at)})"),
+            ("Held because", row.reason),
+            ("Rule", row.decided_by),
+            ("Held at", f"{time_of(row.at)} ({ago(row.at)})"),
             ("Run list", row.run_id),
             ("Changed by", row.by),
-            ("Changed", "" if row.changed_at is None else f"{time_of(row.changed_at)} ({ago(row.changed_at)})"),
+            ("Changed at", "" if row.changed_at is None else f"{time_of(row.changed_at)} ({ago(row.changed_at)})"),
             ("Attempts", row.attempts or ""),
             ("Took", "" if row.duration is None else f"{row.duration:.3f} s"),
-            ("Worker", row.worker),
+            ("Worker", workers.shown(row.worker) if row.worker else ""),
             ("Id", row.call_id),
         )
     )

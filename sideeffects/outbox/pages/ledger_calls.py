@@ -93,7 +93,7 @@ def _row(call: Call) -> dict[str, Any]:
         "error": error,
         "arguments": argument_list(call.arguments),
         "origin": call.origin,
-        "caller": call.caller,
+        "caller": call.caller.removesuffix(":0"),  # no line of the user's: a worker's call
         "ago": ago(call.at),
         "at": time_of(call.at),
         "took": took,

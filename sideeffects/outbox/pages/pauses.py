@@ -19,7 +19,7 @@ from sideeffects._core.calls.registry import registry
 from sideeffects.errors import UnknownSideEffect
 from sideeffects.outbox import pauses
 from sideeffects.outbox.models import Pause
-from sideeffects.outbox.pages.showing import Page, SimpleListFilter, address, ago, badge, facts
+from sideeffects.outbox.pages.showing import Page, SimpleListFilter, address, ago, badge, button, facts
 from sideeffects.outbox.pause_reader import reader
 
 _UNTIL_RESUMED: Final = ""
@@ -77,7 +77,7 @@ class PauseForm(ModelForm):  # type: ignore[misc]
 class InForce(SimpleListFilter):  # type: ignore[misc]
     """Whether a pause holds now."""
 
-    title = "in force"
+    title = "state"
     parameter_name = "in_force"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -120,6 +120,15 @@ class PauseAdmin(Page):
         """Django's, with our title."""
         answer: HttpResponse = super().changelist_view(request, {"title": "Pauses", **(extra_context or {})})
         return answer
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """With a button for those who may use it."""
+        return (*self.list_display, "buttons") if self.may(request, "change_pause") else self.list_display
+
+    @admin.display(description="action", empty_value="")
+    def buttons(self, row: Pause) -> SafeString | str:
+        """Resume."""
+        return button(address("pause_resume", row.pk), "Resume", row.pattern) if _holds(row) else ""
 
     @admin.display(description="state", ordering="mode")
     def state(self, row: Pause) -> SafeString:
@@ -210,7 +219,7 @@ class PauseAdmin(Page):
                         ("Resumed", "" if row.resumed_at is None else pauses.time_of(row.resumed_at)),
                     )
                 ),
-                "buttons": [(address("pause_resume", row.pk), "Resume")]
+                "buttons": [(address("pause_resume", row.pk), "Resume", "resume")]
                 if holds and self.may(request, "change_pause")
                 else [],
             }
