@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sideeffects._core.state import import_hooks
-from sideeffects._core.state.work_origin import Place, watching
+from sideeffects._core.state.user_line import here
+from sideeffects._core.state.work_origin import Place
 
 _places: Final[weakref.WeakKeyDictionary[Any, Place]] = weakref.WeakKeyDictionary()
 
@@ -42,7 +43,7 @@ def _patch(module: Any) -> None:
 def _create_task(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def create_task(*args: Any, **kwargs: Any) -> Any:
-        made_at = watching.locate()
+        made_at = here()
         task = original(*args, **kwargs)
         if made_at is not None:
             with contextlib.suppress(TypeError):  # a factory may make what cannot be referred to weakly

@@ -10,23 +10,11 @@ from collections.abc import Mapping
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
-from sideeffects._core.state.work_origin import Place, lineage
-from sideeffects._core.values.callers import PACKAGE_FOLDER
-from sideeffects.guard import asyncio_tasks
-
-_LIBRARY: Final = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-_SCRIPTS: Final = os.path.dirname(os.path.abspath(sys.executable)) + os.sep
-_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-
-OWN: Final = 0
-PACKAGE: Final = 1
-LIBRARY: Final = 2
-HIDDEN: Final = 3
+from sideeffects._core.state.user_line import place_of, places_above
+from sideeffects._core.values.whose_code import INSTALLED, LIBRARY_FOLDER, OWN, absolute, kind_of
 
 #: Lines of decorators that are looked through for what they decorate.
 _DECORATORS: Final = 50
-
-_known: dict[str, int] = {}
 
 
 def _folder() -> str:
@@ -34,13 +22,6 @@ def _folder() -> str:
         return os.getcwd()
     except FileNotFoundError:  # somebody has removed it
         return os.sep
-
-
-def _absolute(file: str) -> str:
-    try:
-        return os.path.abspath(file)
-    except FileNotFoundError:  # there is no folder that it could be relative to
-        return file
 
 
 class Root:
@@ -51,40 +32,6 @@ class Root:
 
 
 root: Final = Root()
-
-
-def kind_of(file: str) -> int:
-    """Whose code a file is: the user's, a package's, the standard library's; or nobody's, such as our own."""
-    kind = _known.get(file)
-    if kind is None:
-        kind = _known[file] = _kind_of(file)
-    return kind
-
-
-def _kind_of(file: str) -> int:
-    if file.startswith("<"):
-        return OWN if file in ("<stdin>", "<string>") or file.startswith("<doctest ") else HIDDEN
-    path = _absolute(file)
-    if path.startswith(PACKAGE_FOLDER):
-        return HIDDEN
-    if any(part in path for part in _INSTALLED):
-        return PACKAGE
-    if path.startswith(_LIBRARY):
-        return LIBRARY
-    return HIDDEN if path.startswith(_SCRIPTS) else OWN
-
-
-def _is_own(frame: FrameType) -> bool:
-    code = frame.f_code
-    # What dataclasses and the like compile is in `<string>` too; a program given by `-c` is the main module.
-    return kind_of(code.co_filename) == OWN and (
-        code.co_filename != "<string>" or frame.f_globals.get("__name__") == "__main__"
-    )
-
-
-def _is_loop(frame: FrameType) -> bool:
-    """Whether asyncio's loop calls from here. What runs it, further out, says less than where the task was made."""
-    return frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == "asyncio.events"
 
 
 class CallSite(NamedTuple):
@@ -113,64 +60,20 @@ def find(frame: FrameType) -> CallSite:
     The user's own code comes first, on this stack or where this work was handed to a pool or made a task; then an
     installed package.
     """
-    inner: FrameType | None = None
-    package: CallSite | None = None
-    at: FrameType | None = frame
-    place: Place | None = None
-    while at is not None and place is None:
-        if _is_own(at):
-            return _site(at, inner, is_own=True)
-        place = asyncio_tasks.place() if _is_loop(at) else None
-        kind = kind_of(at.f_code.co_filename)
-        if kind != HIDDEN:
-            if package is None and kind == PACKAGE:
-                package = _site(at, inner, is_own=False)
-            inner = at
-        at = at.f_back
-    place = place or lineage.get().place
-    if place is not None:
-        return CallSite(*place, is_own=True)
-    return package or _site(frame, None, is_own=False)
-
-
-def _site(frame: FrameType, inner: FrameType | None, *, is_own: bool) -> CallSite:
-    return CallSite(*_place(frame, inner), is_own)
-
-
-def _place(frame: FrameType, inner: FrameType | None) -> Place:
-    code, module = (None, "") if inner is None else (inner.f_code, _module(inner))
-    return frame.f_code, frame.f_lineno, _module(frame), code, module
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
-
-
-def place_here() -> Place | None:
-    """The line of the user's code that is being executed, or that made this task; `None` when there is none."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - where work is handed to a pool
-    inner: FrameType | None = None
-    place: Place | None = None
-    while frame is not None and place is None:
-        if _is_own(frame):
-            return _place(frame, inner)
-        place = asyncio_tasks.place() if _is_loop(frame) else None
-        if kind_of(frame.f_code.co_filename) != HIDDEN:
-            inner = frame
-        frame = frame.f_back
-    return place or lineage.get().place
+    own, package = places_above(frame)
+    return CallSite(*(own or package or place_of(frame, None)), is_own=own is not None)
 
 
 def shown_path(file: str) -> str:
     """A file as it is shown: relative to the root or to the packages, if it is below."""
-    path = _absolute(file) if not file.startswith("<") else file
+    path = absolute(file) if not file.startswith("<") else file
     if path.startswith(root.folder.rstrip(os.sep) + os.sep) and kind_of(file) == OWN:
         return os.path.relpath(path, root.folder).replace(os.sep, "/")
-    for part in _INSTALLED:
+    for part in INSTALLED:
         if part in path:
             return path.rpartition(part)[2].replace(os.sep, "/")
-    if path.startswith(_LIBRARY):
-        return path.removeprefix(_LIBRARY).replace(os.sep, "/")
+    if path.startswith(LIBRARY_FOLDER):
+        return path.removeprefix(LIBRARY_FOLDER).replace(os.sep, "/")
     return path
 
 

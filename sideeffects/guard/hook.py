@@ -72,7 +72,7 @@ def install() -> None:
     if _installed:
         return
     _installed.append(True)
-    watching.locate = call_sites.place_here
+    watching.of_task = asyncio_tasks.place
     watching.is_on = True
     threads.install()
     asyncio_tasks.follow()

@@ -14,6 +14,8 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.policy.levels import OFF, RAISE, WARN
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state.open_transactions import Transaction, Transactions, hands_over_at_once, innermost
+from sideeffects._core.state.user_line import here
+from sideeffects._core.values.whose_code import OWN, kind_of
 from sideeffects.errors import EffectInTransaction
 from sideeffects.guard import call_sites, hook
 from sideeffects.guard.findings import HAZARD, Finding, books
@@ -52,7 +54,7 @@ def _found(call: Call, around: Transaction, level: str, is_test_run: bool) -> Ef
     file, function, key = call.site
     line = int(call.caller.rpartition(":")[2])
     # A package has called it, for the user's code: `async_to_sync`, a pool, a task.
-    own = None if call_sites.kind_of(file) == call_sites.OWN else call_sites.place_here()
+    own = None if kind_of(file) == OWN else here()
     if own is not None:
         file, function, line = own[0].co_filename, own[0].co_qualname, own[1]
         key = (own[0], line)

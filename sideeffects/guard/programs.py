@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any, Final
 
-from sideeffects.guard import call_sites
+from sideeffects._core.values.whose_code import LIBRARY, kind_of
 
 #: Modules of the standard library that start programs in order to find something out, or to run Python itself.
 _FOR_ITSELF: Final = frozenset(
@@ -32,7 +32,7 @@ def is_for_itself(frame: FrameType) -> bool:
         at = at.f_back
     module = "" if at is None else str(at.f_globals.get("__name__", ""))
     if module in _FOR_ITSELF:
-        return at is not None and call_sites.kind_of(at.f_code.co_filename) == call_sites.LIBRARY
+        return at is not None and kind_of(at.f_code.co_filename) == LIBRARY
     return module in ours
 
 

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from sideeffects._core.calls import registry
+from sideeffects._core.values.whose_code import OWN, kind_of
 from sideeffects._core.verbs import declare
-from sideeffects.guard import call_sites
 from sideeffects.guard.baseline import BaselineError
 from sideeffects.listing.audit import (
     Audit,
@@ -157,7 +157,7 @@ def _no_progress(number: int, count: int) -> None:
 
 def _own(files: Mapping[str, Path]) -> dict[str, Path]:
     """Without installed packages, into which nobody writes a decorator; all, for a project that is one itself."""
-    own = {name: path for name, path in files.items() if call_sites.kind_of(str(path)) == call_sites.OWN}
+    own = {name: path for name, path in files.items() if kind_of(str(path)) == OWN}
     return own or dict(files)
 
 

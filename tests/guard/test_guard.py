@@ -479,11 +479,11 @@ def test_a_pool_that_an_effect_has_made_covers_nothing_later() -> None:
                 pool.submit(look_up).result(30)
 
 
-def test_without_a_guard_nothing_is_located() -> None:
+def test_without_a_guard_nobody_keeps_where_tasks_are_made() -> None:
     """A process in which no guard was ever on pays nothing for one."""
     watching = Watching()
     assert not watching.is_on
-    assert watching.locate() is None
+    assert watching.of_task() is None
 
 
 # -- what may be reached

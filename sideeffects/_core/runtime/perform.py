@@ -23,8 +23,10 @@ from sideeffects._core.runtime.writing import as_given, copied, ends_at_once, re
 from sideeffects._core.state.runtime_effect import Declared, Verdict, placed
 from sideeffects._core.state.scope import EMPTY, scope
 from sideeffects._core.state.state import state
+from sideeffects._core.state.user_line import user_site
 from sideeffects._core.values.callers import NOBODY, Site
 from sideeffects._core.values.frames import forget
+from sideeffects._core.values.whose_code import hands_on
 
 __tracebackhide__ = True
 
@@ -159,10 +161,11 @@ def begin(
     ruled, decision = verdict.ruled, verdict.decision
     details = None if effect.details is None else details_of(effect, instance, args, kwargs)
     names = ruled.rules.sensitive
+    called_at = user_site(site) if hands_on[site[0].co_filename] else site
     besides = NOTHING_BESIDES
     if is_async or run_id is not None or by_reference or details is not None or asked is not None:
         besides = Besides(is_async, run_id, by_reference, details, asked)
-    row = row_of(effect, decision, bound, args, kwargs, instance, site, names, besides)
+    row = row_of(effect, decision, bound, args, kwargs, instance, called_at, names, besides)
     if ruled.may_end and not is_async and run_id is None and arrival is None and ends_at_once(row, verdict, own):
         return ENDED
     call = write(row, verdict, own, arrival)

@@ -22,7 +22,8 @@ from sideeffects._core.state import import_hooks
 from sideeffects._core.state.lifetimes import Lifetime, inherited
 from sideeffects._core.state.scope import EMPTY, Scope, scope
 from sideeffects._core.state.state import state
-from sideeffects._core.state.work_origin import NONE, Lineage, handed_on, lineage
+from sideeffects._core.state.user_line import handed_on, job
+from sideeffects._core.state.work_origin import NONE, Lineage, lineage, watching
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -116,12 +117,14 @@ def carried(function: Callable[..., Any], given: Baggage, *, ends_line: bool = F
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        before = baggage()
+        before, outer = baggage(), job.place
         given.put_on()
+        job.place = given.line.place
         try:
             return function(*args, **kwargs)
         finally:
             before.put_on()
+            job.place = outer
             if ends_line:
                 given.line.place = None
 
@@ -144,6 +147,7 @@ def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.
         if given is _NOTHING:
             original(self)
             return
+        given = baggage(handed_on())
         attributes = vars(self)
         before = attributes.get("run")
 
@@ -183,9 +187,9 @@ def _start_raw(original: Callable[..., Any]) -> Callable[..., Any]:
 def _submit(original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
     @functools.wraps(original)
     def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        given = baggage(handed_on())
-        if given is _NOTHING:
+        if baggage() is _NOTHING and not watching.is_on:
             return original(self, fn, *args, **kwargs)
+        given = baggage(handed_on())
         # A worker thread that this submission starts outlives the block: it must keep nothing of it for other jobs.
         before = baggage()
         _NOTHING.put_on()

@@ -1,7 +1,7 @@
 """What a piece of work descends from, for the guard: the effect that executes above it, the pool it was handed to.
 
 It is inherited by tasks, which copy their context, and by threads and executors (`threads.py`): an effect that hands
-a part of its work on is still the one that does it. Nothing of this is written while no guard was ever on.
+a part of its work on is still the one that does it. Tasks and effects write nothing of this while no guard was ever on.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ lineage: Final[contextvars.ContextVar[Lineage]] = contextvars.ContextVar("sideef
 class Watching:
     """Whether lineages are kept: from the moment that a guard was first on, for good. There is one, `watching`."""
 
-    __slots__ = ("is_on", "locate")
+    __slots__ = ("is_on", "of_task")
 
     def __init__(self) -> None:
         self.is_on = False
-        #: Finds the line of the user's code that is being executed.
-        self.locate: Callable[[], Place | None] = _nowhere
+        #: Finds where the asynchronous task that is running was made.
+        self.of_task: Callable[[], Place | None] = _nowhere
 
 
 def _nowhere() -> None:
@@ -86,9 +86,3 @@ class Beneath:
         executing.set(self._outer)
         if self._before is not None:
             lineage.set(self._before)
-
-
-def handed_on() -> Lineage:
-    """The lineage of work that is handed to a pool at this moment."""
-    own = lineage.get()
-    return Lineage(own.effect, watching.locate(), own.guards) if watching.is_on else own

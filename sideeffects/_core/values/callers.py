@@ -47,6 +47,11 @@ def running_function() -> str:
     return f"{frame.f_code.co_qualname}() at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+def first_on(code: CodeType, line: int) -> Site:
+    """The site that begins a line."""
+    return code, next((start for start, _, number in code.co_lines() if number == line), 0)
+
+
 @functools.lru_cache(maxsize=1024)
 def line_of(code: CodeType, instruction: int) -> int:
     """The line of the instruction at that offset in bytes: `frame.f_lineno`, worked out long after the call."""
