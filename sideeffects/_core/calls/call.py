@@ -118,8 +118,8 @@ class Call(Given):
     def caller(self) -> str:
         """The file and line that called it, with a colon between them.
 
-        Where a thread, an executor, an event loop, asgiref or Django calls what it was handed, the line of the user's own
-        code. `<no Python code>:0` where none did: a greenlet or `_thread` was given the effect itself.
+        Where a thread, an executor, an event loop, asgiref or Django calls what it was handed, it is the user's line.
+        `<no Python code>:0` where none did: a greenlet or `_thread` was given the effect itself.
         """
         code, place = self._site
         if isinstance(code, str):
