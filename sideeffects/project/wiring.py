@@ -11,7 +11,6 @@ from typing import Any
 from sideeffects._core.calls import origins, registry
 from sideeffects._core.calls.call import Call
 from sideeffects._core.policy.rules import Rules
-from sideeffects._core.records.runner import runner
 from sideeffects._core.state import extension_points, import_hooks
 from sideeffects._core.state.extension_points import Engine
 from sideeffects._core.verbs import targets
@@ -154,7 +153,7 @@ def _declare_mail(*declaration: Any) -> None:
 extension_points.deferral.add(DjangoTransactions())
 extension_points.engine.add(_engine)
 extension_points.errors.add(_report_error)
-runner.add(_run_enqueued)
+extension_points.runner.add(_run_enqueued)
 extension_points.places.add(_place)
 extension_points.counter.add(_count)
 extension_points.discovery.add(_discover)

@@ -15,6 +15,7 @@ from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
 from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.policy.rules import Rules
+from sideeffects._core.records import runner as enqueued
 from sideeffects._core.values.points import Point
 from sideeffects.errors import SideEffectBlocked, SideEffectError
 
@@ -146,6 +147,9 @@ test_run_began: Final[Point[Callable[[], object]]] = Point()
 
 #: Finds effects in modules that are not yet imported, and returns what could not be looked into.
 discovery: Final = registry.discovery
+
+#: Runs enqueued calls in a test. One is in force.
+runner: Final = enqueued.runner
 
 #: How an executing call waits for the commit. One is in force.
 deferral: Final[Point[Deferral]] = Point(NoTransactions())
