@@ -66,7 +66,7 @@ def test_times_is_a_number_of_calls(times: Any) -> None:
 
 def test_more_calls_than_answers_can_never_be() -> None:
     """It is said where the stub is written, rather than by each run."""
-    with pytest.raises(ValueError, match=r"is to answer 3 calls \(times\), and has 2 \(in_turn\)"):
+    with pytest.raises(ValueError, match=r"has to answer 3 calls \(times\), and has 2 answers \(in_turn\)"):
         stub("sms.send", in_turn=[1, 2], times=3)
 
 
@@ -169,7 +169,7 @@ def test_another_number_of_calls_fails_where_the_block_is_left(
             shop.send(f"to {number}")
     first, *listed = str(caught.value).splitlines()
     assert first.startswith(
-        f'stub("sms.send", times={times}) was to answer {was}, and has answered {made} (entered at '
+        f'stub("sms.send", times={times}) had to answer {was}, and has answered {made} (entered at '
     )
     if state.test_run.is_on():
         assert len(listed) == made
@@ -227,7 +227,7 @@ def test_a_class_is_asked_when_it_is_torn_down(shop: Any) -> None:
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(Case).run(result)
     [(_, told)] = result.errors
-    assert "was to answer 2 calls, and has answered 1" in told
+    assert "had to answer 2 calls, and has answered 1" in told
 
 
 def test_many_answered_calls_are_not_all_listed(shop: Any) -> None:

@@ -107,7 +107,7 @@ def test_what_the_environment_may_say() -> None:
         decision = floor_in({"SIDE_EFFECTS_MODE": text})
         assert decision is not None
         assert decision.mode is Mode.RAISE
-        assert f"SIDE_EFFECTS_MODE is '{text}', which is none of hold, record, raise" in decision.reason
+        assert f"SIDE_EFFECTS_MODE is '{text}', which is not one of hold, record, raise" in decision.reason
 
 
 @pytest.mark.usefixtures("production")

@@ -465,8 +465,8 @@ def test_stubs_of_class_attributes_are_counted_for_each_test(project: Project, r
     command = [] if runner == "unittest" else ["-p", "sideeffects.pytest_plugin", "test_it.py"]
     project.write(test_it=TIMES)
     run = project.run([sys.executable, "-m", runner, *command])
-    assert run.output.count("was to answer 1 call, and has answered 0 (entered at test_it.TestTimes)") >= 1, run.output
-    assert run.output.count("was to answer 1 call, and has answered 2 (entered at test_it.TestTimes)") >= 1
+    assert run.output.count("had to answer 1 call, and has answered 0 (entered at test_it.TestTimes)") >= 1, run.output
+    assert run.output.count("had to answer 1 call, and has answered 2 (entered at test_it.TestTimes)") >= 1
     assert "failures=2)" in run.output or "2 failed, 2 passed" in run.output
 
 

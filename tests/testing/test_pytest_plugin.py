@@ -279,9 +279,9 @@ def test_stubs_of_markers_are_counted_for_each_test(project: Project) -> None:
     result.assert_outcomes(passed=2, failed=4)
     result.stdout.fnmatch_lines(
         [
-            '*stub("sms.send", times=2) was to answer 2 calls, and has answered 1 (entered at test_it.py)',
+            '*stub("sms.send", times=2) had to answer 2 calls, and has answered 1 (entered at test_it.py)',
             "*1. sms.send(to='one', body='hello')*",
-            '*stub("sms.send", times=2) was to answer 2 calls, and has answered 0 (entered at test_it.py)',
+            '*stub("sms.send", times=2) had to answer 2 calls, and has answered 0 (entered at test_it.py)',
             "*a stub was asked more often than it has answers, and the test did not notice*",
             "*the stub of side effect 'sms.send' has 2 answers (entered at test_it.py), and this is call 3*",
             "*assert 'first' == 'other'",

@@ -139,7 +139,7 @@ class Call(Given):
         return str(self._origin)
 
     def take_origin(self, origin: object) -> None:
-        """Note what set the code going, where that was said elsewhere: a worker has it from who enqueued the call."""
+        """Note what set the code going, where another process knows it: a worker gets it with the enqueued call."""
         self._origin = origin
 
     @property
@@ -296,7 +296,7 @@ class Call(Given):
         }
 
     def outcome_record(self) -> dict[str, Any]:
-        """What tells of the outcome, for those who have read the call's record before it had one."""
+        """The record of the outcome, for those who have read the call's record before it had one."""
         outcome = self.outcome
         return {
             "process": [self._process.pid, self._process.token],

@@ -30,7 +30,7 @@ class SideEffect:
         tags: free labels, matched by `tag:x` policies and `side_effects --tag`.
         owner: who answers for it.
         reads: whether it only reads from the outside, so that dry runs and probes may execute it.
-        details: what is asked, with a call's arguments, for more that the call is to say of itself.
+        details: called with a call's arguments; what it returns is kept as `Call.details`.
         short_name: the function's `__name__`.
     """
 

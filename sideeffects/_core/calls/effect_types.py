@@ -29,8 +29,8 @@ S_co = TypeVar("S_co", covariant=True)
 # What `Self` fits, and no class that is spelled out.
 Own = TypeVar("Own", bound=Any)
 
-# A subclass may override a declared method by a plain one. So the types of effects are protocols of which only the
-# call counts: what else they have is inherited from classes that are none, which checkers do not compare.
+# A subclass may override a declared method by a plain one. So the types of effects are protocols with a call and
+# nothing else: the rest is inherited from classes that are no protocols, which checkers do not compare.
 
 
 class _Declared:

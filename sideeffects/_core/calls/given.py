@@ -37,7 +37,7 @@ class Given:
 
     @property
     def asked(self) -> Mapping[str, Any] | None:
-        """The arguments that were given, where a redirect has changed them; `None` where they are those used."""
+        """The arguments that were given, where a redirect has changed them; `None` where nothing was changed."""
         return None if self._besides.asked is None else self._shown(self._besides.asked)
 
     @property

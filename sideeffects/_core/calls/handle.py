@@ -73,7 +73,7 @@ class Handle:
         """The result; waits for it.
 
         Args:
-            timeout: seconds to wait at most; `None` waits for good.
+            timeout: seconds to wait at most; `None` waits as long as it takes.
 
         Raises:
             SideEffectError: it has not been handed over, since the surrounding transaction has not committed.

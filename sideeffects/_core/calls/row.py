@@ -47,7 +47,7 @@ class Besides(NamedTuple):
     asked: dict[str, Any] | None = None
 
 
-#: Of a call of which none of it is true.
+#: Of a call where none of this is true.
 NOTHING_BESIDES: Final = Besides()
 
 #: As `Call` unpacks it.

@@ -15,8 +15,8 @@ class Count:
     """How many calls a stub has answered since it was put into force, in this process.
 
     Attributes:
-        value: so many.
-        since: where the calls that it may have answered begin in the ledger.
+        value: the number.
+        since: the position in the ledger after which it was put into force.
     """
 
     __slots__ = ("_lock", "since", "value")
@@ -31,7 +31,7 @@ class Count:
         self.since = since
 
     def add(self) -> int:
-        """One more. Returns its number, from 1 on."""
+        """Count one call. Returns its number, from 1 on."""
         with self._lock:
             self.value += 1
             return self.value

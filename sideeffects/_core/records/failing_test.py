@@ -1,4 +1,4 @@
-"""What a test that fails is told of its effects: what was not done, where, and how to let it be done."""
+"""What a failing test shows of its effects: what was not executed, where it was called, and how to allow it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _line(call: Call) -> str:
     gave = outcome is not None and outcome.error is None and not call.is_async
     shown = _gave_nothing(call) or describe.describe(outcome.result if outcome else None, _SHOWN)
     what = f", gave {shown}" if gave else ""
-    # The test itself has set most of them going, which need not be said.
+    # Most of them come from the test itself, which goes without saying.
     by = f", by {call.origin}" if call.origin and not call.origin.startswith("test ") else ""
     return f"{line_of(call)}{what}{by}"
 

@@ -23,7 +23,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         self._offset = 0
-        #: A descriptor of the file, kept open by whoever looks often.
+        #: A descriptor of the file, kept open in the process that reads it.
         self._ear: int | None = None
         self.torn = 0
         self._pairing = Pairing()

@@ -26,15 +26,15 @@ class Ledger:
     """
 
     def __init__(self, bound: int = DEFAULT_BOUND) -> None:
-        #: A row becomes a call when it is first read; `None` stands for a call of which nothing is known.
+        #: A row becomes a call when it is first read; `None` stands for a call that was lost.
         self._calls: list[Call | Row | None] = []
         self._trimmed = 0
         self._is_closed = False
-        #: Run lists of which calls were dropped, with the position of the last of these.
+        #: Run lists that have lost calls, each with the position of the last one that was dropped.
         self._dropped_runs: dict[str, int] = {}
         self._dropped_tally = Tally()
         self._lock = threading.RLock()
-        #: Whether whoever holds the lock is reading, so that places must stay what they are.
+        #: Whether the thread that holds the lock is reading, so that positions must not shift.
         self._is_read = False
         self.bound = bound
         _ledgers.add(self)
@@ -124,14 +124,14 @@ class Ledger:
         return tally
 
     def _at(self, place: int) -> Call | None:
-        """The call at a place in the list, made of its row once: whoever reads it gets the same one."""
+        """The call at a place in the list. It is made of its row once, so that all readers get the same one."""
         call = self._calls[place]
         if isinstance(call, tuple):
             call = self._calls[place] = Call(call, NO_RESULT)
         return call
 
     def lose(self, count: int) -> None:
-        """Note that here so many calls were made of which nothing is known."""
+        """Note that `count` calls were made here and are lost."""
         with self._lock:
             self._calls += [None] * count
 
@@ -167,7 +167,7 @@ class SharedLedger(Protocol):
     """A ledger that other processes write and read as well; see `sideeffects.ledgers`."""
 
     def write_call(self, call: Call, outcome: Outcome | None) -> None:
-        """Write a call down, with its outcome where that is known by now.
+        """Write a call down, with its outcome where that is known already.
 
         Raises:
             LedgerError: it could not be.

@@ -1,8 +1,8 @@
 """Lines that several processes append to one file and read: one write each, under the file's advisory lock.
 
-The lock belongs to whoever has opened the file. So a signal handler, or a finaliser, that calls an effect while its
-thread is writing or reading would wait for that thread, which waits for it. Its lines are written once the thread is
-done (`Turns`).
+The lock belongs to the open file, not to the thread. So a signal handler, or a finaliser, that calls an effect while
+its thread is writing or reading would wait for that thread, which waits for it. Its lines are written once the thread
+is done (`Turns`).
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             self.fail(f"expected no call of {wanted}, got {len(found)}")
 
     def assert_only(self, *effects: object) -> None:
-        """Assert that no other effects than these were called (these need not have been).
+        """Assert that no effects but these were called. Not all of these have to be.
 
         Without effects: that none was called at all.
         """
@@ -278,7 +278,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
         Args:
             *effects: decorated functions, names or globs.
-            until_empty: whether to run as well what these enqueue in turn, as far as the names mean it.
+            until_empty: whether to run as well what these calls enqueue in turn, if the names mean it.
 
         Returns:
             the calls that it has made.

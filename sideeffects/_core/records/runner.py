@@ -10,8 +10,8 @@ from sideeffects._core.values.points import Point
 if TYPE_CHECKING:
     from sideeffects._core.calls.call import Call
 
-#: Given what reads the calls, the names or globs, whether to go on until nothing is left, and who asks; gives what
-#: reads the calls that it has made. One is in force.
+#: Given a reader of the calls, the names or globs, whether to go on until nothing is left, and the caller; returns a
+#: reader of the calls that it has made. One is in force.
 runner: Final[
     Point[
         Callable[

@@ -255,16 +255,16 @@ def unwritten(
     return Call(row_of(effect, decision, bound, args, kwargs, instance, site, names, besides))
 
 
-#: Who calls, where no code of the user's does.
+#: The caller of a call that no code of the user makes.
 WORKER: Final = ("a background worker", 0)
 
 
-#: Logs the errors that `report` tells of: who reports what is logged as well need not listen.
+#: Logs the errors that `report` passes on. Sentry's logging integration ignores it: it has these errors already.
 reported: Final = logging.getLogger("sideeffects.reported")
 
 
 def report(error: BaseException, call: Call) -> None:
-    """Tell who reports errors. It changes nothing."""
+    """Pass an error on to those who report errors, such as Sentry. It changes nothing."""
     for tell in extension_points.errors:
         try:
             tell(error, call)
@@ -284,7 +284,7 @@ def answered(
     return answer(declared, call, stub, args, kwargs)
 
 
-#: For calls that nobody writes down, and that have no id of their own therefore.
+#: For calls that nobody writes down: they have no id of their own.
 _token: Final = os.urandom(4).hex()
 _numbers: Final = itertools.count(1)
 

@@ -1,6 +1,6 @@
 """Running, in a test, the background calls that it has recorded: `Calls.run_enqueued`.
 
-Who records such a call keeps here how its worker would run it. What it gives while it runs is a call of its own.
+Where such a call is recorded, the way its worker would run it is kept here. Each run is a call of its own.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def _why_not(call: Call) -> str:
 
 
 def _check_all_mean_something(source: Source, patterns: Sequence[str]) -> None:
-    """Refuse names of which nothing was to be run.
+    """Refuse names that mean no call that can be run.
 
     Raises:
         AssertionError: with what there is of them, and why it is not run.

@@ -1,4 +1,4 @@
-"""Holding a call: who keeps held calls is asked to keep this one, and may refuse it."""
+"""Holding a call: the keeper of held calls (the outbox) is asked to keep it, and may refuse."""
 
 from __future__ import annotations
 

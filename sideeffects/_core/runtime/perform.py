@@ -58,7 +58,7 @@ def perform(
         TypeError: wrong arguments, as the function itself would raise it.
     """
     try:  # as `caller` does; the line is worked out when somebody asks for it
-        frame = sys._getframe(_DEPTH)  # noqa: SLF001 - who calls, for the call's `caller`
+        frame = sys._getframe(_DEPTH)  # noqa: SLF001 - the caller, for `Call.caller`
         site = frame.f_code, frame.f_lasti
     except ValueError:
         site = NOBODY, 0
@@ -132,7 +132,7 @@ def begin(
         instance: as `perform` has it.
         args: as `perform` has them.
         kwargs: as `perform` has them.
-        site: who calls.
+        site: where it is called.
         is_async: whether it is handed to the background.
         run_id: the run list that it belongs to.
         keeps: whether a held call is kept here; a coroutine does it itself.

@@ -85,9 +85,9 @@ def copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ends_at_once(row: Row, verdict: Verdict, own: Scope) -> bool:
-    """Write the row of a recorded call that is answered with nothing, if nobody need hear of it now: most are so.
+    """Write the row of a recorded call that returns `None`, if nobody has to hear of it now. This is the usual case.
 
-    Whoever reads it makes the call of it.
+    The row becomes a `Call` when it is read.
     """
     if verdict.mode is not _RECORD or verdict.stub is not None:
         return False

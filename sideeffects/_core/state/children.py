@@ -1,4 +1,4 @@
-"""The calls of child processes: in a test run they write them into a journal, and whoever runs the tests reads it."""
+"""The calls of child processes: in a test run they write them into a journal, which the test process reads."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from sideeffects._core.values.points import Point
 from sideeffects.errors import SideEffectBlocked, SideEffectError
 
 if TYPE_CHECKING:
-    from sideeffects._core.calls.handle import Handle  # imports executors, which a suite without effects needs not
+    from sideeffects._core.calls.handle import Handle  # imports executors, which a suite without effects does not need
     from sideeffects._core.calls.parcel import Parcel
 
 
@@ -182,6 +182,6 @@ refusals: Final[Point[Callable[[SideEffectError], object]]] = Point()
 #: is logged, and changes nothing.
 errors: Final[Point[Callable[[BaseException, Call], object]]] = Point()
 
-#: Told of an error of what waits for a commit, in place of whoever commits: set while a run list that swallows errors
-#: hands over a task.
+#: Called with an error of what waits for a commit, instead of raising it where the commit is made. It is set while a
+#: run list that swallows errors hands over a task.
 late_errors: Final[ContextVar[Callable[[Exception], object] | None]] = ContextVar("sideeffects_late", default=None)

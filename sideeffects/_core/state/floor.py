@@ -16,7 +16,7 @@ _MODES: Final = {mode.value: mode for mode in Mode if mode is not Mode.EXECUTE}
 
 
 def floor_in(environment: Mapping[str, str]) -> Decision | None:
-    """The decision that no other is to be looser than; `None` where the variable is empty or not there.
+    """The decision that no other may be looser than; `None` where the variable is empty or not set.
 
     A value that is no mode refuses every call: somebody wanted nothing to happen.
     """
@@ -25,7 +25,7 @@ def floor_in(environment: Mapping[str, str]) -> Decision | None:
         return None
     mode = _MODES.get(text.lower())
     if mode is None:
-        reason = f"{VARIABLE} is {text!r}, which is none of {', '.join(_MODES)}, and doubt never executes"
+        reason = f"{VARIABLE} is {text!r}, which is not one of {', '.join(_MODES)}, and doubt never executes"
         return Decision(Mode.RAISE, reason, f"{VARIABLE} in the environment")
     return Decision(mode, f"{VARIABLE} is {mode.value}", f"{VARIABLE} in the environment")
 

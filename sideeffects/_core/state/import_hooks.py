@@ -1,4 +1,4 @@
-"""Doing something whenever a module gets imported, and finding who holds a function under another name.
+"""Doing something whenever a module is imported, and finding which modules hold a function under another name.
 
 wrapt has import hooks too, but its hooks are called once: a module that is reloaded, imported again after it was taken
 out of `sys.modules`, or imported again after a hook had refused it, would be there without what the hook does to it.

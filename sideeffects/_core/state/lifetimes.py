@@ -1,8 +1,8 @@
 """How long an override may stay open in a test run: as long as the test, or the fixture, that entered it.
 
-Who runs tests begins a lifetime for each test, and one for each class, module and session while that is set up and torn
-down. An override belongs to the innermost one that has begun, or to the one in which the thread, job or task that
-enters it was started. When that ends, what is still open of it is closed.
+The hooks of the test runners begin a lifetime for each test, and one for each class, module and session while it is
+set up and torn down. An override belongs to the innermost lifetime that has begun, or to the one in which its thread,
+job or task was started. When a lifetime ends, the overrides that are still open in it are closed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Lifetime:
 
     Attributes:
         label: what it is, for messages.
-        entries: the overrides that were entered in it, held weakly: one that has been left is to be forgotten.
+        entries: the overrides that were entered in it, held weakly, so that those that have been left are forgotten.
         is_over: whether it has ended.
         refine: finds the lifetime that is meant instead, where this one has begun too late to know.
     """

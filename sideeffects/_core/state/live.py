@@ -14,7 +14,7 @@ from sideeffects._core.records.lines import Turns, locked
 
 VARIABLE: Final = "SIDE_EFFECTS_LIVE"
 _STANDARD_ERROR: Final = 2
-#: The same, opened once more: an advisory lock is that of whoever has opened, and children have inherited the first.
+#: The same, opened once more: an advisory lock belongs to the open file, and children share the inherited one.
 _AGAIN: Final = "/dev/fd/2"
 #: Windows has none of these. A pipe that nobody reads is not waited for.
 _HOW: Final = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)

@@ -18,7 +18,7 @@ from sideeffects._core.state.open_in_parent import Signs, inherit
 from sideeffects._core.state.scope import Scope, drop, placed, scope, scope_of, was_entered_here
 from sideeffects._core.state.switches import FastSwitches, Restorer
 
-#: So many blocks may have been entered in a test before those that have been left are forgotten.
+#: After how many blocks entered in one test those that have been left are forgotten.
 _MANY = 100
 
 
@@ -131,7 +131,7 @@ class OpenOverrides:
                 inherit(entry, parent, self._signs)
 
     def surround(self, entries: Sequence[OverrideEntry], ledger: Ledger) -> Restorer:
-        """Put overrides that hold for their context only into force, and write its calls into `ledger`, at one stroke.
+        """Put overrides that hold for their context only into force, and write its calls into `ledger`, in one step.
 
         The overrides keep the fast switches on, for as long as something may see them, and so for the ledger as well.
         Returns its restorer, which leaves whatever was entered inside as well.
@@ -154,7 +154,7 @@ class OpenOverrides:
         return leave
 
     def still_open(self) -> list[str]:
-        """What is in force here or, as far as anybody holds it, elsewhere; in words."""
+        """The overrides that are in force here, and those elsewhere that something still refers to; in words."""
         own = scope.get()
         found = [f"an override entered at {entry.origin}" for entry in self.entries]
         found += [f"an override in the test's own context, entered at {entry.origin}" for entry in own.entries]

@@ -131,7 +131,7 @@ class Transactions:
         return next(fate for fate in (ROLLED_BACK, PENDING, COMMITTED) if fate in fates)
 
 
-#: Whether a call is handed to who runs it now, instead of when the transaction commits.
+#: Whether a call is handed over now, instead of when the transaction commits.
 hands_over_at_once: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar(
     "sideeffects_hands_over_at_once", default=False
 )

@@ -43,8 +43,8 @@ class Faults(Protocol):
         """A call has been decided, and nothing has been written yet.
 
         Returns:
-            the decision, made stricter perhaps; what a recorded call returns or raises; and what `begun` is to be
-            told, `None` when this call does not fail.
+            the decision, perhaps made stricter; what a recorded call returns or raises; and what `begun` is called
+            with, `None` when this call does not fail.
         """
         ...
 
@@ -200,7 +200,7 @@ class State:
             self.shows_current = True
             self.switches.disturb()
 
-    # -- who may refuse calls
+    # -- what may refuse calls
 
     def add_gate(self, gate: Gate) -> Restorer:
         """Let no call of this process happen, in whichever context, before `gate` was asked. Returns its remover."""

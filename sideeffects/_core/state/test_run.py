@@ -187,7 +187,7 @@ def _sign_in_command_line(argv: Any) -> str:
 
 
 def _sign_in_command(command: object) -> str:
-    """Commands are told by the module of their class; who extends `test` has its class among the ancestors."""
+    """A command is recognised by the module of its class, or of a class that it inherits from."""
     from sideeffects._core.state.test_commands import is_test_command  # as above
 
     for kind in type(command).__mro__:
@@ -280,7 +280,7 @@ def _hook_management(management: Any) -> None:
 
 
 def _hook_commands(base: Any) -> None:
-    """Not when one is made: whoever lists commands with their options makes them all."""
+    """Not when one is made: listing the commands with their options makes them all."""
 
     def follow(kind: Any) -> None:
         for name in ("execute", "run_from_argv"):

@@ -178,7 +178,7 @@ def _start_raw(original: Callable[..., Any]) -> Callable[..., Any]:
         given = baggage()
         if given is _NOTHING or not callable(function):
             return original(function, *args, **kwargs)
-        # No frame of ours is beneath it: nobody shall be told that we called.
+        # No frame of ours is beneath it, so that nothing names us as the caller.
         return original(functools.partial(given.context().run, function), *args, **kwargs)
 
     return start

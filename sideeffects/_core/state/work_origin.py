@@ -40,7 +40,7 @@ lineage: Final[contextvars.ContextVar[Lineage]] = contextvars.ContextVar("sideef
 
 
 class Watching:
-    """Whether lineages are kept: from the moment that a guard was first on, for good. There is one, `watching`."""
+    """Whether lineages are kept: they are from the first guard on, until the process ends. There is one, `watching`."""
 
     __slots__ = ("is_on", "of_task")
 

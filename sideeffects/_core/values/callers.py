@@ -1,4 +1,4 @@
-"""Who calls: the code and the place in it, also when that is no Python code."""
+"""The caller of an effect: the code and the place in it, also when that is no Python code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGE_FOLDER: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.dir
 NOBODY: Final[CodeType] = compile("", "<no Python code>", "exec")
 
 
-#: Who calls: the code, and the offset of the instruction in it.
+#: The caller: the code, and the offset of the instruction in it.
 Site = tuple[CodeType, int]
 
 

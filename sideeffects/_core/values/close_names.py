@@ -1,4 +1,4 @@
-"""What somebody may have meant by a name that there is not."""
+"""Names that look like one that does not exist: what somebody may have meant."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def close_to(name: object, known: Iterable[object], *, most: int = 3, cutoff: fl
 def did_you_mean(
     name: object, known: Iterable[object], otherwise: str = "", *, most: int = 3, is_sentence: bool = False
 ) -> str:
-    """The end of a sentence about a name that there is not: `; did you mean 'sms.send'?`, or `. Did you mean ...?`.
+    """The end of a sentence about an unknown name: `; did you mean 'sms.send'?`, or `. Did you mean ...?`.
 
     Args:
         name: what was given.
-        known: what there is.
-        otherwise: the end of the sentence where nothing looks like it.
-        most: how many to name.
-        is_sentence: whether it is to be a sentence of its own.
+        known: the names that exist.
+        otherwise: the end of the sentence when none of them looks like it.
+        most: how many to name at most.
+        is_sentence: whether to write a sentence of its own.
     """
     return meant(close_to(name, known, most=most), otherwise, is_sentence=is_sentence)
 
 
 def meant(close: Sequence[str], otherwise: str = "", *, is_sentence: bool = False) -> str:
-    """The same, where it is known what looks like it."""
+    """The same, given the names that look like it."""
     start = ". Did" if is_sentence else "; did"
     return f"{start} you mean {' or '.join(map(repr, close))}?" if close else otherwise

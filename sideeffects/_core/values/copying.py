@@ -21,7 +21,7 @@ _BY_REFERENCE: Final = object()
 
 
 class Copied(dict[str, Any]):
-    """Keyword arguments that need neither be bound nor copied: all of them, made for this one call by who makes it."""
+    """All arguments of one call by keyword, made for this call alone: they need not be bound or copied again."""
 
 
 #: Tuples in tuples in tuples: more of them is no data.
@@ -58,7 +58,7 @@ class _Copying:
     def __init__(self, memo: dict[int, Any], marks: list[str]) -> None:
         self._memo = memo
         self._marks = marks
-        #: What is to be filled: the original, its twin, and how it is reached.
+        #: What has still to be filled: the original, its twin, and how it is reached.
         self._waiting: list[tuple[Any, Any, _Path]] = []
 
     def twin(self, value: Any, path: _Path, depth: int) -> Any:

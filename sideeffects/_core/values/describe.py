@@ -106,7 +106,7 @@ def _named(pairs: Iterable[tuple[str, Any]], above: _Above) -> str:
 
 
 def _joined(texts: Iterable[str]) -> str:
-    """Broken off once it is longer than anybody is shown, so that a huge value costs no more than a long one."""
+    """Ends once it is longer than what is ever shown, so that a huge value costs no more than a long one."""
     pieces: list[str] = []
     length = 0
     for text in texts:

@@ -25,7 +25,7 @@ _SUSPENDED = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 def forget(error: BaseException) -> None:
     """Clear the variables of this package's finished frames in an error's tracebacks, and in those of its causes.
 
-    A frame that is still running keeps them: who calls this deletes its own.
+    A frame that is still running keeps them: the caller of this function deletes its own.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()

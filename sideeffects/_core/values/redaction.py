@@ -186,7 +186,7 @@ class _Walk:
         return _LATER
 
     def _note(self, key: int, twin: Any, put: Put, children: Iterable[tuple[Any, Any]]) -> bool:
-        """Note which children are to be replaced; returns whether there are any."""
+        """Note which children to replace; returns whether there are any."""
         held = [(place, child) for place, child in children if type(child) not in SCALARS]
         if held:
             self._below.append((key, twin, put, held))

@@ -27,7 +27,7 @@ def given_as(
     Args:
         signature: the function's; parameters that are not among `arguments` are left out.
         arguments: by parameter, all of them.
-        positional: so many were given by position: they stay so, and the others are given by keyword where they can.
+        positional: how many were given by position. They stay so; the others are given by keyword where possible.
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}

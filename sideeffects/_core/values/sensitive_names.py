@@ -118,7 +118,7 @@ _FORMS: Final = _set(
 )
 
 
-#: Pairs of which the second word is no mere form.
+#: Pairs whose second word is not just a form of the first.
 _WHOLE: Final = (("connection", "string"), ("account", "json"), ("private", "pem"))
 
 

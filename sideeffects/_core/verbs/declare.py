@@ -55,7 +55,7 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
     try:
         import_hooks.after_import(module, apply)
     except BaseException:
-        # Whoever declares is told at once; what waits is what nobody has been told of, and no later import is to fail.
+        # The error is raised here, at once: this target no longer waits, so that no later import fails as well.
         is_refused = True
         _waiting.pop(target, None)
         raise
@@ -87,7 +87,7 @@ def _apply(module: ModuleType, *, target: str, path: str, name: str | None, opti
         return
     owner, attribute, raw = _find(module, path)
     if decorator.adapter_for(raw) is not None:
-        # A task: whoever holds it already holds what goes through the decision from now on.
+        # A task stays the same object: code that holds it already goes through the decision from now on.
         effect_name = name or f"{module.__name__}.{path}"
         function = decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
         if function is not raw:

@@ -14,7 +14,7 @@ def referred(function: Any) -> Any:
     effect: SideEffect = function.effect
     module, _, qualname = effect.dotted_path.partition(":")
     if "<locals>" in qualname:
-        import pickle  # whoever asks has imported it
+        import pickle  # imported by now, since something pickles
 
         raise pickle.PicklingError(f"cannot pickle the local side effect {qualname!r}: define it in its module")
     return refer, (module, qualname, effect.name)

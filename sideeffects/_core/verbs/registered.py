@@ -1,8 +1,8 @@
-"""Who holds a function already: a signal, a route, a template library, a task.
+"""Finding what holds a function already: a signal, a route, a template library, a task.
 
 `@side_effect` above a decorator that has handed the function on makes an effect that nobody calls: what was handed on
-is the function below it, which is never decided. Such holders are found by asking the garbage collector who refers to
-the function, so each framework needs no more than its name here.
+is the function below it, which is never decided. Such holders are found by asking the garbage collector what refers to
+the function, so each framework needs only its name here.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _PASSED: Final = (
     weakref.ref,
 )
 _ADMIN: Final = "django.contrib.admin.options.ModelAdmin"
-#: How many containers may lie between a function and who holds it.
+#: How many containers may lie between a function and its holder.
 _FAR: Final = 10
 
 
 def holder_of(function: Any) -> str:
-    """Who holds a function that is being declared; empty for nobody known.
+    """What holds a function that is being declared already, in words; empty when nothing known does.
 
-    Most functions are new: who else refers to them is counted, and looked for only if there is somebody.
+    Most functions are new: the references to them are counted first, and only looked through if there are too many.
     """
     if type(function) is not FunctionType:
         return ""

@@ -26,14 +26,16 @@ def stub_rule(
 
     Raises:
         TypeError: `in_turn` is no list of at least one answer, or `times` no number.
-        ValueError: there are fewer answers than calls that are to be answered.
+        ValueError: there are fewer answers than `times`.
     """
     if in_turn is not None and (not isinstance(in_turn, list | tuple) or not in_turn):
         raise TypeError(f"in_turn takes a list with one answer for each call, not {in_turn!r}")
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 0):
         raise TypeError(f"times is a number of calls, not {times!r}")
     if in_turn is not None and times is not None and times > len(in_turn):
-        raise ValueError(f"stub({pattern!r}) is to answer {times} calls (times), and has {len(in_turn)} (in_turn)")
+        raise ValueError(
+            f"stub({pattern!r}) has to answer {times} calls (times), and has {len(in_turn)} answers (in_turn)"
+        )
     answer = Stub(Count(), returns, raises, in_turn=None if in_turn is None else tuple(in_turn), times=times)
     return OverrideRule(pattern, Decision(Mode.RECORD, f'stubbed by stub("{pattern}")'), answer)
 
@@ -51,7 +53,7 @@ def counted_anew(rules: Sequence[OverrideRule]) -> tuple[OverrideRule, ...]:
 def placed(rules: Sequence[OverrideRule], origin: str) -> tuple[OverrideRule, ...]:
     """The lines with where they stand."""
     if state.test_run.is_latched:
-        # A stub that is to answer no call is not missed where it answers none.
+        # A stub with `times=0` is not missed when it answers none.
         used = [rule for rule in rules if rule.stub is not None and rule.stub.times != 0]
         state.stubs.update((rule.decision.reason, origin) for rule in used)
     return tuple(
@@ -65,7 +67,7 @@ def placed(rules: Sequence[OverrideRule], origin: str) -> tuple[OverrideRule, ..
 
 
 def asks_for_times(rules: Iterable[OverrideRule]) -> bool:
-    """Whether one of the stubs has to answer so many calls."""
+    """Whether one of the stubs has to answer an exact number of calls."""
     return any(rule.stub is not None and rule.stub.times is not None for rule in rules)
 
 
@@ -82,7 +84,7 @@ def unmet(rules: Iterable[OverrideRule]) -> str:
             was = "1 call" if stub.times == 1 else f"{stub.times} calls"
             where = f" (entered at {stub.origin})" if stub.origin else ""
             lines = [
-                f'stub("{rule.pattern}", times={stub.times}) was to answer {was}, and has answered {count}{where}',
+                f'stub("{rule.pattern}", times={stub.times}) had to answer {was}, and has answered {count}{where}',
                 *(f"  {number}. {line_of(call)}" for number, call in enumerate(calls[:_MOST], 1)),
             ]
             told.append("\n".join(lines))
@@ -90,7 +92,7 @@ def unmet(rules: Iterable[OverrideRule]) -> str:
 
 
 def _answered(rule: OverrideRule, stub: Stub) -> Sequence[Call]:
-    """The calls that a stub has answered, as far as they are written down: those of children among them."""
+    """The calls that a stub has answered and that are written down, those of child processes included."""
     if not state.test_run.is_latched:
         return ()
     state.sync()

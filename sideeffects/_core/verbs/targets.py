@@ -1,4 +1,4 @@
-"""Targets: how a function that is to be declared is written, `package.module:Class.method`."""
+"""Targets: how `declare` is given a function, `package.module:Class.method`."""
 
 from __future__ import annotations
 
