@@ -14,7 +14,10 @@ _DRIVERS: Final = (
     ("psycopg2", "_connect"),
     ("MySQLdb.connections", "Connection.__init__"),
     ("pymysql.connections", "Connection.connect"),
+    ("mysql.connector.connection_cext", "CMySQLConnection._open_connection"),
+    ("mariadb.connections", "Connection.__init__"),
     ("oracledb.connection", "connect"),
+    ("cx_Oracle", "connect"),
     ("pyodbc", "connect"),
     ("pymssql", "connect"),
 )

@@ -246,6 +246,8 @@ def test_func_is_no_way_around_a_decision() -> None:
     with pytest.raises(TypeError, match="the method of one object"):
         single.__func__(kind())
     assert not hasattr(kind.method, "__func__")
+    assert not hasattr(kind.static, "__func__")
+    assert kind.static is kind().static
 
 
 @pytest.mark.parametrize("name", ["method", "above", "below"])
@@ -264,7 +266,7 @@ def test_weak_references_to_methods(name: str) -> None:
         assert found() == "done"
 
 
-@pytest.mark.parametrize("name", ["method", "above", "below"])
+@pytest.mark.parametrize("name", ["method", "above", "below", "static"])
 def test_bound_effects_are_receivers_of_signals(name: str) -> None:
     """Weakly, as Django's signals hold them: called, decided, disconnected, and gone with their object."""
     kind = make_gateway()

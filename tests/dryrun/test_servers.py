@@ -1,7 +1,10 @@
 """Servers that a dry run must not talk to past Django: those of databases, and brokers."""
 
+import importlib
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +45,46 @@ def test_a_server_of_databases_is_refused(listener: int) -> None:
             local.connect("/nowhere/.s.PGSQL.5432")
     finally:
         del connections.settings["elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "connect_by"),
+    [
+        (
+            "mysql.connector.connection_cext",
+            "class CMySQLConnection:\n    def _open_connection(self): ...",
+            lambda driver: driver.CMySQLConnection()._open_connection(),
+        ),
+        (
+            "mariadb.connections",
+            "class Connection:\n    def __init__(self): ...",
+            lambda driver: driver.Connection(),
+        ),
+        ("cx_Oracle", "def connect(): ...", lambda driver: driver.connect()),
+    ],
+)
+def test_drivers_that_connect_in_c_are_refused(
+    production: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    source: str,
+    connect_by: Callable[[Any], object],
+) -> None:
+    """Python tells nothing of their sockets; modules that stand in for them have what is looked for there."""
+    parts = module.split(".")
+    folder = tmp_path.joinpath(*parts[:-1])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{parts[-1]}.py").write_text(source)
+    names = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    assert not sys.modules.keys() & set(names)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        with pytest.raises(DryRunRefused, match=f"{module} was asked for a connection past Django"), dry_run():
+            connect_by(importlib.import_module(module))
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
 
 
 def test_the_usual_port_of_a_broker_is_refused(production: None) -> None:

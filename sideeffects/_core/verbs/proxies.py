@@ -116,7 +116,9 @@ class EffectFunction(_FunctionWrapper, Proxy, metaclass=_ProxyType):  # type: ig
             above.__init__(wrapped, None, wrapper, declared.switch, "staticmethod")
         else:
             super().__init__(wrapped, wrapper, declared.switch)
-        self.__bound_function_wrapper__ = _MAKE_BOUND
+        # A static method is bound to nothing, and is one object: who refers to receivers weakly holds it by that.
+        is_static = isinstance(wrapped, staticmethod)
+        self.__bound_function_wrapper__ = self._function_itself if is_static else _MAKE_BOUND
         self._self_declared = declared
         self._self_function: Any = None
 
@@ -138,6 +140,9 @@ class EffectFunction(_FunctionWrapper, Proxy, metaclass=_ProxyType):  # type: ig
             is_bound = isinstance(wrapped, MethodType)
             self._self_function = _for_one(self) if is_bound else EffectFunction(wrapped.__func__, self._self_declared)
         return self._self_function
+
+    def _function_itself(self, *_: Any) -> Any:
+        return self.__func__
 
     @property
     def effect(self) -> SideEffect:
