@@ -13,7 +13,7 @@ IN_PAGES: Final = (
     (r"\b\d+\.\d{3} s\b", "0.012 s"),
     (r"\b\d+ seconds? ago\b", "just now"),
     (r"/\S+/tmp\w+/", ""),
-    (r"[\w.-]+:[0-9a-f]{8}:\d+:\d+", "web-1:2336920a:4711:17"),
+    (r"[\w.-]+, process \d+", "web-1, process 4711"),
     (r"\b\d+-[0-9a-f]{16}-\d+", "4711-b1734af9a8fc440c-7"),
 )
 #: For the page: replace in all its texts. Chromium has it from Playwright, with the pairs above.
