@@ -28,6 +28,7 @@ PROJECT = """
 
     sentry_sdk.init(**{"dsn": os.environ["DSN"], "shutdown_timeout": 10, **json.loads(os.environ.get("INIT", "{}"))})
     from sideeffects import capture, forbid, force_run, record, run_side_effects, side_effect
+    from sideeffects._core.calls.origins import originating
 
     SECRET = os.environ["SECRET"]
 
@@ -194,14 +195,15 @@ def test_an_error_that_nobody_swallows_has_no_variables_from_the_effect_on(
 
 @pytest.mark.processes
 def test_executed_effects_leave_breadcrumbs(run: Callable[..., str], sentry: Sentry) -> None:
-    """Redacted, with how long they took; recorded ones and the report itself leave none of these."""
+    """Redacted, with how long they took and what set them going; recorded ones and the report itself leave none."""
     run("""
         from shop import *
 
         write("x" * 100_000)
         with record(write):
             write("held back")
-        run_side_effects("signup", [(mail, {"to": "ann", "token": SECRET}, False), (mail, {"to": "ben"}, False)])
+        with originating("command remind"):
+            run_side_effects("signup", [(mail, {"to": "ann", "token": SECRET}, False), (mail, {"to": "ben"}, False)])
         """)
     last = sentry.take(2)[-1]
     crumbs = [crumb for crumb in last["breadcrumbs"]["values"] if crumb["category"] == "side_effect"]
@@ -215,6 +217,7 @@ def test_executed_effects_leave_breadcrumbs(run: Callable[..., str], sentry: Sen
     assert crumbs[1]["data"]["arguments"] == {"to": "'ann'", "token": "[redacted]"}
     assert (crumbs[1]["data"]["error"], crumbs[1]["data"]["run_id"]) == ("LookupError", "signup")
     assert crumbs[1]["data"]["milliseconds"] >= 0
+    assert crumbs[1]["data"]["origin"] == last["contexts"]["side_effect"]["origin"] == "command remind"
 
 
 @pytest.mark.processes
@@ -251,7 +254,8 @@ def test_executed_effects_are_spans_when_tracing_is_on(run: Callable[..., str], 
             asyncio.run(together())
             for _ in stream():
                 below("beside stream")
-            run_side_effects("signup", [(mail, {"to": "ann", "token": SECRET}, False)])
+            with originating("command remind"):
+                run_side_effects("signup", [(mail, {"to": "ann", "token": SECRET}, False)])
             below("at the end")
         outer()  # no transaction, no span
         """,
@@ -273,6 +277,7 @@ def test_executed_effects_are_spans_when_tracing_is_on(run: Callable[..., str], 
     [failed] = [span for span in transaction["spans"] if span["description"] == "mail.send"]
     assert (failed["op"], failed["status"]) == ("side_effect", "internal_error")
     assert failed["data"]["side_effect.run_id"] == "signup"
+    assert failed["data"]["side_effect.origin"] == "command remind"
     assert SECRET not in json.dumps(items)
 
 

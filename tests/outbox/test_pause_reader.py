@@ -21,6 +21,7 @@ BEGIN = """
     from shop.effects import mail, send
     from sideeffects import SideEffectBlocked, explain
     from sideeffects.outbox import pauses
+    from sideeffects.outbox.models import HeldCall
 
     told = {}
 
@@ -62,6 +63,13 @@ STORY = (
     told["stricter"] = until("RAISE"), came_of()
     pauses.resume("sms.send", by="ben")
     told["less strict"] = until("RECORD")
+    pauses.pause("mail.*", why="look first", by="cay", mode="hold")
+    until("HOLD", lambda: explain("mail.send").mode.name)
+    came_of(mail)
+    held = HeldCall.objects.get()
+    told["held"] = held.reason, held.decided_by
+    pauses.resume("mail.*", by="cay")
+    until("EXECUTE", lambda: explain("mail.send").mode.name)
 
     with transaction.atomic():  # whatever the caller's own connection is in
         try:
@@ -120,6 +128,10 @@ def test_a_process_follows_the_pauses(tmp_path: Path) -> None:
     assert mode == "RAISE"
     assert "paused by ben at 20" in refused
     assert told["less strict"] == "RECORD"
+    reason, rule = told["held"]
+    assert reason.startswith("paused by cay at 20")
+    assert reason.endswith(" UTC: look first")
+    assert rule == "pause 3 of 'mail.*'"
     assert told["in a broken transaction"] == "not sent"
     assert told["child"] == ["RECORD", "EXECUTE", "sent"]
     assert told["after the child"] == "EXECUTE"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sideeffects import capture, forbid, side_effect, stub
+from sideeffects._core.calls.origins import originating
 from sideeffects._core.records import failing_test
 from sideeffects._core.records.ledger import Ledger
 
@@ -198,16 +199,17 @@ def annotated() -> None:
 
 
 def test_a_listed_call_says_what_it_gave_and_what_is_secret_stays_so() -> None:
-    """A refused one says why, and how it would be recorded."""
+    """And what set it going, unless the test did; a refused one says why, and how it would be recorded."""
     login = side_effect(name="bank.login", sensitive=["pin"])(lambda user, pin: "session")
     with capture() as calls:
-        with stub(login, returns={"id": 7}):
+        with stub(login, returns={"id": 7}), originating("GET /login/"):
             login("ann", "1234")
         with forbid(login), pytest.raises(Exception, match="refused"):
             login("ann", "1234")
     lines = "\n".join(told(*calls))
     assert "1. bank.login(user='ann', pin=[redacted])  [RECORD]" in lines
-    assert "gave {'id': 7}" in lines
+    assert "gave {'id': 7}, by GET /login/" in lines
+    assert ", by test" not in lines
     assert "2. bank.login(user='ann', pin=[redacted])  [RAISE, SideEffectBlocked]" in lines
     assert "What was refused may be recorded instead: record: bank.login" in lines
     assert "1234" not in lines
