@@ -14,7 +14,10 @@ import pytest
 from django.db import transaction
 
 from sideeffects import Mode, SideEffectBlocked, SideEffectError, capture, explain, forbid, force_run, side_effect, stub
+from sideeffects._core.runtime.perform import begin
 from sideeffects._core.state import extension_points
+from sideeffects._core.values.callers import NOBODY
+from sideeffects._core.values.copying import FRESH
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -413,3 +416,16 @@ def test_an_effect_may_be_called_from_no_python_code(variables: dict[str, str]) 
     callers = "[('second', '<no Python code>:0'), ('third', '<no Python code>:0')]"
     assert run.stderr == ""
     assert lines == ([callers] if variables else ["executed", callers, "executed at exit"])
+
+
+@pytest.mark.parametrize("overrides", [[], ["other"]])
+def test_arguments_that_were_made_for_a_call_are_not_copied(overrides: list[str]) -> None:
+    """Who makes them says so; they are bound when somebody reads them, or when an override asks."""
+    side_effect(name="other")(lambda: None)
+    it = side_effect(name="fresh")(lambda to, subject: None)
+    to = ["ann@example.com"]
+    with force_run(*overrides) if overrides else contextlib.nullcontext(), capture() as calls:
+        begin(it._self_declared, None, (to, "Hi"), FRESH, (NOBODY, 0))
+    to.append("ben@example.com")  # nobody else has it, as a rule
+    assert dict(calls.one("fresh").arguments) == {"to": ["ann@example.com", "ben@example.com"], "subject": "Hi"}
+    assert calls[0].kwargs == {}

@@ -28,7 +28,7 @@ __tracebackhide__ = True
 logger: Final = logging.getLogger("sideeffects")
 
 _SCALARS: Final = kinds.SCALARS
-_Copied: Final = copying.Copied
+_FRESH: Final = copying.FRESH
 _INFO: Final = logging.INFO
 #: Looked up once: Python looks up the methods of a `ContextVar` anew at each call.
 _transactions: Final = open_transactions.get
@@ -57,8 +57,8 @@ def as_given(
                 break
         else:
             return declared, args, kwargs, ()
-    if type(kwargs) is _Copied:
-        return kwargs if bound is None else bound, args, kwargs, ()
+    if kwargs is _FRESH:
+        return declared if bound is None else bound, args, kwargs, ()
     if bound is None:
         bound = declared.bind(instance, args, kwargs)
     for value in bound.values():

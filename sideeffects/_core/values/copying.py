@@ -20,10 +20,8 @@ _Path = str | tuple[Any, object, str]
 _BY_REFERENCE: Final = object()
 
 
-class Copied(dict[str, Any]):
-    """All arguments of one call by keyword, made for this call alone: they need not be bound or copied again."""
-
-
+#: No keywords, of a call whose positional arguments fit and need not be copied: they were made for this call alone.
+FRESH: Final[dict[str, Any]] = {}
 #: Tuples in tuples in tuples: more of them is no data.
 _DEEPEST: Final = MAX_DEPTH * 4
 

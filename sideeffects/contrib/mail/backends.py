@@ -6,10 +6,11 @@ import functools
 import inspect
 import sys
 from types import FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls import registry
 from sideeffects._core.policy import redirect
+from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.values.callers import caller_outside
 from sideeffects._core.verbs.description import describe_function
 from sideeffects._core.verbs.proxies import wrap
@@ -17,8 +18,18 @@ from sideeffects.contrib.mail import message, sending
 from sideeffects.errors import DeclarationError
 
 _MARK: Final = "_side_effects_mail"
-#: The effect, once it is declared.
-_effects: Final[list[Any]] = []
+
+
+class _Mail(NamedTuple):
+    """All mail as an effect: its function, what performs it, and its name."""
+
+    function: Any
+    declared: Declared
+    name: str
+
+
+#: It, once it is declared.
+_effects: Final[list[_Mail]] = []
 
 
 def declare_mail(_: ModuleType, name: str | None, returns: Any, options: dict[str, Any]) -> None:
@@ -29,17 +40,18 @@ def declare_mail(_: ModuleType, name: str | None, returns: Any, options: dict[st
     """
     name = name or "django.core.mail.EmailMessage.send"
     if _is_declared():
-        effect = _effects[0]
-        if effect.effect.name != name:
-            raise DeclarationError(f"all mail of Django is a side effect already, named {effect.effect.name!r}")
-        registry.store.add(effect.effect, effect)  # the registry may be another one (`isolated_registry`)
+        effect, declared, known = _effects[0]
+        if known != name:
+            raise DeclarationError(f"all mail of Django is a side effect already, named {known!r}")
+        registry.store.add(declared.effect, effect)  # the registry may be another one (`isolated_registry`)
         return
     function = FunctionType(message.send.__code__, message.send.__globals__, "send", message.send.__defaults__)
     function.__doc__, function.__annotations__ = message.send.__doc__, {}
     function.__module__, function.__qualname__ = "django.core.mail", "EmailMessage.send"
     is_hooked = bool(_effects)
     redirect.limits["django.core.mail:EmailMessage.send"] = message.LIMITS
-    _effects[:] = [wrap(function, describe_function(function, name, **options), returns)]
+    effect = wrap(function, describe_function(function, name, **options), returns)
+    _effects[:] = [_Mail(effect, effect._self_declared, name)]  # noqa: SLF001 - wrapt keeps only names that begin so
     if not is_hooked:
         from django.core.mail.backends.base import BaseEmailBackend
 
@@ -51,7 +63,8 @@ def _is_declared() -> bool:
     """Whether mail is an effect: no longer after the `isolated_registry` block that declared it, in doubt it is."""
     if not _effects:
         return False
-    return bool(registry.store.isolations) or registry.store.functions.get(_effects[0].effect.name) is _effects[0]
+    function, _, name = _effects[0]
+    return registry.store.functions.get(name) is function or bool(registry.store.isolations)
 
 
 def _follow_subclasses(base: type[Any]) -> None:
@@ -98,16 +111,20 @@ def hook(kind: type[Any]) -> None:
     def send_messages(backend: Any, email_messages: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         messages = list(email_messages or ())
-        if not _is_declared() or not sending.is_new(messages):
-            return original(backend, messages, *args, **kwargs)
-
-        def own(backend: Any, messages: Any) -> Any:
-            __tracebackhide__ = True
-            return original(backend, messages, *args, **kwargs)
-
-        declared = _effects[0]._self_declared  # noqa: SLF001 - wrapt keeps only names that begin so on the proxy
-        site = caller_outside(sending.is_between)
-        return sending.send(declared, own if args or kwargs else original, backend, messages, site)
+        sends = original if not (args or kwargs) else _with(original, args, kwargs)
+        if not messages or not _is_declared() or sending.are_on_their_way(messages):
+            return sends(backend, messages)
+        return sending.send(_effects[0].declared, sends, backend, messages, caller_outside(sending.is_between))
 
     setattr(send_messages, _MARK, True)
     kind.send_messages = send_messages
+
+
+def _with(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """How a backend sends that is called with more than messages."""
+
+    def sends(backend: Any, messages: Any) -> Any:
+        __tracebackhide__ = True
+        return original(backend, messages, *args, **kwargs)
+
+    return sends

@@ -3,50 +3,73 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import functools
+import operator
 from typing import Any, Final
 
 from sideeffects._core.policy.redirect import Limits
-from sideeffects._core.values.copying import Copied
+from sideeffects._core.values.copying import FRESH
 from sideeffects._core.values.kinds import SCALARS
 
+#: What every message says, and what stands for it where something else is sent.
+_SAID: Final[dict[str, Any]] = {
+    "to": (),
+    "cc": (),
+    "bcc": (),
+    "reply_to": (),
+    "extra_headers": (),
+    "attachments": (),
+    "subject": "",
+    "body": "",
+    "from_email": "",
+}
+_said: Final = operator.attrgetter(*_SAID)
 
-def arguments_of(message: Any, backend: Any) -> dict[str, Any]:
-    """A message by the names that policies, tests and plans read.
+
+def given(message: Any, backend: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of the call that a message is, as `send` takes them, and no keywords.
 
     Args:
         message: an `EmailMessage`, or what stands in for one.
         backend: what would send it.
     """
-    to, cc, bcc = list(getattr(message, "to", ())), list(getattr(message, "cc", ())), list(getattr(message, "bcc", ()))
-    reply_to, headers = list(getattr(message, "reply_to", ())), dict(getattr(message, "extra_headers", ()))
-    attachments, alternatives = getattr(message, "attachments", None), getattr(message, "alternatives", None)
-    kind = type(backend)
-    arguments = Copied(
-        to=to,
-        cc=cc,
-        bcc=bcc,
-        subject=getattr(message, "subject", ""),
-        body=getattr(message, "body", ""),
-        from_email=getattr(message, "from_email", ""),
-        reply_to=reply_to,
-        headers=headers,
-        attachments=[_described(attachment) for attachment in attachments] if attachments else [],
-        alternatives=[tuple(alternative) for alternative in alternatives] if alternatives else [],
-        backend=f"{kind.__module__}.{kind.__qualname__}",
+    try:
+        said = _said(message)
+    except AttributeError:  # something like a message
+        said = tuple(getattr(message, name, default) for name, default in _SAID.items())
+    to, cc, bcc, reply_to, headers, attachments, *texts = said
+    to, cc, bcc, reply_to, headers = list(to), list(cc), list(bcc), list(reply_to), dict(headers)
+    alternatives = getattr(message, "alternatives", None)
+    described: list[Any] = [_described(attachment) for attachment in attachments] if attachments else []
+    pairs: list[Any] = [tuple(alternative) for alternative in alternatives] if alternatives else []
+    args = (to, cc, bcc, *texts, reply_to, headers, described, pairs, _path_of(type(backend)))
+    is_fresh = not (described or pairs) and SCALARS.issuperset(
+        map(type, (*texts, *to, *cc, *bcc, *reply_to, *headers.values()))
     )
-    texts = (arguments["subject"], arguments["body"], arguments["from_email"])
-    held = (*to, *cc, *bcc, *reply_to, *headers.values(), *texts)
-    is_copied = not attachments and not alternatives and SCALARS.issuperset(map(type, held))
-    return arguments if is_copied else dict(arguments)
+    return args, FRESH if is_fresh else {}
 
 
-def redirected(message: Any, backend: Any, arguments: Mapping[str, Any]) -> Any:
-    """A copy of a message that says what a redirect has made of it. The caller's own stays as it is."""
-    before = arguments_of(message, backend)
+@functools.cache
+def _path_of(kind: type[Any]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def named(args: tuple[Any, ...]) -> dict[str, Any]:
+    """Arguments by the names that policies, tests and plans read."""
+    return dict(zip(_NAMES, args, strict=True))
+
+
+def redirected(message: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
+    """A copy of a message that says what a redirect has made of it. The caller's own stays as it is.
+
+    Args:
+        message: the message.
+        before: the arguments of its call.
+        after: those that the redirect has put in their place.
+    """
     changed = copy.copy(message)
-    for name, value in arguments.items():
-        if value != before[name]:
+    for name, old, value in zip(_NAMES, before, after, strict=True):
+        if value != old:
             is_text = name in _LISTS and isinstance(value, str)
             setattr(changed, _ATTRIBUTES.get(name, name), [value] if is_text else value)
     return changed
@@ -75,6 +98,10 @@ def send(
 ) -> int:
     """Send a mail by any of Django's backends."""
     raise NotImplementedError("this gives the effect its signature; backends send")
+
+
+#: The parameters, in their order.
+_NAMES: Final = send.__code__.co_varnames[1 : send.__code__.co_argcount]
 
 
 def key_of(message: Any) -> tuple[Any, ...]:

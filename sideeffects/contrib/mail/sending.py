@@ -13,14 +13,16 @@ from sideeffects._core.calls.decision import Mode
 from sideeffects._core.calls.outcome import Outcome
 from sideeffects._core.runtime.acting import answer, execute, wait_for_commit
 from sideeffects._core.runtime.finishing import finish
-from sideeffects._core.runtime.perform import UNSEEN, Begun, begin
+from sideeffects._core.runtime.perform import ENDED, UNSEEN, Begun, begin
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import Site
-from sideeffects.contrib.mail.message import arguments_of, key_of, redirected
+from sideeffects.contrib.mail.message import given, key_of, named, redirected
 
 #: The messages that are being sent: a backend may hand them on to another, which makes no second call of them.
 _on_their_way: Final[ContextVar[tuple[Any, ...]]] = ContextVar("sideeffects_mail", default=())
+#: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
+_EXECUTE: Final = Mode.EXECUTE
 #: Who calls is looked for above these.
 _BETWEEN: Final = ("sideeffects.contrib.mail.", "django.core.mail", "django.utils.log", "logging")
 
@@ -44,28 +46,31 @@ def send(declared: Declared, original: Original, backend: Any, messages: Sequenc
         SideEffectBlocked: one of them was refused; then none was sent.
     """
     __tracebackhide__ = True
+    sent, begun = _decided(declared, backend, messages, site)
+    if begun.count(ENDED) == len(begun):
+        if state.test_run.is_on():
+            _put_into_outbox(backend, sent)
+        return len(begun)
     waits = declared.effect.on_commit is not False
-    begun = _decided(declared, backend, messages, site)
-    seen = [one for _, one in begun if one is not UNSEEN]
-    if not waits and not seen:
+    if not waits and begun.count(UNSEEN) == len(begun):
         return _deliver(original, backend, messages)
-    executing = len(begun) - len([one for one in seen if one.mode is not Mode.EXECUTE])
+    executing = [one.mode for one in begun].count(_EXECUTE)
     # One connection for all of them, though each is sent, and noted, by itself.
     is_opened_here = executing > 1 and not waits and hasattr(backend, "open") and backend.open()
-    sent = 0
+    count = 0
     try:
-        for place, (message, one) in enumerate(begun):
+        for place, (message, one) in enumerate(zip(sent, begun, strict=True)):
             try:
-                sent += _act(declared, original, backend, message, one)
+                count += _act(declared, original, backend, message, one)
             except BaseException as error:
                 _give_up(begun[place + 1 :], error)
                 raise
-            if one.mode is not Mode.EXECUTE and state.test_run.is_on():
-                _put_into_outbox(backend, message)
+            if one.mode is not _EXECUTE and state.test_run.is_on():
+                _put_into_outbox(backend, [message])
     finally:
         if is_opened_here:
             backend.close()
-    return sent
+    return count
 
 
 def _act(declared: Declared, original: Original, backend: Any, message: Any, one: Begun) -> int:
@@ -75,31 +80,40 @@ def _act(declared: Declared, original: Original, backend: Any, message: Any, one
     if declared.effect.on_commit is not False and not _is_on_its_way(message):
         wait_for_commit(declared, call, mode, stub, _deliver, (original, backend, [message]), {})
         return 1
-    if mode is Mode.EXECUTE:
-        given = (original, backend, [message])
-        sent = _deliver(*given) if call is None else execute(call, _deliver, given, {})
-        return sent or 0
-    count = None if call is None else answer(declared, call, stub, (), arguments_of(message, backend))
+    if mode is _EXECUTE:
+        send_one = (original, backend, [message])
+        return (_deliver(*send_one) if call is None else execute(call, _deliver, send_one, {})) or 0
+    count = None if call is None else answer(declared, call, stub, (), named(given(message, backend)[0]))
     return count if isinstance(count, int) else 1
 
 
-def _decided(declared: Declared, backend: Any, messages: Sequence[Any], site: Site) -> list[tuple[Any, Begun]]:
+def _decided(
+    declared: Declared, backend: Any, messages: Sequence[Any], site: Site
+) -> tuple[Sequence[Any], list[Begun]]:
+    """The messages, of which a redirect may have changed some, and what was decided of each."""
     __tracebackhide__ = True
-    begun: list[tuple[Any, Begun]] = []
+    sent = messages
+    begun: list[Begun] = []
+    others = _on_their_way.get()
     try:
-        for message in messages:
-            is_known = _is_on_its_way(message)
-            one = UNSEEN if is_known else begin(declared, message, (), arguments_of(message, backend), site)
-            begun.append((message if one.given is None else redirected(message, backend, one.given[1]), one))
+        for place, message in enumerate(messages):
+            if others and _is_on_its_way(message):
+                begun.append(UNSEEN)
+                continue
+            args, kwargs = given(message, backend)
+            one = begin(declared, message, args, kwargs, site)
+            begun.append(one)
+            if one.given is not None:
+                sent = [*sent[:place], redirected(message, args, one.given[0]), *sent[place + 1 :]]
     except BaseException as error:
         _give_up(begun, error)
         raise
-    return begun
+    return sent, begun
 
 
-def _give_up(begun: Sequence[tuple[Any, Begun]], error: BaseException) -> None:
+def _give_up(begun: Sequence[Begun], error: BaseException) -> None:
     """What was decided and is not sent after all, because another message was refused or failed."""
-    for _, (call, *_) in begun:
+    for call, *_ in begun:
         if call is not None:
             finish(call, Outcome(None, error, 0.0))
 
@@ -109,9 +123,9 @@ def is_between(module: str) -> bool:
     return module.startswith(_BETWEEN)
 
 
-def is_new(messages: Sequence[Any]) -> bool:
-    """Whether any of the messages has not been decided on its way here."""
-    return bool(messages) and not (_on_their_way.get() and all(_is_on_its_way(message) for message in messages))
+def are_on_their_way(messages: Sequence[Any]) -> bool:
+    """Whether all of the messages have been decided on their way here."""
+    return bool(_on_their_way.get()) and all(_is_on_its_way(message) for message in messages)
 
 
 def _is_on_its_way(message: Any) -> bool:
@@ -133,16 +147,17 @@ def _deliver(original: Original, backend: Any, messages: Sequence[Any]) -> Any:
         _on_their_way.reset(token)
 
 
-def _put_into_outbox(backend: Any, message: Any) -> None:
-    """Let a test find a recorded message in `mail.outbox`: Django's backend in memory reaches nobody.
+def _put_into_outbox(backend: Any, messages: Sequence[Any]) -> None:
+    """Let a test find recorded messages in `mail.outbox`: Django's backend in memory reaches nobody.
 
     It alone does this: a class that extends it may send as well.
     """
     in_memory, put = _in_memory()
     if type(backend) is not in_memory:
-        backend, message = in_memory(), copy.copy(message)
-        message.connection = None  # the outbox copies deeply, which a connection may refuse
-    put(backend, [message])
+        backend, messages = in_memory(), [copy.copy(message) for message in messages]
+        for message in messages:
+            message.connection = None  # the outbox copies deeply, which a connection may refuse
+    put(backend, messages)
 
 
 @functools.cache
