@@ -45,7 +45,7 @@ def adopt(command: Command, found: Sequence[UndeclaredFunction]) -> None:
     names.update(effect.name for effect in (*registry.registry.values(), *finding.not_imported_effects()))
     has_mail = any(sends_mail(call.api) for one in found for call in one.calls)
     names.update([_MAIL] if has_mail else [])
-    lines = ['INSTALLED_APPS += ["sideeffects"]', "SIDE_EFFECTS = {"]
+    lines = ["SIDE_EFFECTS = {"]
     lines += [f'    "DECLARE": {{"django.core.mail": "{_MAIL}"}},'] if has_mail else []
     lines += ['    "FORCE_RUN": [', *(f'        "{name}",' for name in sorted(names)), "    ],", "}"]
     command.write("\n".join(lines))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import functools
 import operator
 from typing import Any, Final
 
 from sideeffects._core.policy.redirect import Limits
 from sideeffects._core.values.copying import FRESH
-from sideeffects._core.values.kinds import SCALARS
+from sideeffects._core.values.kinds import SCALARS, per_type
 
 #: What every message says, and what stands for it where something else is sent.
 _SAID: Final[dict[str, Any]] = {
@@ -49,7 +48,7 @@ def given(message: Any, backend: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, FRESH if is_fresh else {}
 
 
-@functools.cache
+@per_type
 def _path_of(kind: type[Any]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 

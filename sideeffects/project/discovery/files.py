@@ -38,7 +38,7 @@ def module_files(settings: Any, apps: Any) -> dict[str, Path]:
         if app.name != _OURSELVES:
             found.add_module(app.module)
     top = sys.modules.get(_settings_module(settings).partition(".")[0])
-    if top is not None:
+    if top is not None and top.__name__ not in _LEFT_OUT_FOLDERS:  # a package's tests may hold its settings
         found.add_module(top)
     for root in _import_roots(settings, top):
         found.add_root(root)
