@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 
 class SideEffectError(Exception):
-    """Base of everything that `sideeffects` raises on its own account."""
+    """Base of everything that `sideeffects` raises on its own account.
+
+    Example:
+        >>> try:
+        ...     charge.enqueue(cents=990, token="tok_visa")
+        ... except SideEffectError as error:
+        ...     type(error).__name__
+        'AsyncNotAllowed'
+    """
 
 
 class RaceError(SideEffectError):
@@ -26,6 +34,12 @@ class SideEffectBlocked(SideEffectError):
         reason: why it was refused.
         caller: where it was called, as `file:line`.
         origin: where the rule that refused it stands (a `file:line` or a settings key), if known.
+
+    Example:
+        >>> with forbid("sms.send"):
+        ...     send_sms("+44", body="Hello")
+        Traceback (most recent call last):
+        sideeffects.errors.SideEffectBlocked: side effect 'sms.send' was refused ...
     """
 
     def __init__(self, name: str, reason: str, caller: str = "", origin: str = "") -> None:
@@ -68,6 +82,12 @@ class UndeclaredSideEffect(SideEffectError):
         caller: where it was called, in the user's own code, as `file:line`.
         called: what was called there.
         advice: how to declare it, and how to allow it.
+
+    Example:
+        >>> with guard("raise"):
+        ...     urllib.request.urlopen("https://rates.example/GBP")
+        Traceback (most recent call last):
+        sideeffects.errors.UndeclaredSideEffect: undeclared outside call: rates.example ...
     """
 
     def __init__(self, what: str, caller: str = "", called: str = "", advice: str = "") -> None:
@@ -173,6 +193,13 @@ class StubExhausted(SideEffectError):
         answers: how many answers the stub has.
         number: which call of it this was, from 1 on.
         origin: where the stub was put into force.
+
+    Example:
+        >>> with stub("sms.send", in_turn=["sms-1"]):
+        ...     _ = send_sms("+44", body="One")
+        ...     send_sms("+44", body="Two")
+        Traceback (most recent call last):
+        sideeffects.errors.StubExhausted: ...
     """
 
     def __init__(self, name: str, answers: int, number: int, origin: str = "") -> None:
@@ -197,6 +224,11 @@ class UnknownSideEffect(SideEffectError, KeyError):
     Args:
         name: the name or glob as it was given.
         close: declared names that look like it.
+
+    Example:
+        >>> registry["sms.snd"]
+        Traceback (most recent call last):
+        sideeffects.errors.UnknownSideEffect: no side effect is named 'sms.snd'. Did you mean 'sms.send'?
     """
 
     def __init__(self, name: str, close: Sequence[str] = ()) -> None:
@@ -223,6 +255,12 @@ class DuplicateSideEffect(SideEffectError):
         second: `file:line` of the function that asked for it.
         inside: the function, with `file:line`, that was running when the second one was declared; empty while modules
             are imported.
+
+    Example:
+        >>> @side_effect(name="sms.send")
+        ... def send_another(to): ...
+        Traceback (most recent call last):
+        sideeffects.errors.DuplicateSideEffect: ...
     """
 
     def __init__(self, name: str, first: str, second: str, inside: str = "") -> None:
@@ -248,6 +286,11 @@ class AsyncNotAllowed(SideEffectError):
 
     Args:
         name: the effect's name.
+
+    Example:
+        >>> charge.enqueue(cents=990, token="tok_visa")
+        Traceback (most recent call last):
+        sideeffects.errors.AsyncNotAllowed: ...
     """
 
     def __init__(self, name: str) -> None:
@@ -268,6 +311,11 @@ class MalformedTask(SideEffectError, TypeError, ValueError):
         run_id: the run list.
         index: the entry's place in it, from 0 on.
         reason: what is wrong with it.
+
+    Example:
+        >>> run_side_effects("order-4711", [(send_sms, {"to", "+44"})])
+        Traceback (most recent call last):
+        sideeffects.errors.MalformedTask: ...
     """
 
     def __init__(self, run_id: str, index: int, reason: str) -> None:
@@ -305,7 +353,13 @@ class SideEffectFault(SideEffectError):
 
 
 class DeclarationError(SideEffectError):
-    """A `declare(...)` that cannot hold: no such target, or a module that already holds the undeclared function."""
+    """A `declare(...)` that cannot hold: no such target, or a module that already holds the undeclared function.
+
+    Example:
+        >>> declare("smtplib:SMTP.sendmial")
+        Traceback (most recent call last):
+        sideeffects.errors.DeclarationError: ...
+    """
 
 
 class LedgerError(SideEffectError):

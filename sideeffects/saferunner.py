@@ -40,6 +40,12 @@ def safely_run_processes(run_id: object, task_list: Iterable[Task] = ()) -> RunR
 
     Raises:
         MalformedTask, AsyncNotAllowed, SideEffectBlocked, BaseException: as `run_side_effects`.
+
+    Example:
+        >>> clear_run_cache()
+        >>> results, mocked = safely_run_processes("order-4711", [(send_sms, {"to": "+44", "body": "Thank you!"})])
+        >>> mocked
+        ['sms.send']
     """
     __tracebackhide__ = True
     return run_list(str(run_id), task_list, None, caller(1))
@@ -50,6 +56,11 @@ def clear_run_cache() -> None:
 
     Records in a ledger that processes share are removed, those of other processes too. No other key of a cache is
     touched.
+
+    Example:
+        >>> clear_run_cache()
+        >>> get_process_run("order-4711")
+        []
     """
     shared = state.rules_source().shared
     state.sync()
@@ -75,6 +86,12 @@ def get_process_run(run_id: object) -> list[dict[str, Any]]:
 
     Raises:
         LedgerError: records of a ledger that processes share were evicted or torn, so the run may have been longer.
+
+    Example:
+        >>> clear_run_cache()
+        >>> _ = safely_run_processes("order-4711", [(send_sms, {"to": "+44", "body": "Thank you!"})])
+        >>> get_process_run("order-4711")[0]["arguments"]
+        {'to': '+44', 'body': 'Thank you!'}
     """
     calls, missing = _calls_of(str(run_id))
     if missing and state.rules_source().shared is not None:
@@ -83,7 +100,14 @@ def get_process_run(run_id: object) -> list[dict[str, Any]]:
 
 
 def get_all_task_calls(run_id: object, task_name: str) -> list[dict[str, Any]]:
-    """Those of `get_process_run(run_id)` that have this `task_name`."""
+    """Those of `get_process_run(run_id)` that have this `task_name`.
+
+    Example:
+        >>> clear_run_cache()
+        >>> _ = safely_run_processes("order-4711", [(send_sms, {"to": "+44", "body": "Thank you!"})])
+        >>> len(get_all_task_calls("order-4711", "sms.send"))
+        1
+    """
     return [told for told in get_process_run(run_id) if told["task_name"] == task_name]
 
 
@@ -92,6 +116,11 @@ def assert_call_count(run_id: object, expected_call_count: int) -> None:
 
     Raises:
         AssertionError: there were more or fewer, or some are no longer kept.
+
+    Example:
+        >>> clear_run_cache()
+        >>> _ = safely_run_processes("order-4711", [(send_sms, {"to": "+44", "body": "Thank you!"})])
+        >>> assert_call_count("order-4711", 1)
     """
     __tracebackhide__ = True
     calls = _all_calls_of(run_id)
@@ -104,6 +133,11 @@ def count_task_calls(run_id: object, task_name: str, expected_count: int) -> Non
 
     Raises:
         AssertionError: there were more or fewer, or some are no longer kept.
+
+    Example:
+        >>> clear_run_cache()
+        >>> _ = safely_run_processes("order-4711", [(send_sms, {"to": "+44", "body": "Thank you!"})])
+        >>> count_task_calls("order-4711", "sms.send", 1)
     """
     __tracebackhide__ = True
     calls = _all_calls_of(run_id)

@@ -45,6 +45,12 @@ class dry_run:  # noqa: N801 - a verb, as `capture` and `record` are
     Raises:
         DryRunRefused: on leaving, when something was refused and the block went on all the same.
         UnknownSideEffect: on entering, when a stub means no declared effect.
+
+    Example:
+        >>> with dry_run() as plan:
+        ...     _ = send_sms("+44 20 7946 0000", body="Hello")
+        >>> plan.count("sms.send")
+        1
     """
 
     def __init__(

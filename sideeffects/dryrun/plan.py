@@ -58,6 +58,12 @@ class Plan(Calls):
     """The calls that would have been executed, in order, with all that `Calls` has, and what else would have happened.
 
     It is live inside the block. What was written is known after it.
+
+    Example:
+        >>> with dry_run() as plan:
+        ...     _ = charge(cents=990, token="tok_visa")
+        >>> plan[0]
+        <Call card.charge(cents=990, token=[redacted]) RECORD at ...>
     """
 
     def __init__(

@@ -27,6 +27,10 @@ class Writes:
         change: what was done to the table as a whole: `created`, `altered`, `dropped`, `renamed to ...`; else empty.
         rows: of a table that was dropped or emptied, the rows that it had before the run; of one that was created,
             those that it had at the end. Counted up to a million; `None` for other tables.
+
+    Example:
+        >>> Writes("default", "shop_order", inserted=1, updated=2).updated
+        2
     """
 
     database: str

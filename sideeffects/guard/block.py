@@ -33,6 +33,12 @@ class guard:  # noqa: N801 - a verb, as `record` and `force_run` are
 
     Raises:
         ValueError: there is no such level, or a host is none.
+
+    Example:
+        >>> with guard("raise"):
+        ...     urllib.request.urlopen("https://rates.example/GBP")
+        Traceback (most recent call last):
+        sideeffects.errors.UndeclaredSideEffect: undeclared outside call: rates.example ...
     """
 
     def __init__(

@@ -54,6 +54,10 @@ def shared_calls(run_id: str | None = None) -> Calls:
 
     Raises:
         LedgerError: the settings name no ledger that processes share; when read: it cannot be read.
+
+    Example:
+        >>> def texts_of(order):
+        ...     return shared_calls(run_id=f"order-{order}").count("sms.send")
     """
     if state.rules_source().shared is None:
         raise LedgerError("memory", "only this process has it; name a BACKEND of 'file' or 'cache' to share calls")

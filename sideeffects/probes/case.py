@@ -35,6 +35,15 @@ class SmokeTest(unittest.TestCase):
         force_run: the effects that it may execute, as decorated functions, names or globs.
         only_reads: whether calling an effect that does more than read is refused, instead of held back.
         read_only: whether writing to a database is an error.
+
+    Example:
+        >>> class Checkout(SmokeTest):
+        ...     timeout = 10
+        ...     tags = ["checkout"]
+        ...
+        ...     def test_an_order(self):
+        ...         order = place_order(cents=990)  # its row is rolled back, its effects held back
+        ...         self.assertEqual(order.state, "paid")
     """
 
     timeout: ClassVar[float | None] = None

@@ -14,7 +14,12 @@ from sideeffects._core.values.describe import describe
 
 
 class ProbeOutcome(enum.StrEnum):
-    """What came of one probe."""
+    """What came of one probe.
+
+    Example:
+        >>> [outcome.value for outcome in ProbeOutcome]
+        ['passed', 'failed', 'errored', 'skipped']
+    """
 
     PASSED = "passed"
     FAILED = "failed"
@@ -35,6 +40,12 @@ class ProbeEffect:
         caller: `file:line`.
         text: the call in one line, redacted.
         is_held_back: whether it would have happened outside of a probe: it was not forced, or waits for a commit.
+
+    Example:
+        >>> with capture() as calls:
+        ...     _ = send_sms("+44", body="Hello")
+        >>> ProbeEffect.of(calls[0]).text
+        "sms.send(to='+44', body='Hello')"
     """
 
     name: str
@@ -73,6 +84,11 @@ class ProbeResult:
         duration: seconds.
         effects: the declared effects that it called.
         tags: its tags.
+
+    Example:
+        >>> probe = ProbeResult("shop.probes.Orders.paid", "shop", "shop.probes", "Orders", "paid", ProbeOutcome.PASSED)
+        >>> probe.is_bad
+        False
     """
 
     id: str
@@ -124,6 +140,12 @@ class Results:
         notes: what else is to be said of the run, a sentence each.
         is_whole: whether all that was selected was run: no Ctrl-C, and no failure with `failfast`.
         has_details: whether messages, tracebacks and effects are there, as far as there were any.
+
+    Example:
+        >>> probe = ProbeResult("shop.probes.Orders.paid", "shop", "shop.probes", "Orders", "paid", ProbeOutcome.FAILED)
+        >>> results = Results((probe,), started=datetime.datetime.now(datetime.UTC), duration=0.1)
+        >>> len(results.having(ProbeOutcome.FAILED))
+        1
     """
 
     probes: tuple[ProbeResult, ...]

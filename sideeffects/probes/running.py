@@ -49,6 +49,11 @@ class ProbeRunner:
         read_only: whether no probe may write.
         failfast: whether to begin nothing more after the first failure.
         listener: is told of each result, with how many are done and how many there are.
+
+    Example:
+        >>> class Careful(ProbeRunner):
+        ...     def __init__(self, **options):
+        ...         super().__init__(**{**options, "parallel": 1})
     """
 
     def __init__(

@@ -124,6 +124,11 @@ def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None
         AsyncNotAllowed: a task may not run in the background, and was to (then none was run).
         SideEffectBlocked: one was refused.
         BaseException: what a task raised.
+
+    Example:
+        >>> result = run_side_effects("order-4711", [(send_sms, {"to": "+44", "body": "Thank you!"})])
+        >>> result.recorded
+        ['sms.send']
     """
     site = caller(1)
     try:

@@ -85,11 +85,14 @@ def commits() -> Commits:
 
     A block, and a decorator of functions, test methods and `TestCase` classes.
 
-    Example:
-        `with commits(): place_order(cart)`
-
     Raises:
         SideEffectError: on entering, when this test is in no transaction of its own: commits are real there.
+
+    Example:
+        >>> class OrderTests(unittest.TestCase):
+        ...     @commits()
+        ...     def test_the_customer_hears_of_it(self):
+        ...         place_order(cents=990)
     """
     return Commits()
 

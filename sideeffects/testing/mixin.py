@@ -39,6 +39,14 @@ class SideEffectsMixin(Case):
         forbid: effects to refuse.
         stub: effects to record, with what the call returns or raises; or a list of `stub(...)`. Each test begins with
             the first answer of `in_turn`, and has to have its own `times`.
+
+    Example:
+        >>> class WelcomeTests(SideEffectsMixin, unittest.TestCase):
+        ...     stub = {"sms.send": OSError("gateway down")}
+        ...
+        ...     def test_a_dead_gateway_is_no_error(self):
+        ...         welcome("+44 20 7946 0000")
+        ...         self.side_effects.assert_called("sms.send", times=1)
     """
 
     side_effects: Calls

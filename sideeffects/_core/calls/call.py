@@ -33,6 +33,12 @@ class Call(Given):
     It cannot be changed; its `outcome` is added once. What it shows is redacted: sensitive values read
     `[redacted]` in `arguments`, `args`, `kwargs` and `outcome`. Assertions compare the true values, in the process in
     which the call was made; these are never shown, stored or pickled.
+
+    Example:
+        >>> with capture() as calls:
+        ...     _ = charge(cents=990, token="tok_visa")
+        >>> calls[0]
+        <Call card.charge(cents=990, token=[redacted]) RECORD at ...>
     """
 
     __slots__ = (

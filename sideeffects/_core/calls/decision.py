@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 
 class Mode(enum.Enum):
-    """What happens to a call, in order of strictness: `EXECUTE` < `HOLD` < `RECORD` < `RAISE`."""
+    """What happens to a call, in order of strictness: `EXECUTE` < `HOLD` < `RECORD` < `RAISE`.
+
+    Example:
+        >>> sorted([Mode.RAISE, Mode.EXECUTE, Mode.RECORD, Mode.HOLD])[0]
+        <Mode.EXECUTE: 'execute'>
+        >>> Mode("record") is Mode.RECORD
+        True
+    """
 
     EXECUTE = "execute"
     HOLD = "hold"
@@ -49,6 +56,11 @@ class Decision(NamedTuple):
         reason: why, in words, naming the override or setting that decided.
         origin: where that stands: `file:line` of the override, or the settings key.
         conditional: whether the rule decides anew for each call, from its arguments.
+
+    Example:
+        >>> decision = explain("sms.send")
+        >>> decision.mode, decision.reason
+        (<Mode.RECORD: 'record'>, 'a test run executes nothing that no test names')
     """
 
     mode: Mode

@@ -32,6 +32,10 @@ class SideEffect:
         reads: whether it only reads from the outside, so that dry runs and probes may execute it.
         details: called with a call's arguments; what it returns is kept as `Call.details`.
         short_name: the function's `__name__`.
+
+    Example:
+        >>> send_sms.effect.name, send_sms.effect.async_ok
+        ('sms.send', True)
     """
 
     name: str

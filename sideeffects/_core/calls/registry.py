@@ -138,6 +138,12 @@ class Registry(Mapping[str, SideEffect]):
     """All declared effects by name, sorted; read-only.
 
     `registry["smss.send"]` raises `UnknownSideEffect` with close matches; `registry.match("sms.*")` lists.
+
+    Example:
+        >>> registry["sms.send"].owner
+        'support'
+        >>> [effect.name for effect in registry.match("card.*")]
+        ['card.charge']
     """
 
     def __init__(self, store: Store) -> None:
@@ -222,6 +228,13 @@ def isolated_registry() -> Generator[Registry]:
 
     Yields:
         the registry.
+
+    Example:
+        >>> with isolated_registry() as names:
+        ...     @side_effect(name="only.here")
+        ...     def only_here(): ...
+        ...     list(names)
+        ['only.here']
     """
     restore = store.swap({}, {})
     try:

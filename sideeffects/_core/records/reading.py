@@ -41,7 +41,16 @@ _SHOWN: Final = 50
 
 
 class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
-    """A live sequence of calls, in the order in which they were decided."""
+    """A live sequence of calls, in the order in which they were decided.
+
+    Example:
+        >>> with capture() as calls:
+        ...     _ = send_sms("+44 20 7946 0000", body="Hello")
+        >>> calls.assert_called("sms.send", to="+44 20 7946 0000", times=1)
+        >>> calls.assert_not_called("card.*")
+        >>> len(calls)
+        1
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source

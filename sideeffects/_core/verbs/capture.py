@@ -41,6 +41,12 @@ def capture() -> Generator[Calls]:
 
     Yields:
         a live `Calls`; it keeps what it has seen after the block.
+
+    Example:
+        >>> with capture() as calls:
+        ...     _ = send_sms("+44 20 7946 0000", body="Hello")
+        >>> calls.one("sms.send").arguments["to"]
+        '+44 20 7946 0000'
     """
     if state.test_run.is_on(state.rules_source()):
         window = Window()
@@ -69,5 +75,13 @@ def observe(function: Observer) -> Callable[[], None]:
 
     Returns:
         its remover, which may be called more than once.
+
+    Example:
+        >>> seen = []
+        >>> remove = observe(lambda call: seen.append(call.name))
+        >>> _ = send_sms("+44 20 7946 0000", body="Hello")
+        >>> remove()
+        >>> seen
+        ['sms.send']
     """
     return state.add_observer(function)

@@ -27,9 +27,9 @@ def current_call() -> Call:
         SideEffectError: no effect is being executed here.
 
     Example:
-        >>> @side_effect(name="card.charge")
-        ... def charge(cents):
-        ...     return api.charge(cents, idempotency_key=current_call().id)
+        >>> @side_effect(name="card.refund")
+        ... def refund(cents):
+        ...     return api.refund(cents, idempotency_key=current_call().id)
     """
     call = executing.get()
     if call is None or call.outcome is not None:  # what an effect has started may outlive it

@@ -36,6 +36,11 @@ def declare(target: str, name: str | None = None, **options: Any) -> None:
         DeclarationError: there is no such target (raised when its module is imported), or a module had already
             imported the undeclared function under its own name.
         DuplicateSideEffect: another function has the name.
+
+    Example:
+        >>> declare("gateway:Client.send", name="gateway.send", sensitive=["body"])
+        >>> explain("gateway.send").mode
+        <Mode.RECORD: 'record'>
     """
     module, _, path = target.partition(":")
     if not targets.is_target(target):

@@ -115,8 +115,7 @@ def side_effect(
 ) -> Any:
     """Declare that a function reaches the outside world. It goes on being called as before.
 
-    In a test run nothing executes that the test does not name; otherwise everything does, unless a policy, a dry run
-    or a probe says otherwise.
+    In a test run it executes only if the test names it; elsewhere unless a policy, a dry run or a probe says otherwise.
 
     Args:
         name: unique dotted name (letters, digits, `_`, `-`); `module.qualname` when left out.
@@ -140,6 +139,12 @@ def side_effect(
         ValueError: the name is not valid, or a sensitive parameter does not exist.
         TypeError: a class, a property or something that cannot be called was decorated, or an option does not fit.
         DuplicateSideEffect: another function has the name.
+
+    Example:
+        >>> @side_effect(name="shop.ship", returns="parcel-1")
+        ... def ship(order: int) -> str: ...
+        >>> ship(4711)  # in a test run
+        'parcel-1'
     """
     given = (async_ok, on_commit, in_transaction, raises, sensitive, tags, owner, reads, details)
     options: dict[str, Any] = dict(zip(DESCRIBED, given, strict=True))

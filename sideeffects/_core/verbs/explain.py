@@ -22,6 +22,11 @@ def explain(name: object) -> Decision:
 
     Raises:
         UnknownSideEffect: no effect has that name.
+
+    Example:
+        >>> with forbid("sms.*"):
+        ...     explain("sms.send").reason
+        'forbidden by forbid("sms.*")'
     """
     pattern = pattern_of(name)
     if pattern not in registry.registry:

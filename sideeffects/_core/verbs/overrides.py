@@ -232,6 +232,11 @@ def force_run(*effects: object) -> Override:
     Raises:
         TypeError: no effects were given: a list that was computed empty must not mean everything.
         UnknownSideEffect: on entering, when one of them means no declared effect.
+
+    Example:
+        >>> with force_run("sms.send"):
+        ...     explain("sms.send").mode
+        <Mode.EXECUTE: 'execute'>
     """
     if not effects:
         raise TypeError('force_run() needs at least one effect; to execute all, say force_run("__all__")')
@@ -246,6 +251,11 @@ def record(*effects: object) -> Override:
 
     Raises:
         UnknownSideEffect: on entering, when one of them means no declared effect.
+
+    Example:
+        >>> with record("sms.*"):
+        ...     send_sms("+44 20 7946 0000", body="Hello")
+        'sms-1'
     """
     patterns = tuple(pattern_of(effect) for effect in effects) or (registry.EVERYTHING,)
     return _override(Mode.RECORD, "record", patterns)
@@ -262,6 +272,11 @@ def hold(*effects: object) -> Override:
 
     Raises:
         UnknownSideEffect: on entering, when one of them means no declared effect.
+
+    Example:
+        >>> with hold("sms.*"):
+        ...     explain("sms.send").mode  # outside a test run it is HOLD
+        <Mode.RECORD: 'record'>
     """
     patterns = tuple(pattern_of(effect) for effect in effects) or (registry.EVERYTHING,)
     return _override(Mode.HOLD, "hold", patterns)
@@ -275,6 +290,12 @@ def forbid(*effects: object) -> Override:
 
     Raises:
         UnknownSideEffect: on entering, when one of them means no declared effect.
+
+    Example:
+        >>> with forbid("card.*"):
+        ...     charge(cents=990, token="tok_visa")
+        Traceback (most recent call last):
+        sideeffects.errors.SideEffectBlocked: side effect 'card.charge' was refused ...
     """
     patterns = tuple(pattern_of(effect) for effect in effects) or (registry.EVERYTHING,)
     return _override(Mode.RAISE, "forbid", patterns)
@@ -290,8 +311,6 @@ def stub(
 ) -> Override:
     """Record the effect inside the block, and let the call return or raise what is given here.
 
-    Example: `stub(charge, in_turn=[CardDeclined(), {"id": "ch_1"}], times=2)`.
-
     Args:
         effect: as for `force_run`.
         returns: a value (containers are copied for each call), or a callable that is given the call's arguments.
@@ -305,6 +324,14 @@ def stub(
         ValueError: `in_turn` has fewer answers than `times` says.
         UnknownSideEffect: on entering, when it means no declared effect.
         AssertionError: on leaving, when it has not answered exactly `times` calls.
+
+    Example:
+        >>> with stub("card.charge", in_turn=[OSError("gateway"), {"id": "ch_1"}], times=2):
+        ...     try:
+        ...         charge(cents=990, token="tok_visa")
+        ...     except OSError:
+        ...         charge(cents=990, token="tok_visa")
+        {'id': 'ch_1'}
     """
     if (returns is not _MISSING) + (raises is not None) + (in_turn is not None) != 1:
         raise TypeError("stub() needs one of returns=..., raises=... and in_turn=[...]")

@@ -227,12 +227,10 @@ def step(name: str) -> None:
         name: what the timeline calls it.
 
     Example:
-        ::
-
-            def reserve(seat):
-                taken = seats.read()
-                step("seats read")
-                seats.write({*taken, seat})
+        >>> def reserve(seat):
+        ...     taken = seats.read()
+        ...     step("seats read")
+        ...     seats.write({*taken, seat})
     """
     racer = racer_here()
     if racer is not None:

@@ -79,24 +79,20 @@ def fault_sweep(
     """Run a scenario once, then again for each way in which each effect that it calls may fail.
 
     As a call, `fault_sweep(scenario, ...)`, the scenario is a function. As a decorator, `@fault_sweep(...)`, it is a
-    test: of pytest with its fixtures, or a method of a unittest or Django `TestCase`. It is run again as a whole,
-    set-up and fixtures included.
+    test of pytest, unittest or Django, which is run again as a whole, set-up and fixtures included.
 
     Args:
         scenario: the function; left out for a decorator.
-        invariants: functions called after each run, in which something has to hold: they raise, or return `False`,
-            when it does not. They may ask for the scenario's arguments by name, for `calls` (the run's `Calls`) and
-            for `fault` (the name of the cell; `None` in the first run).
+        invariants: functions called after each run: they raise, or return `False`, when something does not hold. They
+            may ask for the scenario's arguments, for `calls` (the run's) and `fault` (the cell; first `None`).
         raises: exceptions, or their classes, for all effects; or a mapping of effect, name or glob to some. Effects
             that are not mentioned fail with what they declare in `raises`, else with `SideEffectFault`.
-        expected: further exceptions that may come out of the scenario when an effect has failed. The exception with
-            which it failed always may.
+        expected: further exceptions that may come out when an effect has failed, besides the one it failed with.
         effects: only these fail, by effect, name or glob.
         points: `"before"` (nothing is done) and `"after"` (it is done, and the answer is lost), or one of them.
         depth: 2 lets pairs of calls fail as well.
         cells: only these, by name.
-        setup: called before each run; a mapping that it returns is the scenario's arguments. Only for calls: tests
-            have fixtures and `setUp`.
+        setup: only for calls: called before each run; a mapping that it returns is the scenario's arguments.
         check: whether cells that fail are an error. Only for calls.
 
     Returns:
@@ -104,9 +100,13 @@ def fault_sweep(
 
     Raises:
         FaultSweepFailed: cells failed; the message is the report.
-        FaultSweepError: the sweep says nothing: the scenario fails by itself (`ScenarioFails`), is not repeatable
-            (`NotRepeatable`), calls no effect, or has no such cell (`UnknownFaultCell`).
+        FaultSweepError: the sweep says nothing, as with `ScenarioFails`, `NotRepeatable` and `UnknownFaultCell`.
         UnknownSideEffect: a name means no declared effect.
+
+    Example:
+        >>> report = fault_sweep(lambda: charge(cents=990, token="tok_visa"), raises=OSError)
+        >>> [cell.status for cell in report.cells]
+        ['passed', 'passed']
     """
     __tracebackhide__ = True
     if scenario is not None and not callable(scenario):
@@ -126,7 +126,12 @@ def fault_sweep(
 
 
 def current_fault() -> str | None:
-    """The name of the cell that is being run, for what holds only when no effect fails; `None` outside and then."""
+    """The name of the cell that is being run, for what holds only when no effect fails; `None` outside and then.
+
+    Example:
+        >>> current_fault() is None  # no sweep runs
+        True
+    """
     run = state.faults
     return run.name or None if isinstance(run, SweepRun) else None
 

@@ -29,6 +29,11 @@ class CellResult(NamedTuple):
         status: `"passed"`, `"failed"` or `"not reached"`.
         detail: why, in words; empty when it passed.
         error: what made it fail, where that is at hand.
+
+    Example:
+        >>> report = fault_sweep(lambda: send_sms("+44", body="Hello"), raises=OSError, points="before")
+        >>> report.cells[0].name, report.cells[0].status
+        ('sms.send#1:OSError:before', 'passed')
     """
 
     cell: Cell
@@ -61,6 +66,11 @@ class FaultReport:
         where: the scenario.
         cells: what came of each cell, in the order of the calls.
         runs: how often the scenario was run, the first time included.
+
+    Example:
+        >>> report = fault_sweep(lambda: send_sms("+44", body="Hello"), raises=OSError, points="before")
+        >>> len(report.cells), report.failed
+        (1, [])
     """
 
     def __init__(self, where: str, cells: Iterable[CellResult], runs: int, again: str) -> None:

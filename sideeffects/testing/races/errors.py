@@ -45,6 +45,11 @@ class WrappedError(Exception):
         stdout: what the racer had printed (its end, where that is long); empty for threads, whose output is the test's.
         stderr: as `stdout`.
         racer: its index.
+
+    Example:
+        >>> result = Race(using="threads").call_concurrently(2, send_sms)
+        >>> result[0]
+        WrappedError(TypeError...)
     """
 
     def __init__(

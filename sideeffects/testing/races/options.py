@@ -185,6 +185,11 @@ def override_environment(**variables: str | None) -> Generator[None]:
 
     Raises:
         TypeError: a value is no string; nothing was set.
+
+    Example:
+        >>> with override_environment(SHOP_STAGE="staging"):
+        ...     os.environ["SHOP_STAGE"]
+        'staging'
     """
     for name, value in variables.items():
         if value is not None and not isinstance(value, str):

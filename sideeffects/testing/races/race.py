@@ -53,6 +53,11 @@ class Race:
     Raises:
         TypeError: an option is of the wrong kind.
         ValueError: an option has an impossible value.
+
+    Example:
+        >>> race = Race(using="threads", repeat=3)
+        >>> race.call_concurrently(2, send_sms, to="+44", body="Hello")
+        ['sms-1', 'sms-1']
     """
 
     def __init__(
@@ -230,6 +235,10 @@ def call_concurrently(concurrency: int, function: Callable[..., Any] | str, **kw
 
     Raises:
         RaceError: the race cannot be held; nothing was called. The message names the fix.
+
+    Example:
+        >>> def test_an_order_is_paid_once():
+        ...     assert sorted(call_concurrently(2, pay, number=1)) == [200, 409]
     """
     return Race().call_concurrently(concurrency, function, **kwargs)
 
@@ -245,5 +254,10 @@ def make_concurrent_calls(*calls: RacerCall) -> RaceResult:
 
     Raises:
         RaceError: the race cannot be held; nothing was called. The message names the fix.
+
+    Example:
+        >>> def test_an_order_is_paid_or_cancelled():
+        ...     result = make_concurrent_calls((pay, {"number": 1}), (cancel, {"number": 1}))
+        ...     assert sorted(result) == [200, 409]
     """
     return Race().make_concurrent_calls(*calls)

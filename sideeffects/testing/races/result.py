@@ -71,6 +71,11 @@ class RaceResult(list[Any]):
 
     The results, calls and failure of an explored race are those of the failing order with the fewest switches; when
     none failed, of the last one.
+
+    Example:
+        >>> result = Race(using="threads").call_concurrently(2, send_sms, to="+44", body="Hello")
+        >>> result.calls.count("sms.send"), result.failures
+        (2, 0)
     """
 
     def __init__(self, told: Sequence[Told], met: Sequence[int], seed: int | None, source: Source) -> None:
