@@ -134,7 +134,7 @@ class StubMismatch(SideEffectError):
 
     Args:
         name: the effect's name.
-        problem: what is of which other type, and where in the answer that is.
+        problem: which value has which other type, and where in the answer it is.
         declared: where the effect is declared.
     """
 

@@ -1,6 +1,6 @@
 """The pytest plugin: the fixture, the marker and the option, by hooks alone.
 
-A suite without effects pays for one short hook a test, and imports no more than the look whether this is a test run.
+A suite without effects pays for one short hook a test, and imports only what finds out that this is a test run.
 Once there may be calls, `pytest_watcher.py` goes around each test.
 """
 
@@ -154,7 +154,7 @@ class Lookout:
         self._forget = store.when_declared(self._watch)
 
     def restore(self) -> None:
-        """Watch no more, and give back the option that held before this run."""
+        """Stop watching, and give back the option that held before this run."""
         self._forget()
         for plugin in (self, self._watcher):
             if plugin is not None and self._plugins.is_registered(plugin):

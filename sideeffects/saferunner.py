@@ -112,7 +112,7 @@ def get_all_task_calls(run_id: object, task_name: str) -> list[dict[str, Any]]:
 
 
 def assert_call_count(run_id: object, expected_call_count: int) -> None:
-    """Assert that so many tasks of a run list were recorded.
+    """Assert how many tasks of a run list were recorded.
 
     Raises:
         AssertionError: there were more or fewer, or some are no longer kept.
@@ -129,7 +129,7 @@ def assert_call_count(run_id: object, expected_call_count: int) -> None:
 
 
 def count_task_calls(run_id: object, task_name: str, expected_count: int) -> None:
-    """Assert that one task of a run list was recorded so many times.
+    """Assert how often one task of a run list was recorded.
 
     Raises:
         AssertionError: there were more or fewer, or some are no longer kept.

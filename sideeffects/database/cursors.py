@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 
 class Watcher(Protocol):
-    """Who sees statements."""
+    """What sees the statements of a cursor."""
 
     def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, Any]:
         """A statement is about to be sent. What this raises, the caller gets, and nothing is sent.
@@ -39,7 +39,7 @@ def watched(factory: Any, watcher: Watcher) -> Any:
 
     Args:
         factory: the class of cursors that there would be without.
-        watcher: who sees them.
+        watcher: sees them.
     """
     methods = {
         name: make(name, getattr(factory, name), watcher) for name, make in _METHODS.items() if hasattr(factory, name)

@@ -163,7 +163,7 @@ def _in_psycopg(module: Any) -> None:
 
 
 def _refusing(original: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """Connections that are opened in C, of which Python reports nothing."""
+    """Refuses connections that are opened in C, without an audit event."""
 
     @functools.wraps(original)
     def connect(*args: Any, **kwargs: Any) -> Any:

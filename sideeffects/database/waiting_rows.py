@@ -25,7 +25,7 @@ def add(connection: Any, row: object, table: str, write: Write) -> None:
     Args:
         connection: one of Django's.
         row: the row.
-        table: where it is to be written: statements that name it come after the row.
+        table: the table that it is written to: statements that name it come after the row.
         write: writes rows. It is called on this thread, inside the transaction.
     """
     waiting = vars(connection).get(_NAME) or _Waiting(connection, table, write)
@@ -54,7 +54,7 @@ class _Waiting:
         self._replaced = Replaced(connection, ending)
         self._replaced.put()
         vars(connection)[_NAME] = self
-        # The first is called first. And who takes off a wrapper takes off the last.
+        # At the front: the first wrapper is called first, and Django's `execute_wrapper` removes the last one.
         connection.execute_wrappers.insert(0, self._before)
 
     def write(self) -> None:

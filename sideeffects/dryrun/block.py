@@ -166,7 +166,7 @@ class DryRun(Holder):
             )
         writes = [written for connection in self._connections for written in connection.tally.writes()]
         self.plan.close(writes, error)
-        self._connections = ()  # what goes on in a copy of this context has nobody who would roll it back
+        self._connections = ()  # what goes on in a copy of this context would not be rolled back
         while self._undo:
             self._undo.pop()()
         for found in self._guard.found:

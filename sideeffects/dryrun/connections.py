@@ -1,9 +1,9 @@
-"""One of Django's connections in a dry run: what Django believes to commit stays in a transaction that is rolled back.
+"""One of Django's connections in a dry run: what Django believes it commits stays in a transaction that is rolled back.
 
 Django's own bookkeeping runs as it always does. Only its lowest steps are replaced on this one connection: beginning a
-transaction makes a savepoint, committing releases it, rolling back goes back to it. Everything that Django builds on
-these holds therefore: autocommit, `atomic`, `durable=True`, callbacks after the commit, `select_for_update` outside a
-transaction being an error.
+transaction makes a savepoint, committing releases it, rolling back goes back to it. So everything that Django builds on
+these holds: autocommit, `atomic`, `durable=True`, callbacks after the commit, and `select_for_update` being an error
+outside a transaction.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Link(ABC):
     Attributes:
         is_wanted: whether for Django a transaction is open.
         is_over: whether the transaction around everything has ended, against our will.
-        ends_session: whether the connection is to be closed at the end, since the session has been changed.
+        ends_session: whether the connection is closed at the end, since the session has been changed.
     """
 
     def __init__(self, given: Given) -> None:

@@ -31,7 +31,7 @@ class Gate:
         is_whole: whether all calls of this process belong to it.
         keeps_order: whether callbacks after a commit come where they came in the dry run, which they do not where all
             is one transaction.
-        passed: told of each call that may happen, and how many these are by now.
+        passed: called with each call that may happen, and its number.
     """
 
     def __init__(

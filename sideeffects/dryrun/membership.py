@@ -1,9 +1,9 @@
 """Which dry runs a context belongs to.
 
-A dry run belongs to a context. Where all of a process is one (`manage.py dry_run`), also what no context of it reaches
-belongs to it: threads that were there before and get their work by queues of their own, and those that were started
-past `threading`. They execute nothing but what only reads, and write to no database. Nor does what runs while such a
-process ends: callbacks of `atexit`, and queues that are emptied only then.
+A dry run belongs to a context. Where a whole process is one (`manage.py dry_run`), code that its contexts do not reach
+belongs to it as well: older threads that get their work by queues of their own, and threads that were started past
+`threading`. They only execute what reads, and write to no database. The same holds for what runs while such a process
+ends: callbacks of `atexit`, and queues that are emptied only then.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _SQLITE_SETTINGS: Final = frozenset(("application_id", "journal_mode", "schema_v
 #: PostgreSQL's codes.
 _READ_ONLY: Final = "25006"
 _LOCKED: Final = "55P03"
-#: Somebody who reads what the dry run has locked would wait for it, and it perhaps for him.
+#: A connection that reads what the dry run has locked would wait for the dry run, which perhaps waits for it.
 _PATIENCE: Final = "SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0'"
 _MARK: Final = "side_effects_reading"
 _installed: Final[list[bool]] = []
@@ -185,7 +185,7 @@ class ReadOnlySqlite(ReadOnly):
     """A connection of `sqlite3`."""
 
     def keep_connection(self) -> None:
-        """By an authorizer, which stays: it asks who is at work. Setting it anew has SQLite ask for all statements."""
+        """By an authorizer, which stays: it asks whose turn it is. Setting it makes SQLite ask for all statements."""
         if not self._is_shared:  # see `SqliteLink.begin`
             self.raw.set_authorizer(self._authorize)
 

@@ -1,8 +1,8 @@
 """Messages to brokers and queues, which no rollback takes back.
 
-What goes through kombu (Celery, and whoever uses it), Dramatiq, Huey and RQ is held: it stands in the plan, and the
-command goes on. What others publish is refused, since they want an answer. Of Redis, where caches live as well, only
-the commands are refused that put something into a queue, take something out of one, or publish.
+What goes through kombu (Celery, and others that use it), Dramatiq, Huey and RQ is held: it is listed in the plan, and
+the command goes on. What other packages publish is refused, since they want an answer. Caches live in Redis as well, so
+only those commands are refused that put something into a queue, take something out of one, or publish.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class Hooks:
         module.ResultSet.join_native = self._answering(module.ResultSet.join_native)
 
     def _answering(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Who asks for the answer of a task that was held back might wait for ever."""
+        """Waiting for the result of a task that was held back might take for ever."""
 
         @functools.wraps(original)
         def answer(result: Any, *args: Any, **kwargs: Any) -> Any:

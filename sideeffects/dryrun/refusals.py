@@ -27,7 +27,7 @@ class DryRunRefused(SideEffectError):
 
 
 class Notes:
-    """What is to be said of one dry run, with the places in the user's code."""
+    """Remarks on one dry run, with the places in the user's code."""
 
     def __init__(self) -> None:
         self._reasons: list[str] = []

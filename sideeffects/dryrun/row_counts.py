@@ -1,4 +1,4 @@
-"""The rows that a dry run wrote, by table, and those of which nobody can tell the table."""
+"""The rows that a dry run wrote, by table, and those whose table nobody can tell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows that a command writes for real, counted as in a dry run as far as that costs nothing.
+"""The rows that a command writes for real, counted as in a dry run where that costs nothing.
 
 PostgreSQL is asked before the commit of what is in one transaction; elsewhere each statement's own count is taken. What
 triggers and cascades write is known to PostgreSQL alone.

@@ -1,7 +1,7 @@
 """The engine `"django_tasks"`: enqueued calls travel as one Django task, `run_effect`, and any worker runs them.
 
-The task is of whichever package the configured backend is of: Django's own `django.tasks`, or `django-tasks`. It is
-made when somebody asks for it, since that is a matter of `settings.TASKS`, which tests override.
+The task belongs to the package of the configured backend: Django's own `django.tasks`, or `django-tasks`. It is made
+when it is asked for, since `settings.TASKS` decides that and tests override it.
 """
 
 from __future__ import annotations

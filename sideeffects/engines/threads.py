@@ -28,7 +28,7 @@ DRAIN_SECONDS: Final = 10.0
 class ThreadEngine:
     """Runs calls in at most `WORKERS` threads, in the order in which they came. Nothing survives the process.
 
-    The threads are daemons: those of `ThreadPoolExecutor` would be waited for at exit, for good if one of them hangs.
+    The threads are daemons: a process waits at exit for those of `ThreadPoolExecutor`, for ever if one of them hangs.
     """
 
     #: Nothing travels: arguments are handed over as they are.
@@ -74,7 +74,7 @@ class ThreadEngine:
             del handle, work
 
     def drain(self, timeout: float = DRAIN_SECONDS) -> list[Handle]:
-        """Wait for what was enqueued, and take no more.
+        """Wait for what was enqueued, and refuse what comes later.
 
         Args:
             timeout: seconds.
@@ -96,7 +96,7 @@ class ThreadEngine:
 def _run(handle: Handle, work: Callable[[], object]) -> None:
     try:
         result = work()
-    except BaseException as error:  # noqa: BLE001 - whoever asks the handle gets it
+    except BaseException as error:  # noqa: BLE001 - the handle raises it
         with contextlib.suppress(Exception):  # the handle must hear of it, whatever logging does
             reported.exception("side effect %s (%s) failed in the background", handle.name, handle.id)
         handle.future.set_exception(error)

@@ -47,7 +47,7 @@ def _ask_at_end(
         delattr(owner, _ASKED)
         for other in refusals:
             with contextlib.suppress(ValueError):
-                hook.refusals.remove(other)  # the mixin, which comes after this, need not ask again
+                hook.refusals.remove(other)  # so that the mixin, which comes after this, does not ask again
         complaint = unnoticed(refusals, lambda: files_of_class(kind))
         if complaint:
             raise AssertionError(complaint)

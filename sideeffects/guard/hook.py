@@ -59,7 +59,7 @@ def _nothing_at_all() -> None: ...
 
 
 listeners: Final = Listeners()
-#: What was refused, for whoever asks a test whether it has noticed; not what a `with` block shows to those in it.
+#: What was refused, so that a test can be asked whether it has noticed; not what a `with` block shows itself.
 refusals: Final[collections.deque[UndeclaredSideEffect]] = collections.deque(maxlen=1000)
 _installed: list[bool] = []
 #: Threads in which the guard itself looks something up.
@@ -191,7 +191,7 @@ def _found(
     block = entries[0] if entries and entries[0] is not levels.in_force.inherited else None
     ignore = (*levels.rules().ignore, *(pattern for entry in entries for pattern in entry.ignore))
     if block is not None and (level == RAISE or not state.test_run.is_on()):
-        # Who says so in a block gets to see it there, whatever a baseline accepts.
+        # A block gets to see what it asked for, whatever a baseline accepts.
         found = finding()
         if is_ignored(found, ignore):
             return None

@@ -75,9 +75,9 @@ class Allowed:
         self._names: dict[str, Ports] = {}
         self._globs: list[tuple[str, Ports]] = []
         self._networks: list[tuple[Any, Ports]] = []
-        #: Addresses of allowed names: who has looked up a name connects to one of its addresses.
+        #: Addresses of allowed names: code that has looked up a name connects to one of its addresses.
         self._remembered: dict[str, Ports] = {}
-        #: Hosts and ports that have been found allowed for good.
+        #: Hosts and ports that were found to be allowed.
         self.known: set[tuple[str, int | None]] = set()
         for text in texts:
             self._add(text.strip().lower())

@@ -19,7 +19,7 @@ _FOR_ITSELF: Final = frozenset(
     multiprocessing.util platform sysconfig uuid
     """.split()
 )
-#: The modules by which programs are started: whoever calls these is the one that starts it.
+#: The modules by which programs are started: the code that calls these starts the program.
 _STARTERS: Final = frozenset(("subprocess", "os", "pty"))
 #: Modules of ours that start programs for the test run itself; each adds its own name.
 ours: Final[set[str]] = set()

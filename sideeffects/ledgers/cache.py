@@ -1,13 +1,13 @@
 """A shared ledger in one of Django's caches: each process has a stream of pages of its own, and no two write one key.
 
-A cache has no append that all backends share, and `incr` is atomic on some of them only. Nor is it needed:
+A cache has no append that all backends share, and `incr` is atomic on some of them only. Neither is needed:
 
 - A **stream** belongs to one process, and for one stretch of time (a quarter of the timeout), so that it expires as a
   whole. Its pages are numbered by its owner: writing one is one step, however many there are and whoever else writes.
 - Its **head** counts the pages and their records. It is written with each page, so a reader knows what ought to be
   there: a page that was evicted is missed instead of being taken for one that never was.
-- A **place** in the list of streams is taken once for each stream, by `add`, of which each backend that is accepted
-  lets one caller win. A place that was evicted is taken anew.
+- A **place** in the list of streams is taken once for each stream, by `add`: each backend that is accepted lets one
+  caller win. A place that was evicted is taken anew.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class CacheLog:
     # -- the rest
 
     def clear(self) -> None:
-        """Remove the pages, and note how far: who is writing goes on, and readers begin there."""
+        """Remove the pages, and note how far: processes that write go on, and readers begin there."""
 
         def remove(medium: Medium) -> None:
             seconds = math.ceil(self.timeout + self._stretch) + _SLACK

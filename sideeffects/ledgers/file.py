@@ -101,7 +101,7 @@ class FileLog:
         return lines if is_begun else lines[1:]
 
     def clear(self) -> None:
-        """Remove the files. Who is about to write finds that, and begins a new one."""
+        """Remove the files. A process that is about to write notices it, and begins a new one."""
         with self._told("cleared"):
             for path in (self._before, self.path):
                 try:

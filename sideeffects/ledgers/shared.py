@@ -151,7 +151,7 @@ class Shared:
     # -- writing
 
     def write_call(self, call: Call, outcome: Outcome | None) -> None:
-        """Write a call down, with its outcome where that is known by now."""
+        """Write a call down, with its outcome where that is known already."""
         mine = self._mine
         mine.settled = None if outcome is None else call
         batch = mine.batch
@@ -328,7 +328,7 @@ def _line_of_call(call: Call, outcome: Outcome | None) -> str:
 def _line(line: dict[str, Any]) -> str:
     journal = state.children.reports
     if journal is not None and state.test_run.is_on():
-        line["journal"] = journal.path  # who reads that need not read this
+        line["journal"] = journal.path  # whatever reads the journal can skip this line
     return json.dumps(line)
 
 

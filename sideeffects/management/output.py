@@ -14,7 +14,7 @@ def printable(text: str, stream: object, *, keeps_width: bool = False) -> str:
 
     Args:
         text: the text.
-        stream: where it is to be written.
+        stream: where it is written.
         keeps_width: whether it is a question mark instead, as tables want it.
     """
     encoding: str = getattr(stream, "encoding", None) or "utf-8"

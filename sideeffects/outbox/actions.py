@@ -66,7 +66,7 @@ def release(
         ids: the primary keys of the rows.
         by: who releases them.
         on_progress: told again and again how many calls have been executed or handed over.
-        result: what the return value is to be; it grows while calls are executed.
+        result: what will be returned; it grows while calls are executed.
 
     Returns:
         what was done. Inside a transaction nothing is executed yet.
@@ -78,7 +78,7 @@ def release(
 
 
 def retry(ids: Iterable[int], *, by: str, on_progress: Progress | None = None, result: Result | None = None) -> Result:
-    """Execute calls again that failed, or of which nobody knows whether they were done. As `release`."""
+    """Execute calls again that failed, or that nobody knows to have been done. As `release`."""
     return _hand_on(list(ids), RETRIED_FROM, by, on_progress, result)
 
 

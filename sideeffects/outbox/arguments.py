@@ -54,7 +54,7 @@ _ANY: Final = (
 )
 
 _BY_EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
-#: Kinds whose calls are a conversation with who calls.
+#: Kinds whose calls are a conversation with their caller.
 _STREAMS: Final = ("generator", "async generator", "context manager", "async context manager")
 
 # -- writing

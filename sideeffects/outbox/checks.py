@@ -32,7 +32,7 @@ def _messages(rules: Rules) -> Iterator[CheckMessage]:
     if not apps.is_installed(_APP):
         for where in _held_by(rules):
             yield Error(
-                f"{where} is HOLD, and {_APP!r} is not in INSTALLED_APPS: each call that is to be held is refused",
+                f"{where} is HOLD, and {_APP!r} is not in INSTALLED_APPS: each call that would be held is refused",
                 hint=f"Add {_APP!r} to INSTALLED_APPS, and run `python manage.py migrate`.",
                 id="sideeffects.E027",
             )

@@ -72,7 +72,7 @@ class PauseReader:
         self._known: _Known | None = None
         self._trouble = ""
         self._started_at = 0.0
-        #: When the log says that no answer has come. Calls ask no more than the time.
+        #: When the log will say that no answer has come. Calls only compare the time with it.
         self._late_at = math.inf
         self._is_late = False
 
@@ -150,7 +150,7 @@ class PauseReader:
         try:
             using, self._refresh = pauses.alias(), pauses.refresh()
             connection = self._connection = connections[using]
-            # Asked for nothing before the first statement: a dry run lets threads read, and no more.
+            # The connection is asked for nothing before the first statement: in a dry run threads may only read.
             rows = _rows(using)
             if not connection.get_autocommit():
                 connection.rollback()  # PostgreSQL's drivers refuse the next line inside a transaction

@@ -38,7 +38,7 @@ def _has_token(request: HttpRequest, rules: ProbeRules) -> bool:
     if kind.lower() != "bearer" or not given:
         return False
     offered = given.strip().encode("utf-8", "surrogateescape")
-    # All of them are compared, so that the time tells nothing of which one was close.
+    # All of them are compared, so that the time does not show which one was close.
     matches = [hmac.compare_digest(token.encode(), offered) for token in rules.tokens]
     return any(matches)
 

@@ -123,7 +123,7 @@ class HeldDatabase:
         set_fresh(connection, in_atomic_block=True)
         self.is_ours = False
         if self._is_borrowed and self._waiting is not None:
-            # A cursor that a probe before has kept is no more looked at: it must find a transaction.
+            # Nobody looks at a cursor that an earlier probe has kept: it must find a transaction.
             with contextlib.suppress(Exception):  # the probe's first use tells
                 self._connect()
 
@@ -173,7 +173,7 @@ class HeldDatabase:
         self.discard()
 
     def _settle(self, until: float | None) -> None:
-        """Wait until the rollback is over: no probe shall find locked what the one before it has locked."""
+        """Wait until the rollback is over, so that no probe waits for the locks of the one before it."""
         seconds = _MOST_SECONDS if until is None else max(0.0, min(_MOST_SECONDS, until - time.monotonic()))
         try:
             if self._known is not None:
@@ -182,7 +182,7 @@ class HeldDatabase:
             self.discard()
 
     def abandon(self) -> None:
-        """From another thread: the probe hangs. It can use the database no more."""
+        """From another thread: the probe hangs. It can no longer use the database."""
         self.is_over = True
 
     def cut(self) -> None:
@@ -263,7 +263,7 @@ class HeldDatabase:
             self._known = driver
         self._look(driver)
         self._driver = driver
-        if self.is_over:  # who cuts the connection of a probe that hangs has looked for the driver by now
+        if self.is_over:  # `cut` has looked for the driver before there was one
             self._check()
 
     def _cursor(self, name: str | None = None) -> Any:
@@ -313,7 +313,7 @@ class HeldDatabase:
         """A cursor of a probe before, or of `setUpClass`, may be the first that is used: it begins the transaction.
 
         Raises:
-            DatabaseRefused: its connection is no more the one that is held.
+            DatabaseRefused: its connection is no longer the one that is held.
         """
         if self._driver is None:
             self._connect()
@@ -329,7 +329,7 @@ class HeldDatabase:
         Raises:
             ProbeOver: always.
         """
-        raise ProbeOver(f"this probe is past its timeout: it can use the database {self._alias!r} no more")
+        raise ProbeOver(f"this probe is past its timeout: it can no longer use the database {self._alias!r}")
 
     def _refusal(self, what: str) -> Callable[..., None]:
         def refuse(*_: object, **__: object) -> None:

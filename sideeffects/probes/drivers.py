@@ -45,7 +45,7 @@ class Terms:
 
 
 class Watch(Protocol):
-    """Who is asked, and told.
+    """The held connection, as its driver sees it.
 
     Attributes:
         is_ours: whether the statement is one of the protection itself.

@@ -25,7 +25,7 @@ from sideeffects.probes.refusals import CommitRefused, WriteRefused
 #: How long somebody who hangs waits for the server to end the session, in seconds.
 _KILL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.01
-#: The server's own limit comes a little after that of whoever runs the probes.
+#: The server's own limit comes a little after that of the run.
 _LONGER: Final = 1.1
 #: Eleven days: the server counts no longer than a year, and a timeout may be infinite.
 _MOST_SECONDS: Final = 1_000_000.0
@@ -138,7 +138,7 @@ class MySQL(Driver):
         asking = threading.Thread(target=self._kill, name="probe kill", daemon=True)
         asking.start()
         asking.join(_KILL_SECONDS)
-        # Closing it, PyMySQL would wait for whoever reads.
+        # On closing it, PyMySQL would wait for the thread that reads.
         own = getattr(self.raw, "_sock", None)
         if own is not None:
             own.shutdown(socket.SHUT_RDWR)

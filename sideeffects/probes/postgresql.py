@@ -15,8 +15,8 @@ _CANCEL_SECONDS: Final = 2.0
 _WHOSE: Final = (
     b"SELECT 1000 * extract(epoch FROM current_setting('statement_timeout')::interval), pg_catalog.pg_backend_pid()"
 )
-#: Whoever runs the probes ends what takes too long; the server does when nobody is left to. So a limit that is up to
-#: a quarter longer will do, and is set a tenth longer: a probe that connects first has less time left than the next.
+#: The run itself ends what takes too long; the server does when the run is gone. So its limit may be up to a quarter
+#: longer. It is set a tenth longer: a probe that connects first has less time left than the next.
 _LONGER: Final = 1.1
 _LONGEST: Final = 1.25
 #: Milliseconds, eleven days: the server counts up to twice as many, and a timeout may be infinite.

@@ -12,7 +12,7 @@ from sideeffects.probes.drivers import Looking, Terms, Watch
 
 #: How long the server is given to take a request to cancel, in seconds.
 _CANCEL_SECONDS: Final = 2.0
-#: The server's own limit comes a little after that of whoever runs the probes.
+#: The server's own limit comes a little after that of the run.
 _LONGER: Final = 1.1
 _MOST: Final = 1_000_000_000
 #: A stricter limit of the server or the settings holds.
@@ -42,7 +42,7 @@ class Psycopg2(Looking):
         self.raw.cursor_factory = self.looking[self._cursors or self._plain_cursors]
 
     def release(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         super().release()
         self.raw.cursor_factory = self._cursors
 

@@ -1,4 +1,4 @@
-"""What is to be run, in which order: probes, with what stands around them (`setUpModule`, `setUpClass` and so on)."""
+"""What runs, in which order: probes, with what surrounds them (`setUpModule`, `setUpClass` and so on)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Group:
 
 
 class Queue:
-    """The work of one run. Whoever calls it holds the run's lock.
+    """The work of one run. Its callers hold the run's lock.
 
     Args:
         specs: the probes, in their order.

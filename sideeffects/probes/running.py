@@ -211,7 +211,7 @@ class ProbeRunner:
         """How long to wait before looking again, in seconds."""
         left = len(self._queue)
         if left and len(self._workers) < self.parallel:
-            # Whoever takes one after the other waits for nothing, and would wait for this one's looking.
+            # Workers that take one after the other wait for nothing, and looking often would only slow them down.
             is_busy = self._left - left > _MANY * len(self._workers)
             self._left = left
             self._look = min(2 * self._look, _LONGEST_LOOK) if is_busy else _LOOK

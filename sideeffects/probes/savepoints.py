@@ -42,7 +42,7 @@ class HeldSavepoint(HeldDatabase):
             with self._replaced.lifted():
                 connection.savepoint_rollback(self._savepoint)
                 connection.savepoint_commit(self._savepoint)
-        except Exception:  # noqa: BLE001 - whoever holds the transaction must not commit it either
+        except Exception:  # noqa: BLE001 - the transaction around it must not be committed either
             is_lost = True
             self._note_ended()
         self._state.restore(needs_rollback=is_lost)

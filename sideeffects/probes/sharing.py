@@ -1,4 +1,4 @@
-"""One run at a time for the same selection: whoever asks meanwhile waits for it, and gets its results.
+"""One run at a time for the same selection: requests that come meanwhile wait for it, and get its results.
 
 This holds within one process. Each process of a web server has runs of its own.
 """
@@ -91,10 +91,10 @@ _turn: Final = threading.Lock()
 
 
 def results_for_the_public(key: Hashable, seconds: float, run: Callable[[], Results]) -> Results:
-    """As `shared.results`, for those whom nobody knows: their runs come one after the other, whatever they select.
+    """As `shared.results`, for anonymous users: their runs come one after the other, whatever they select.
 
-    By asking for many selections at once anybody could use up the database's connections otherwise. Those who are known
-    wait for no run but that of their own selection, and only once it has begun.
+    Otherwise anybody could use up the database's connections by asking for many selections at once. Known users only
+    wait for a run of their own selection, once it has begun.
     """
 
     def in_turn() -> Results:

@@ -46,7 +46,7 @@ class BorrowedSQLite(Driver):
         self.raw.rollback()
 
     def release(self) -> None:
-        """Be asked no more."""
+        """Stop being asked."""
         self.raw.set_authorizer(None)
 
     def _authorize(self, action: int, what: str | None, *_: object) -> int:
@@ -77,7 +77,7 @@ class OwnSQLite(Looking):
         self.raw.driver = self
 
     def release(self) -> None:
-        """Look no more. It may be closed when this returns: nobody else uses it any more."""
+        """Stop looking. It may be closed when this returns: nothing else uses it by then."""
         with self._lock:
             self._is_released = True
             settling = self._settling
@@ -105,7 +105,7 @@ class OwnSQLite(Looking):
         sqlite3.Connection.rollback(self.raw)
 
     def cut(self) -> None:
-        """Roll back, and let nothing more be written. It is not closed: its thread may be inside it."""
+        """Roll back, and refuse further writes. It is not closed: its thread may be inside it."""
         with self._lock:
             if self._is_released:
                 return

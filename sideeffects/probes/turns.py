@@ -31,7 +31,7 @@ class WriteTurns:
             self._holders.add(holder)
 
     def give_back(self, holder: object) -> None:
-        """A database is written no more, as any thread may say. Nothing happens where it was not written."""
+        """End the writing of a database; any thread may call this. Nothing happens where nobody wrote."""
         with self._is_free:
             if holder in self._holders:
                 self._holders.remove(holder)

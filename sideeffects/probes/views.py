@@ -140,7 +140,7 @@ class IndexView(View):
 
 
 class _Latest(Generic[T]):
-    """What was made of the latest results: those who share a run need not have it made again."""
+    """What was made of the latest results, so that it is made once for all requests that share a run."""
 
     def __init__(self, make: Callable[[Results], T]) -> None:
         self._make = make

@@ -73,8 +73,8 @@ class Worker(threading.Thread):
 
     def _processor_time(self) -> float:
         clock = getattr(time, "pthread_getcpuclockid", None)
-        # Not on Windows, and not of a greenlet, whose identity would be taken for a thread's: who is at the same probe
-        # counts as waiting. While this looks, a greenlet does wait.
+        # There is no such clock on Windows, nor for a greenlet, whose identity would be taken for a thread's. Then a
+        # worker that is still at the same probe counts as waiting; a greenlet does wait while this looks.
         if clock is None or self.ident is None or threads_are_greenlets():
             return 0.0
         return time.clock_gettime(clock(self.ident))

@@ -1,9 +1,9 @@
 """An override that a request opened and never left must not live on into the next request.
 
-A generator that is dropped between two steps leaves its `with` block open for as long as somebody holds it, in a
-context that the server's thread keeps for its next request. What was entered during a request, overrides and captures
-alike, is therefore removed when that request has finished. Under ASGI there is nothing to do: a request's views run in
-tasks of its own, whose contexts end with them.
+A generator that is dropped between two steps leaves its `with` block open for as long as something refers to it, in a
+context that the server's thread keeps for its next request. So overrides and captures that were entered during a
+request are removed when it has finished. Under ASGI there is nothing to do: a request's views run in tasks of its own,
+and their contexts end with them.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _load(settings: Any) -> Rules:
                 f"Call it later, for example in AppConfig.ready()"
             )
         getattr(settings, "SIDE_EFFECTS", None)  # imports them
-    from sideeffects.settings.rules import rules_from  # whoever has no settings needs no checks of them
+    from sideeffects.settings.rules import rules_from  # without settings there is nothing to check
 
     # All of it from one holder: settings that change meanwhile have another, and are then read again.
     wrapped = settings._wrapped  # noqa: SLF001 - the holder itself: Django has no public way to tell one from the next
@@ -167,7 +167,7 @@ def _load(settings: Any) -> Rules:
     copied = given if raw is legacy is None else (snapshot(raw, "", {}, []), snapshot(legacy, "", {}, []))
     with state.lock:
         undeclared = apply_declarations(raw)
-    # Read here only: `override_settings` brings another holder, and the hot path above need not compare a third one.
+    # Read here only: `override_settings` brings another holder, so that the hot path above has two values to compare.
     rules = rules_from(raw, legacy, getattr(wrapped, "SAFERUNNER_USE_SENTRY", None))
     if undeclared:
         raise undeclared[0]

@@ -26,7 +26,7 @@ class _Request:
         return self._text or _text_of(self._request)
 
     def settle(self) -> None:
-        """The request is over: calls that somebody keeps shall not keep it."""
+        """The request is over: calls that somebody keeps must not keep the request."""
         self._text = str(self)
         self._request = None
 

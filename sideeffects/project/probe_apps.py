@@ -31,7 +31,7 @@ def apps_looked_at() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def modules_of(app: AppConfig) -> list[str]:
-    """The dotted names of an app's modules of probes, of which none is imported."""
+    """The dotted names of an app's modules with probes. None of them is imported."""
     if not hasattr(app.module, "__path__"):
         return []
     return [full for full in (f"{app.name}.{name}" for name in MODULES) if find_spec(full) is not None]

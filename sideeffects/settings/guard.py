@@ -45,7 +45,7 @@ def problems(value: Any) -> list[str]:
 
 
 def host_problem(text: str) -> str:
-    """What is wrong with a host that is to be allowed; empty when nothing is."""
+    """What is wrong with a host of ALLOW_HOSTS; empty when nothing is."""
     if "://" in text:
         return "is a URL; write the host alone, or host:port"
     if "/" not in text:

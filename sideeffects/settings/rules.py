@@ -278,7 +278,7 @@ def _check_engine(value: Any) -> list[str]:
     return [f"{value!r} is no engine ({', '.join(_ENGINES)}) and no dotted path of one{hint}"]
 
 
-#: The engines that come with the library, each with the packages of which it needs one.
+#: The engines that come with the library, each with packages: it needs one of these.
 _ENGINES: Final = {
     "threads": (),
     "celery": ("celery",),

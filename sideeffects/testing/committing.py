@@ -98,7 +98,7 @@ def commits() -> Commits:
 
 
 def why_not() -> str:
-    """Why there is nothing for `commits()` to do here and now, in words; empty where there is."""
+    """Why `commits()` can do nothing here and now, in words; empty where it can."""
     from django.db import connections
 
     if next(in_database.wrapped_connections(), None) is not None:
@@ -152,7 +152,7 @@ def asked_by_settings() -> bool:
 
 
 def why_not_in(kind: type) -> str:
-    """Why tests of a class can have no commits, in words, as far as its bases tell."""
+    """Why tests of a class can have no commits, in words, judging by its bases."""
     testcases = sys.modules.get("django.test.testcases")
     if testcases is not None and issubclass(kind, testcases.TestCase):
         return ""

@@ -16,7 +16,7 @@ from sideeffects.testing.one_test import WatchedTest, swallowed
 
 if TYPE_CHECKING:
     from unittest import TestCase as Case
-else:  # it stands before the test case among the bases, and unittest need not be imported for it
+else:  # it comes before the test case among the bases, so that unittest does not have to be imported for it
     Case = object
 
 #: unittest leaves the frames of such modules out of its tracebacks.

@@ -61,7 +61,7 @@ def follow_runners(module: Any) -> None:
 
 
 def _check_names() -> None:
-    """Refuse a run whose settings name effects that there are not: what is misspelt there means nothing."""
+    """Refuse a run whose settings name effects that do not exist: a misspelt name means nothing."""
     if "django.apps" in sys.modules:
         from sideeffects.project.test_start import unknown_names
 

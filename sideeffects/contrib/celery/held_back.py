@@ -58,7 +58,7 @@ def _gone_through(result: Any) -> Any:
 
 
 def holding_back(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A canvas of which nothing is to execute is gone through here, as in eager mode.
+    """Goes through a canvas here, as in eager mode, when none of it may execute.
 
     All its calls are recorded, with one's result handed to the next, and the result is complete.
     """

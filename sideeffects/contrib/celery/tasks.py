@@ -84,7 +84,7 @@ def _is_task(task: Any) -> bool:
 
 
 def _local(proxy: Any) -> Any:
-    """What a proxy calls to find its object; `None` when it has done so, for good."""
+    """What a proxy calls to find its object; `None` once it has found it."""
     try:
         return object.__getattribute__(proxy, "_Proxy__local")
     except AttributeError:

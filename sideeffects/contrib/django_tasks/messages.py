@@ -1,8 +1,7 @@
-"""What an enqueued Django task carries besides its arguments, and what whoever runs it does with that.
+"""What an enqueued Django task carries besides its arguments, and what the worker does with that.
 
 There are no headers. That of `contrib/publishing.py` travels as one more keyword argument. It is taken off before the
-task's function is called, and nothing travels where there is nothing to tell: outside a test run, as long as nobody
-watches.
+task's function is called. Where nobody watches, outside a test run, there is nothing to say, and nothing travels.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _rerun(broker: Any, actor: Any, message: Any, name: str, forced: enqueued.Fo
 def _keep(broker: Any, message: Any, result: Any) -> None:
     if carried_here() is not None and not isinstance(result, Exception):
         with contextlib.suppress(RuntimeError):  # the broker has none
-            # Who has published what it follows may wait for it.
+            # The process that published the message before it may wait for it.
             broker.get_results_backend().store_result(message, result, _TTL)
     if state.test_run.is_on():
         _results[message.message_id] = result

@@ -1,7 +1,7 @@
 """What a context has of ours goes along into greenlets, and into the threads of gevent's pools.
 
-A greenlet begins with an empty context, whoever spawns it. Its class is compiled and cannot be patched; it has a
-callback for what is spawned, though, and lets its context be set until it runs.
+A greenlet begins with an empty context, whatever spawns it. Its class is compiled and cannot be patched. But it has a
+callback for each greenlet that is spawned, and the context can be set until it runs.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def header_of(task: Any) -> Mapping[str, Any] | None:
 
 @contextmanager
 def carrying(task: Any, header: Mapping[str, Any]) -> Generator[None]:
-    """Let a task carry a header while it is handed over: who holds the task may hand it over once more."""
+    """Let a task carry a header while it is handed over. It is taken off again: the task may be enqueued once more."""
     before = vars(task).pop(_ATTRIBUTE, None)
     if header:
         vars(task)[_ATTRIBUTE] = header

@@ -140,7 +140,7 @@ def _rerun(huey: Any, task: Any, name: str, forced: enqueued.Forced) -> object:
 def _store(huey: Any, result: Any, value: Any) -> None:
     result._result = value  # noqa: SLF001 - where it keeps what it was told
     if carried_here() is not None and huey.results and (value is not None or huey.store_none):
-        huey.put_result(result.id, value)  # who has published what it follows may wait for it
+        huey.put_result(result.id, value)  # the process that published the task before it may wait for it
 
 
 def _follow(huey: Any, task: Any, value: Any) -> Any:
@@ -179,7 +179,7 @@ def _members(chord: Any) -> Iterator[Any]:
 
 
 def _go_through(huey: Any, chord: Any) -> Any:
-    """A chord of which all tasks are recorded: its callback gets their results."""
+    """A chord whose tasks are all recorded: its callback gets their results."""
     api: Any = importlib.import_module("huey.api")
     results = []
     for task in chord.tasks:

@@ -76,8 +76,8 @@ def redirected(message: Any, before: tuple[Any, ...], after: tuple[Any, ...]) ->
 
 _LISTS: Final = frozenset(("to", "cc", "bcc", "reply_to"))
 _ATTRIBUTES: Final = {"headers": "extra_headers"}
-#: What arguments say of attachments is no attachment, and what sends a message has been chosen. Whoever is redirected
-#: alone is redirected, not sent a copy of what others get.
+#: The arguments only describe attachments, and the backend has been chosen by now: neither can be redirected.
+#: Redirecting `to` alone empties `cc` and `bcc`, so that nobody else gets a copy.
 LIMITS: Final = Limits(frozenset(("attachments", "backend")), {"to": {"cc": [], "bcc": []}})
 
 

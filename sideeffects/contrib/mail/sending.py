@@ -23,7 +23,7 @@ from sideeffects.contrib.mail.message import given, key_of, named, redirected
 _on_their_way: Final[ContextVar[tuple[Any, ...]]] = ContextVar("sideeffects_mail", default=())
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
-#: Who calls is looked for above these.
+#: Modules between the caller and the backend: the caller is looked for above these.
 _BETWEEN: Final = ("sideeffects.contrib.mail.", "django.core.mail", "django.utils.log", "logging")
 
 Original = Callable[..., Any]
@@ -37,7 +37,7 @@ def send(declared: Declared, original: Original, backend: Any, messages: Sequenc
         original: the backend's own `send_messages`.
         backend: the backend.
         messages: what it was given.
-        site: who calls.
+        site: where it is called.
 
     Returns:
         how many were sent or recorded.
@@ -119,7 +119,7 @@ def _give_up(begun: Sequence[Begun], error: BaseException) -> None:
 
 
 def is_between(module: str) -> bool:
-    """Whether a module stands between who sends mail and the backend."""
+    """Whether a module lies between the code that sends mail and the backend."""
     return module.startswith(_BETWEEN)
 
 

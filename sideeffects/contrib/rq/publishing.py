@@ -200,7 +200,7 @@ def _rerun(job: Any, serializer: Any, name: str, left: int | None, forced: enque
 
 
 def _held(job: Any) -> Any:
-    """A job that no queue has: it waits for good."""
+    """A job that no queue has, so that it waits for ever."""
     _recorded[job.id] = None
     if len(_recorded) > _MOST:
         _recorded.popitem(last=False)

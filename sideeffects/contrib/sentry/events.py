@@ -1,8 +1,8 @@
-"""What leaves for Sentry: the event of a swallowed error, and every event without what effects had in their hands.
+"""What leaves for Sentry: the event of a swallowed error, and every event without the values that effects were given.
 
-Sentry adds the local variables of each frame to an exception, and its own scrubber looks at the names of those alone:
-`args` of a frame of ours, or the body of a request some frames further down, would carry what was redacted. From the
-first frame that is ours or an effect's on, no frame has its variables therefore, and those above have no secret.
+Sentry adds the local variables of each frame to an exception, and its own scrubber only looks at their names: `args` of
+a frame of ours, or the body of a request some frames further down, would carry what was redacted. So variables are
+removed from the first frame that is ours or an effect's, and from all below it; those above are cleared of secrets.
 """
 
 from __future__ import annotations

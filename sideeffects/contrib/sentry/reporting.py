@@ -3,8 +3,8 @@
 A report is an effect itself, `sentry.capture`: in a test run it is recorded like any other, so nothing is sent. With
 `USE_SENTRY` executed effects are watched as well. What leaves is in `events.py`.
 
-Nothing here changes what a call does or gives: whoever calls in logs what this raises and goes on. Sending is done by a
-thread of the SDK, so a server that is slow or not there keeps nobody waiting.
+Nothing here changes what a call does or returns: what it raises is logged, and the call goes on. A thread of the SDK
+does the sending, so that nobody waits for a server that is slow or not there.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def trouble() -> str:
 
 
 def _sdk() -> Any:
-    """`sentry_sdk`, if it is in use. It is not imported for this: who has not imported it has not initialised it."""
+    """`sentry_sdk`, if it is in use. It is not imported for this: what is not imported is not initialised."""
     sdk: Any = sys.modules.get("sentry_sdk")
     return sdk if hasattr(sdk, "get_global_scope") and sdk.get_client().is_active() else None
 

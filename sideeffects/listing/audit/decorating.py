@@ -54,7 +54,7 @@ def edited(
 
 
 def _unfit(found: UndeclaredFunction) -> str:
-    """Why a function is not for a machine to declare; empty where it may be."""
+    """Why a machine should not declare a function; empty where it may."""
     if not found.function:
         return "importing the module calls this: move it into a function, and declare that"
     if all(sends_mail(call.api) for call in found.calls):

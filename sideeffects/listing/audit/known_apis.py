@@ -58,7 +58,7 @@ FUNCTIONS: Final = {
     "whois": "whois",
 }
 
-#: Packages of which nearly every function reaches outside, by what they are called with.
+#: Packages whose functions nearly all reach outside, by their first name.
 PACKAGES: Final = ("braintree", "mollie", "paypalrestsdk", "stripe")
 
 #: Methods of what such functions give: all else is data.

@@ -41,7 +41,7 @@ _ROOTS: Final = frozenset(path.partition(".")[0] for path in (*FUNCTIONS, *OBJEC
 _NETWORK: Final = _ROOTS - frozenset(
     "asyncio celery channels django django_redis invoke os pty redis ssl subprocess webbrowser".split()
 )
-#: Packages of which a module imports something else as a rule.
+#: Packages that are mostly imported for something else.
 _COMMON: Final = frozenset("asyncio celery channels django google http os urllib xmlrpc".split())
 _LEADING_PACKAGES: Final = _ROOTS - _COMMON
 _LEADING: Final = _LEADING_PACKAGES | {
@@ -149,7 +149,7 @@ def _is_request(kind: str, method: str) -> bool:
     return not last[:1].isupper() or kind.startswith(CALLED_BY_SERVERS)
 
 
-#: Modules of which every function that code asks for by a computed name reaches outside.
+#: Modules whose functions all reach outside, whichever of them code asks for by a computed name.
 _ALL_OF_THEM: Final = frozenset(("httpx", "requests", "requests.api", "subprocess", "treq"))
 
 

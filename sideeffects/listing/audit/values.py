@@ -27,7 +27,7 @@ def taken_out(values: Values) -> Values:
 
 
 def objects(values: Values) -> Values:
-    """Without functions: who is handed one calls it on behalf of who hands it on, which is listed."""
+    """Without functions: a function that is handed on is listed where it is handed on, not where it is called."""
     return frozenset(value for value in values if value.endswith("()"))
 
 

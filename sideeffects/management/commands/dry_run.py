@@ -178,7 +178,7 @@ def _run(block: dry_run, command: BaseCommand, line: Sequence[str], *, keep_outp
 
 
 def _is_terminal() -> bool:
-    """Whether somebody sits there, and shall see what is printed as it is printed."""
+    """Whether somebody sits at a terminal, and so must see output at once."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 

@@ -30,7 +30,7 @@ class Doing(NamedTuple):
         label: what the button says.
         asks: what is asked before.
         states: the states in which it can be done.
-        act: does it, given the primary keys and who does it.
+        act: does it, given the primary keys and the user's name.
         done: what is said afterwards and in the admin's log.
     """
 
@@ -86,7 +86,7 @@ class HeldCallAdmin(Page):
         return obj is None and self.may(request, "change_heldcall")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may view or change them."""
+        """Users who may view or change them."""
         del obj
         return self.may(request, "view_heldcall") or self.may(request, "change_heldcall")
 

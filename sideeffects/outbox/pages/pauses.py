@@ -155,7 +155,7 @@ class PauseAdmin(Page):
     # -- pausing
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
-        """Whoever may change pauses may pause."""
+        """Users who may change pauses may pause."""
         return self.may(request, "change_pause")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -163,7 +163,7 @@ class PauseAdmin(Page):
         return obj is None and self.may(request, "change_pause")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may view or change them."""
+        """Users who may view or change them."""
         del obj
         return self.may(request, "view_pause") or self.may(request, "change_pause")
 

@@ -67,7 +67,7 @@ class Listing(Page):
         return rows
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may view these."""
+        """Users who may view these."""
         del obj
         return self.may(request, f"view_{self.opts.model_name}")
 

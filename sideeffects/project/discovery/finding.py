@@ -232,7 +232,7 @@ def _load(name: str) -> None:
     named = [one for one in names if any(effect.name == name for effect in plan.names[one].effects)]
     with recording():
         for one in named or [one for one in names if one in plan.importable and not plan.names[one].is_complete]:
-            with suppress(Exception):  # that it is not there, whoever wants to run it says
+            with suppress(Exception):  # whatever runs it later says that it is not there
                 importlib.import_module(one)
         for target in declare.waiting():
             with suppress(Exception):

@@ -145,8 +145,8 @@ class Look:
         raise RefusedWhileLooking(shown)
 
     def _line(self) -> str:
-        """The innermost line of the module that is imported; of whoever uses Django, if it is not on the stack."""
-        frame = sys._getframe(2)  # noqa: SLF001 - who writes
+        """The innermost line of the imported module; of the code that uses Django, if that is not on the stack."""
+        frame = sys._getframe(2)  # noqa: SLF001 - the code that writes
         outside = ""
         while True:
             name = str(frame.f_globals.get("__name__", ""))

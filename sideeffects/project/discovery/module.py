@@ -68,7 +68,7 @@ class Module:
         tree: what it was read from.
         bound: names that stand for something else, as dotted paths: imported, or assigned from another name.
         imported: the dotted paths of all that it imports, in functions too.
-        stars: modules of which everything was imported.
+        stars: modules that it imports `*` from.
         later: functions, classes and made decorators, each with the chains that it mentions when it is used.
         now: the chains that importing the module mentions.
         functions: its top-level functions.

@@ -18,7 +18,7 @@ from sideeffects._core.calls.registry import check_name
 from sideeffects.project.discovery.module import Function, Module, asks_for_main, chain_of, defaults
 from sideeffects.project.discovery.survey import Survey
 
-#: Names follow each other through so many assignments and functions at the most.
+#: Through how many assignments and functions a name is followed.
 _DEEPEST: Final = 10
 _DECLARE: Final = "declare"
 _SIDE_EFFECT: Final = "side_effect"

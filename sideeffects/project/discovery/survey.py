@@ -28,7 +28,7 @@ _DECLARERS: Final = {
 }
 #: In segments. Longer ones come of names that stand for parts of themselves.
 _LONGEST_PATH: Final = 50
-#: Texts are searched so many times; after that a list of all their words is cheaper.
+#: How often texts are searched before a list of all their words is cheaper.
 _SEARCHES: Final = 4
 _WORD: Final = re.compile(rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*")
 _STAR: Final = re.compile(rb"^[ \t]*from[\s\\]+(\.*)[\s\\]*([\w.]*)[\s\\]+import[\s\\]+\*", re.MULTILINE)

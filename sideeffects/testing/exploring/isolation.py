@@ -8,8 +8,8 @@ from typing import Any, Final
 from sideeffects.errors import RaceError
 
 LEVELS: Final = ("read uncommitted", "read committed", "repeatable read", "serializable")
-#: After so many milliseconds PostgreSQL looks whether those who wait, wait for each other. Its own second is long here.
-#: As soon as this, only who comes last finds that they do: it is the same one each time, unless the machine is busy.
+#: After how many milliseconds PostgreSQL looks for a deadlock. Its default, a second, is long here. When it looks this
+#: soon, only the last to wait finds one: it is the same racer each time, unless the machine is busy.
 _DEADLOCK_TIMEOUT: Final = 1
 
 
@@ -74,7 +74,7 @@ def prepare(connection: Any, level: str | None) -> int | None:
     """
     raw = connection.connection
     if connection.vendor == "sqlite":
-        raw.execute("PRAGMA busy_timeout = 0")  # whoever is to wait is known at once, and tries again when told
+        raw.execute("PRAGMA busy_timeout = 0")  # it is known at once who has to wait, and tries again later
         return None
     if connection.vendor == "postgresql":
         if level is not None:

@@ -202,7 +202,7 @@ class _Run:
         return True
 
     def _settle(self) -> None:
-        """Those that waited: who has got what it waited for?"""
+        """Find which of those that waited have got what they waited for."""
         for racer, event in list(self._waiting.items()):
             if self._has_come(racer):
                 del self._waiting[racer]

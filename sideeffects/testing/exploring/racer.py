@@ -33,7 +33,7 @@ class Signal:
         self._given.put(None)
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Wait for a release, for so many seconds at most. Returns whether there was one."""
+        """Wait for a release, at most `timeout` seconds. Returns whether there was one."""
         try:
             self._given.get(timeout=timeout)
         except queue.Empty:

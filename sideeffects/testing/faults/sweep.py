@@ -16,7 +16,7 @@ from sideeffects.testing.faults.run import SweepRun
 
 #: Names the only cell to run, where there is no `--fault-cell`.
 VARIABLE: Final = "SIDE_EFFECTS_FAULT_CELL"
-#: The attribute by which whoever runs tests finds what a decorated one carries.
+#: The attribute by which test runners find what a decorated test carries.
 ATTRIBUTE: Final = "_side_effects_fault_sweep"
 #: The cells asked for by `--fault-cell`; empty for all.
 chosen: Final[list[str]] = []
@@ -187,7 +187,7 @@ class Swept:
 
     @contextmanager
     def making(self, run: SweepRun) -> Generator[None]:
-        """Inside, whoever calls the test makes this run."""
+        """Inside, a call of the test makes this run."""
         state.test_run.latch("a fault sweep is run")
         self.run = run
         try:
@@ -201,7 +201,7 @@ class Swept:
         run = self.run
         if run is None:
             raise FaultSweepError(
-                f"{self.name} is a fault sweep, and whoever runs it knows nothing of them: run it by pytest with the "
+                f"{self.name} is a fault sweep, and its test runner knows nothing of them: run it by pytest with the "
                 f"sideeffects plugin, or decorate it in the body of a unittest TestCase. To sweep a function, call "
                 f"fault_sweep(function)"
             )

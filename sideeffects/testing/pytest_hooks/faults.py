@@ -1,8 +1,8 @@
 """Fault sweeps under pytest: a test with `@fault_sweep(...)` is run again, with its fixtures, for each cell.
 
-Which calls a test makes is known only once it has been run, so that nothing can be parametrized. The whole protocol of
-the item (set-up, call, teardown) is therefore run again, as pytest itself foresees for plugins that rerun tests, and
-reported as one test whose message is the matrix. `pytest_plugin.py` registers this when there is such a test.
+Which calls a test makes is known only once it has run, so that nothing can be parametrized. Instead the whole protocol
+of the item (set-up, call, teardown) is run again, as pytest provides for plugins that rerun tests. It is reported as
+one test whose message is the matrix. `pytest_plugin.py` registers this when there is such a test.
 """
 
 from __future__ import annotations

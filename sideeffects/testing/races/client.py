@@ -265,7 +265,7 @@ _is_at_exit: Final[list[bool]] = []
 
 
 def _urls(settings: Any) -> str:
-    """The URLs' module, if the test process has loaded it: racers that make requests then need not, each for itself."""
+    """The URLs' module, if the test process has loaded it: then racers that make requests do not load it one by one."""
     name = getattr(settings, "ROOT_URLCONF", None)
     return name if isinstance(name, str) and name in sys.modules else ""
 

@@ -1,7 +1,7 @@
 """One gate for all racers, and the memory that they share with the process that opens it.
 
-Racers wait at a pipe that nobody writes to: closing its other end wakes all of them in one system call. So does the
-death of who holds it, which must not start a race; hence the flag in shared memory.
+Racers wait at a pipe that nobody writes to: closing its other end wakes all of them in one system call. The death of
+the process that holds it does so too, and must not start a race. That is why there is a flag in shared memory.
 """
 
 from __future__ import annotations

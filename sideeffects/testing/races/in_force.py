@@ -57,7 +57,7 @@ def _rule(rule: OverrideRule) -> bytes:
 
 
 def enter(travelled: Sequence[Travelling], option_value: str | None) -> None:
-    """Put overrides into force for good, in a process that ends with the race."""
+    """Put overrides into force for as long as the process lasts: it ends with the race."""
     state.option = None if option_value is None else Mode(option_value)
     for rules, origin, context_only, outermost, foremost in travelled:
         placed: list[OverrideRule] = []

@@ -50,7 +50,7 @@ def enter(pattern: str, wait: Callable[[], None]) -> Restorer:
 
 
 class Attendance:
-    """Who has come and who will not, told by the clock when to go on.
+    """Which racers have come and which will not, and by the clock, when to go on.
 
     Args:
         count: how many racers there are.

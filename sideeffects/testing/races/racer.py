@@ -79,7 +79,7 @@ def run(
         index: the racer's.
         descriptor: where it tells.
         outputs: where its stdout and stderr, and its stack when it is killed, are written.
-        memory: shared with who opens the gate.
+        memory: shared with the process that opens the gate.
         gate: the start.
         meeting: opens when those who are held at an effect may go on.
         race: what the test has sent (see `_client.py`).
