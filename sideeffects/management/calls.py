@@ -128,7 +128,8 @@ def _shown(call: Call) -> Shown:
     came_of = str(error) if error is not None else ""
     if outcome is not None and error is None and call.mode.name == "EXECUTE":
         came_of = f"{outcome.duration * 1000:.0f} ms"
-    about = (call.mode.name, call.reason, call.origin, call.caller, came_of, error is not None)
+    caller = call.caller.removesuffix(":0")  # no line of the user's: a worker's call
+    about = (call.mode.name, call.reason, call.origin, caller, came_of, error is not None)
     return Shown(call.id, call.at, call.name, call.arguments, *about)
 
 

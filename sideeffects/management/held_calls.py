@@ -12,6 +12,7 @@ from sideeffects._core.values import describe
 from sideeffects._core.values.tables import GAP, cut, padded, printable, widths_of
 from sideeffects.outbox import workers
 from sideeffects.outbox.models import HeldCall
+from sideeffects.outbox.pauses import time_of
 from sideeffects.outbox.states import State
 
 #: Colours a text for its role, one of those that Django's palettes know.
@@ -72,8 +73,8 @@ def _details(row: HeldCall, paint: Paint) -> list[str]:
         "error": data["error"],
         "caller": data["caller"],
         "origin": data["origin"],
-        "held at": data["at"],
-        "changed": " ".join(filter(None, [data["changed_at"], f"by {row.by}" if row.by else ""])),
+        "held at": time_of(row.at),
+        "changed": "" if row.changed_at is None else f"{time_of(row.changed_at)}{f' by {row.by}' if row.by else ''}",
         "worker": data["worker"],
         "attempts": str(row.attempts or ""),
         "took": "" if row.duration is None else f"{row.duration:.3f} s",
