@@ -26,8 +26,9 @@ class RowWatch:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._tally = RowTally(connection.alias)
-        #: What SQLite counts when its rows have been fetched: the target, and its count before.
-        self._returning: tuple[tuple[str, str], int] | None = None
+        #: What SQLite counts when its rows have been fetched: the statement, its target, and the count before. The same
+        #: statement again is counted along with it.
+        self._returning: tuple[str, tuple[str, str], int] | None = None
 
     @contextmanager
     def of_transaction(self) -> Generator[Callable[[], None]]:
@@ -71,6 +72,8 @@ class RowWatch:
 
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if self._returning is not None:
+            if sql == self._returning[0]:
+                return execute(sql, params, many, context)
             self._settle()
         result = execute(sql, params, many, context)
         raw = self._connection.connection
@@ -78,7 +81,7 @@ class RowWatch:
         if target is not None:
             cursor = context["cursor"].cursor
             if cursor.description is not None and self._connection.vendor == "sqlite":
-                self._returning = target, raw.total_changes
+                self._returning = sql, target, raw.total_changes
             else:
                 self._tally.add(target[1], target[0], cursor.rowcount)
         return result
@@ -86,7 +89,7 @@ class RowWatch:
     def _settle(self) -> None:
         if self._returning is None:
             return
-        (kind, table), before = self._returning
+        _, (kind, table), before = self._returning
         self._returning = None
         raw = self._connection.connection
         if raw is not None:

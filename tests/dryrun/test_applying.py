@@ -89,6 +89,25 @@ def test_what_was_planned_is_done(database: Database, send: Any, trial: Trial) -
     assert rows == [["dry", "rows", "2 inserted, 1 updated", "2 inserted, 1 updated"]]
 
 
+def test_rows_are_counted_whatever_the_statements_return(database: Database, trial: Trial) -> None:
+    """The same statement many times, and another between."""
+
+    def insert(name: str) -> None:
+        database.execute(f"INSERT INTO {database.rows} (name) VALUES (%s) RETURNING id", [name])
+
+    def command() -> None:
+        for name in ("one", "two", "three"):
+            insert(name)
+        database.execute(f"DELETE FROM {database.rows} WHERE name IN ('one', 'two')")
+        insert("four")
+
+    saved = trial.plan(command)
+    applied = trial.apply(command)
+    assert applied.error is None
+    assert database.committed() == ["kept", "three", "four"]
+    assert side_by_side(saved, applied)[1] == [["dry", "rows", "4 inserted, 2 deleted", "4 inserted, 2 deleted"]]
+
+
 @pytest.mark.parametrize("is_atomic", [True, False])
 def test_a_call_that_differs_is_refused_before_it_executes(
     database: Database, send: Any, trial: Trial, is_atomic: bool
