@@ -4,8 +4,8 @@ Each line is measured in one run, the cases taking turns, and is a ratio of cost
 says otherwise. Exits with 1 when a target is missed.
 
     make bench                           everything, in about ten minutes
-    make bench ARGS="executing imports"  some of it: executing, recording, growth, run_lists, ledgers, outbox, races,
-                                         explored, faults, dry_runs, probes, discovery, imports, plugin, guard
+    make bench ARGS="executing imports"  some of it: executing, recording, growth, floor, run_lists, ledgers, outbox,
+                                         races, explored, faults, dry_runs, probes, discovery, imports, plugin, guard
 """
 
 import importlib.util
@@ -33,6 +33,7 @@ PARTS = (
     "recording",
     "mails",
     "growth",
+    "floor",
     "run_lists",
     "ledgers",
     "outbox",
@@ -179,6 +180,14 @@ def growth():
         times = max(many[what], 0.5) / max(few[what], 0.5)  # below half a microsecond it is fast enough
         note = f"{few[what]:9.2f} {some[what]:9.2f} {many[what]:9.2f}"
         line(what, times, 2.0, note)
+
+
+def floor():
+    for kind, environment in (("in production", {}), ("in a test run", {"SIDE_EFFECTS_TEST_RUN": "1"})):
+        found = [child("floors.py", **environment) for _ in range(PROCESSES)]
+        heading(f"A decision {kind}, under the floor of SIDE_EFFECTS_MODE=record and without one")
+        line("nanoseconds that the floor adds", statistics.median(one["adds"] for one in found), 30)
+        line("nanoseconds without", statistics.median(one["without"] for one in found))
 
 
 def run_lists():

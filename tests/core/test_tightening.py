@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,36 @@ def test_a_floor_holds_in_a_test_run_too(send: Any, floor: Any) -> None:
     assert not ran
 
 
+@pytest.mark.parametrize("is_test_run", [True, False])
+def test_what_a_floor_decides_is_kept_with_the_floor(
+    send: Any, floor: Any, request: pytest.FixtureRequest, is_test_run: bool
+) -> None:
+    """The next call is answered alike, a stricter pause counts all the same, and another floor is another answer."""
+    if not is_test_run:
+        request.getfixturevalue("production")
+    for text, mode in (("record", Mode.RECORD), ("raise", Mode.RAISE), ("record", Mode.RECORD)):
+        floor(text)
+        for _ in range(2):
+            assert decided_now(send) is mode
+    with policy("RAISE"):
+        assert decided_now(send) is Mode.RAISE
+    with policy(budget(5, per="hour")):
+        assert decided_now(send) is Mode.RECORD
+    remove = extension_points.pauses.add(lambda *_: Decision(Mode.RAISE, "paused"))
+    try:
+        assert decided_now(send) is (Mode.RECORD if is_test_run else Mode.RAISE)
+    finally:
+        remove()
+    assert not ran
+
+
+def decided_now(send: Any) -> Mode:
+    """The mode in which a call is written down."""
+    with capture() as calls, suppress(SideEffectBlocked):
+        send()
+    return calls.one(send).mode
+
+
 MODES = st.sampled_from(["EXECUTE", "HOLD", "RECORD", "RAISE", None])
 OVERRIDES = st.lists(st.sampled_from([force_run, record, forbid, hold, "stub"]), max_size=3)
 
@@ -169,8 +200,6 @@ def test_no_program_executes_under_a_floor(
     @side_effect(name="sms.send", async_ok=True)
     def send(to: str = "Ada") -> None:
         ran.append(to)
-
-    from contextlib import ExitStack
 
     said = {"MODE": mode, "POLICY": {} if ruled is None else {"sms.send": ruled}}
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:

@@ -49,14 +49,18 @@ def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: di
         found = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing, instance)
         verdict = Verdict(ruled, found.decision, found.stub, arguments, budgets=found.budgets)
         changes = found.changes
-    if state.floor is None:
-        if is_test_run:
-            if verdict.mode is not _HOLD:
-                return verdict
-        elif not (verdict.budgets or changes):
-            decision = verdict.decision
-            if not pauses.is_filled or paused(declared.effect, decision) is decision:
-                return verdict
+    floor = state.floor
+    if floor is not None and verdict.mode is not floor.mode:
+        if verdict is not ruled.verdict or ruled.floor is not floor:
+            return _tightened(declared, verdict, args, changes)
+        verdict = ruled.floored
+    if is_test_run:
+        if verdict.mode is not _HOLD:
+            return verdict
+    elif not (verdict.budgets or changes):
+        decision = verdict.decision
+        if not pauses.is_filled or paused(declared.effect, decision) is decision:
+            return verdict
     return _tightened(declared, verdict, args, changes)
 
 
