@@ -2,9 +2,8 @@
 
 import json
 import statistics
-import sys
 
-from timing import BARE, Case, above, measure
+from timing import Case, above, measure
 
 from sideeffects import side_effect
 from sideeffects._core.runtime.deciding import decided
