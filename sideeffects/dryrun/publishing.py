@@ -1,14 +1,13 @@
 """Messages to brokers and queues, which no rollback takes back.
 
 What goes through kombu (Celery, and others that use it), Dramatiq, Huey and RQ is held: it is listed in the plan, and
-the command goes on. What other packages publish is refused, since they want an answer. Caches live in Redis as well, so
-only those commands are refused that put something into a queue, take something out of one, or publish.
+the command goes on. What other packages publish is refused, since they want an answer. `redis_commands.py` has what
+goes to Redis past all of them.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +15,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from sideeffects._core.state import import_hooks
 from sideeffects.contrib.publishing import holders
+from sideeffects.dryrun.redis_commands import ADVICE, Commands
 
-_ADVICE: Final = "declare the function that does it as an effect"
 #: What publishes, by module, class and methods.
 _CLIENTS: Final = (
     ("amqp.channel", "Channel", ("basic_publish", "_basic_publish")),
@@ -31,13 +30,12 @@ _CLIENTS: Final = (
     ("stomp.protocol", "Protocol11", ("send",)),
     ("stomp.protocol", "Protocol12", ("send",)),
 )
-#: Commands of Redis on lists, streams, channels, and the sorted sets in which queues keep what is due later.
-_QUEUES: Final = frozenset(
-    "lpush rpush lpushx rpushx linsert lset lmove blmove rpoplpush brpoplpush lpop rpop blpop brpop lmpop blmpop lrem "
-    "ltrim xadd xdel xtrim xack xackdel xdelex xgroup xreadgroup xclaim xautoclaim xsetid publish spublish zadd "
-    "zpopmin zpopmax bzpopmin bzpopmax zmpop bzmpop fcall".split()
+#: What empties or removes a queue.
+_EMPTYING: Final = (
+    ("kombu.transport.virtual.base", "Channel", ("queue_delete", "queue_purge")),
+    ("amqp.channel", "Channel", ("queue_delete", "queue_purge")),
+    ("pika.channel", "Channel", ("queue_delete", "queue_purge")),
 )
-_IN_SCRIPTS: Final = re.compile(rf"""['"](?:{"|".join(_QUEUES)})['"]|\bp?call\s*\(\s*[^'"\s]""", re.IGNORECASE)
 
 
 class Message(NamedTuple):
@@ -102,23 +100,19 @@ class Hooks:
 
     def __init__(self, belong: Callable[[], Iterable[Publisher]]) -> None:
         self._belong = belong
-        #: Scripts that touch no queue, by what Redis calls them.
-        self._harmless: set[str] = set()
 
     def install(self) -> None:
         """Wait for the packages."""
         holders.append(self._hold)
         after = import_hooks.after_import
-        for module, kind, methods in _CLIENTS:
-            after(module, functools.partial(self._refuse_methods, kind, methods))
+        for clients, done in ((_CLIENTS, "a message was published"), (_EMPTYING, "a queue was emptied")):
+            for module, kind, methods in clients:
+                after(module, functools.partial(self._refuse_methods, kind, methods, done))
         after("kombu.messaging", self._in_kombu)
         after("celery.result", self._in_results)
         after("celery.backends.rpc", functools.partial(self._in_backend, "RPCBackend"))
         after("celery.backends.redis", functools.partial(self._in_backend, "RedisBackend"))
-        for package in ("redis", "valkey"):
-            for module in ("connection", "asyncio.connection"):
-                after(f"{package}.{module}", self._in_redis)
-            after(f"{package}.commands.core", self._in_scripts)
+        Commands(lambda: any(True for _ in self._belong()), self._refuse).install()
 
     def _refuse(self, reason: str) -> None:
         for holder in self._belong():
@@ -133,12 +127,12 @@ class Hooks:
 
     # -- those that are refused
 
-    def _refuse_methods(self, kind: str, methods: Sequence[str], module: Any) -> None:
+    def _refuse_methods(self, kind: str, methods: Sequence[str], done: str, module: Any) -> None:
         known = getattr(module, kind, None)
         for name in methods:
             if hasattr(known, name):
-                reason = f"a message was published by {module.__name__}.{kind}.{name}(), and cannot be taken back"
-                setattr(known, name, self._before(getattr(known, name), f"{reason}: {_ADVICE}"))
+                reason = f"{done} by {module.__name__}.{kind}.{name}(), and cannot be taken back"
+                setattr(known, name, self._before(getattr(known, name), f"{reason}: {ADVICE}"))
 
     def _before(self, original: Callable[..., Any], reason: str) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -147,47 +141,6 @@ class Hooks:
             return original(*args, **kwargs)
 
         return method
-
-    # -- Redis
-
-    def _in_redis(self, module: Any) -> None:
-        kind = module.AbstractConnection
-        send, pack = kind.send_command, kind.pack_commands
-
-        @functools.wraps(send)
-        def send_command(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            self._look_at(args)
-            return send(connection, *args, **kwargs)
-
-        @functools.wraps(pack)
-        def pack_commands(connection: Any, commands: Any) -> Any:
-            commands = list(commands)
-            for command in commands:
-                self._look_at(command)
-            return pack(connection, commands)
-
-        kind.send_command, kind.pack_commands = send_command, pack_commands
-
-    def _look_at(self, command: Sequence[Any]) -> None:
-        name = _text(command[0]).partition(" ")[0].lower() if command else ""
-        if name in _QUEUES or (name.startswith("eval") and self._is_doubtful(name, _text(command[1]))):
-            self._refuse(f"{name.upper()} of Redis, which lasts, is refused in a dry run: {_ADVICE}")
-
-    def _is_doubtful(self, name: str, script: str) -> bool:
-        return script not in self._harmless if "sha" in name else _IN_SCRIPTS.search(script) is not None
-
-    def _in_scripts(self, module: Any) -> None:
-        for kind in (module.Script, module.AsyncScript):
-            kind.__call__ = self._knowing(kind.__call__)
-
-    def _knowing(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def call(script: Any, *args: Any, **kwargs: Any) -> Any:
-            if not _IN_SCRIPTS.search(_text(script.script)):
-                self._harmless.add(script.sha)
-            return original(script, *args, **kwargs)
-
-        return call
 
     # -- kombu and Celery
 
@@ -239,7 +192,3 @@ class Hooks:
             return original(result, *args, **kwargs)
 
         return answer
-
-
-def _text(value: Any) -> str:
-    return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes | bytearray | memoryview) else str(value)

@@ -9,9 +9,10 @@ import pytest
 import redis
 import redis.asyncio
 from celery import Celery, chain, group
+from django.core.cache import caches
 
 from sideeffects import dry_run
-from sideeffects.dryrun import DryRunRefused
+from sideeffects.dryrun import DryRunRefused, redis_commands
 from sideeffects.dryrun.formats import as_markdown
 from sideeffects.dryrun.plan_data import as_data
 from sideeffects.dryrun.publishing import Message
@@ -119,6 +120,48 @@ def test_queues_in_redis_are_refused(client: Any, way: str) -> None:
     assert client.keys() == []
 
 
+def _piped_removal(client: Any) -> None:
+    with client.pipeline() as pipeline:
+        pipeline.delete("cached")
+        pipeline.delete("jobs")
+        pipeline.execute()
+
+
+REMOVING: dict[str, Callable[[Any], object]] = {
+    "DEL": lambda client: client.delete("cached", "jobs"),
+    "DEL of a stream": lambda client: client.delete("events"),
+    "DEL in a pipeline": _piped_removal,
+    "UNLINK": lambda client: client.unlink("jobs"),
+    "FLUSHDB": lambda client: client.flushdb(),
+    "FLUSHALL": lambda client: client.flushall(),
+    "SWAPDB": lambda client: client.swapdb(0, 1),
+    "RENAME": lambda client: client.rename("jobs", "gone"),
+    "MOVE": lambda client: client.move("jobs", 3),
+    "SORT": lambda client: client.sort("jobs", store="sorted"),
+}
+
+
+@pytest.mark.parametrize("way", REMOVING)
+def test_removing_queues_in_redis_is_refused(client: Any, way: str) -> None:
+    """Also by commands that remove keys of all kinds, of which caches have their use."""
+    client.rpush("jobs", 1)
+    client.xadd("events", {"pk": 1})
+    client.set("cached", 1)
+    with pytest.raises(DryRunRefused, match=f"{way.partition(' ')[0]} of Redis, which lasts, is refused"), dry_run():
+        REMOVING[way](client)
+    assert sorted(client.keys()) == [b"cached", b"events", b"jobs"]
+
+
+def test_a_queue_of_celery_is_not_purged(task: Any, client: Any) -> None:
+    """Neither in Redis nor in a transport of kombu's own."""
+    task.delay(1)
+    in_memory = Celery("memory", broker="memory://", set_as_current=False)
+    for app in (task.app, in_memory):
+        with pytest.raises(DryRunRefused, match="a queue was emptied by"), dry_run():
+            app.control.purge()
+    assert client.llen("celery") == 1
+
+
 def test_queues_in_redis_are_refused_to_asynchronous_code(client: Any, url: str) -> None:
     """Pipelines too."""
 
@@ -133,13 +176,42 @@ def test_queues_in_redis_are_refused_to_asynchronous_code(client: Any, url: str)
     assert client.keys() == []
 
 
-def test_caches_and_locks_in_redis_work(client: Any) -> None:
+def test_caches_and_locks_in_redis_work(client: Any, url: str, settings: Any) -> None:
     """They are no messages."""
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "one": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": f"{url}?db=1"},
+        "two": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": [f"{url}?db=2"]},
+    }
     with dry_run():
         client.set("cached", 1)
         with client.lock("lock"), client.pipeline() as pipeline:
             pipeline.get("cached")
             assert pipeline.execute() == [b"1"]
+        assert client.delete("cached", "nothing") == 1
+        for name in ("one", "two"):
+            cache = caches[name]
+            cache.set_many({"a": 1, "b": 2})
+            cache.delete_many(["a"])
+            assert cache.get_many(["a", "b"]) == {"b": 2}
+            cache.clear()
+            assert cache.get("b") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "leads_to"),
+    [
+        ("redis://localhost", (6379, 0)),
+        ("redis://:secret@cache:6380/3", (6380, 3)),
+        ("rediss://cache/1?db=2", (6379, 2)),
+        ("unix:///run/redis.sock?db=4", ("/run/redis.sock", 4)),
+        ("unix:///run/redis.sock", ("/run/redis.sock", 0)),
+        ("127.0.0.1:11211", (6379, 0)),
+    ],
+)
+def test_where_a_cache_is(url: str, leads_to: tuple[int | str, int]) -> None:
+    """As redis-py reads the addresses that settings give to caches."""
+    assert redis_commands.database_of(url) == leads_to
 
 
 def outside(to: str) -> None:
