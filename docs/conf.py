@@ -52,6 +52,7 @@ copybutton_exclude = ".linenos, .gp, .go"  # prompts and output stay where they 
 html_theme = "furo"
 html_title = f"sideeffects {release}"
 html_copy_source = False
+html_search_scorer = str(Path(__file__).parent / "search_scorer.js")
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
