@@ -3,10 +3,10 @@
 // (`{index} ! ...`), has the words that were asked for; and pages for users come before those on how the package is built.
 var Scorer = {
   kinds: [
-    ["how-to/moving-from", 1],
+    ["how-to/moving-from", 0],
     ["how-to/", 4],
     ["tutorial", 4],
-    ["reference/messages", 0],
+    ["reference/messages", 2],
     ["reference/", 3],
     ["explanation/", 2],
     ["limits", -4],
