@@ -27,7 +27,9 @@ var Scorer = {
     const asked = words.filter((word) => word.length > 2 && !stopwords.has(word)).map((word) => word.slice(0, 5));
     const shares = Scorer.about(page, title).map((text) => asked.filter((word) => text.includes(word)).length);
     const kind = Scorer.kinds.find(([start]) => page.startsWith(start)) || ["", 0];
-    return found + kind[1] + (20 * Math.max(...shares)) / Math.max(1, asked.length);
+    // Four words and more may be a message that somebody has copied.
+    const copied = asked.length >= 4 && page === "reference/messages" ? 16 : 0;
+    return found + kind[1] + copied + (20 * Math.max(...shares)) / Math.max(1, asked.length);
   },
   objNameMatch: 11,
   objPartialMatch: 6,
