@@ -15,8 +15,8 @@ from sideeffects._core.verbs.queue_tasks import way_of
 from sideeffects.listing.audit.source import ACCEPTED
 from sideeffects.project.discovery.looking import looking
 
-#: Packages whose own ways to hand over are decided, and the parts of ours.
-_DECIDED: Final = frozenset(("celery", "django", "django_tasks", "dramatiq", "huey", "rq", "sideeffects"))
+#: Packages whose own ways to hand over are decided, and the parts of ours; a generator's `send` hands nothing over.
+_DECIDED: Final = frozenset(("builtins", "celery", "django", "django_tasks", "dramatiq", "huey", "rq", "sideeffects"))
 
 
 def problems(effects: Iterable[tuple[str, SideEffect]]) -> Iterator[str]:

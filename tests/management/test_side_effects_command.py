@@ -519,7 +519,13 @@ def test_check_finds_effects_that_queues_hand_over_which_are_not_adapted(project
             "Send: nobody holds it."
 
 
+        def holding(effect):
+            yield effect
+
+
         HELD = [four]
+        SUSPENDED = holding(four)  # it has a `send`, too
+        next(SUSPENDED)
         MADE = Task(side_effect(name="queue.five")(len))
         """,
     )
