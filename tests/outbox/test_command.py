@@ -146,6 +146,18 @@ def test_ctrl_c_says_what_it_left(held: Any) -> None:
     assert states(held)[3] == "unknown"
 
 
+def test_whoever_looks_is_told_of_workers_that_died(held: Any) -> None:
+    """What they ran is perhaps done: it is listed, and nobody runs it again by itself."""
+    from sideeffects.outbox.workers import this_worker
+
+    held.filter(pk=1).update(state="running", worker=f"{this_worker().rpartition(':')[0]}:1", attempts=1)
+    _, out, err = run("list")
+    assert err == "1 call ran in a worker that has died: perhaps done (unknown).\n"
+    assert out.splitlines()[1].split()[:2] == ["1", "unknown"]
+    assert run("release", "--effect", "sms.send", "--where", "to=ann")[1] == "0 calls released.\n"
+    assert run("retry", "1")[1] == "1 call released again: 1 done.\n"
+
+
 def test_long_work_tells_how_far_it_is(held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every two seconds; here the clock runs."""
     from sideeffects.management import outbox_actions

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import override_settings
 
 from sideeffects import current_call, force_run, hold, observe, record, side_effect
@@ -50,13 +50,21 @@ def test_released_calls_are_executed_once_and_in_order(outbox: Any, sms: Sms) ->
         sms.send("ben", body="y")
     calls = []
     forget = observe(calls.append)
-    with hold():  # still: releasing lifts it
+    statements: list[str] = []
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *rest)
+
+    with hold(), connections["outbox"].execute_wrapper(note):  # still held: releasing lifts it
         result = actions.release(ids(outbox), by="eve")
         again = actions.release(ids(outbox), by="eve")
     forget()
     assert (result.changed, result.done, result.failed, result.missed) == (3, 2, 1, [])
     assert (again.changed, again.done, again.missed) == (0, 0, ids(outbox))
     assert sms.sent == [("ann", "x", "secret-pin"), ("ben", "y", None)]
+    locking = [sql for sql in statements if "SKIP LOCKED" in sql]
+    assert len(locking) == (0 if connections["outbox"].vendor == "sqlite" else 3)
     failed = outbox.get(state="failed")
     assert failed.error == "ValueError: no [redacted]"
     assert (failed.by, failed.attempts, failed.duration >= 0) == ("eve", 1, True)
@@ -70,8 +78,6 @@ def test_released_calls_are_executed_once_and_in_order(outbox: Any, sms: Sms) ->
 @ALL
 def test_two_people_release_the_same_calls(outbox: Any, sms: Sms) -> None:
     """Each is executed once, by one of them."""
-    from django.db import connections
-
     from sideeffects.outbox import actions
 
     if connections["outbox"].vendor == "sqlite":
