@@ -1,5 +1,6 @@
 """Effects that are Dramatiq actors, with a `StubBroker` in this process, real worker processes and a real Redis."""
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -319,6 +320,34 @@ def test_a_recorded_message_gives_what_its_stub_says_and_what_follows_follows(sh
         with stub("d.above", raises=ConnectionError("no network")), pytest.raises(ConnectionError):
             shop.above.send("kim").get_result()
     assert [call.arguments["to"] for call in calls] == ["ann", "ben", "recorded", "kim"]
+
+
+def test_what_follows_a_group_or_a_failure_is_decided(shop: Any) -> None:
+    """By the worker that enqueues it; and a call without a queue is decided like any other."""
+    from dramatiq.middleware import GroupCallbacks
+    from dramatiq.rate_limits.backends import StubBackend
+
+    broker = shop.above.broker
+    broker.add_middleware(GroupCallbacks(StubBackend()))
+    other = dramatiq.actor(lambda: None, broker=broker, actor_name="other")
+    failing = dramatiq.actor(lambda: 1 / 0, broker=broker, actor_name="failing", max_retries=0)
+
+    @side_effect(name="d.after")
+    @dramatiq.actor(broker=broker, actor_name="after")
+    def after(*came_of: Any) -> None:
+        shop.executed.append("after")
+
+    for forced in (False, True):
+        with capture() as calls, force_run("d.after") if forced else contextlib.nullcontext():
+            done = dramatiq.group([other.message(), other.message()], broker=broker)
+            done.add_completion_callback(after.message())
+            done.run()
+            broker.join("default", fail_fast=False)
+            failing.send_with_options(on_failure=after)
+            broker.join("default", fail_fast=False)
+            after()
+        assert calls.count("d.after") == 3
+    assert shop.executed == ["after"] * 3
 
 
 def test_an_actor_is_one_effect(shop: Any) -> None:

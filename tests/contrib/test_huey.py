@@ -1,5 +1,7 @@
 """Effects that are Huey tasks, in memory, in immediate mode, with real consumers and a real Redis."""
 
+import contextlib
+import datetime
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -283,6 +285,24 @@ def test_what_follows_a_recorded_task_follows_with_its_stub(shop: Any) -> None:
                 failed.get()
     assert [call.arguments["to"] for call in calls] == ["first", "recorded", "second"]
     assert [task.name for task in shop.queue.pending()] == ["plain"]
+
+
+def test_periodic_rescheduled_and_grouped_tasks_are_decided(shop: Any) -> None:
+    """As their scheduler, and who changes his mind, hand them over; error handlers as well."""
+    failing = shop.queue.task(name="failing")(lambda: 1 / 0)
+    with capture() as calls:
+        for forced in (False, True):
+            with force_run("h.*") if forced else contextlib.nullcontext():
+                for task in shop.queue.read_periodic(datetime.datetime.now()):  # noqa: DTZ005 - as its consumer does
+                    shop.queue.enqueue(task)
+                shop.above.schedule(("tomorrow",), delay=86_400).reschedule(delay=0)
+                shop.queue.enqueue(huey.api.group([shop.above.s("group"), shop.above.s("group")]))
+                shop.queue.enqueue(failing.s().error(shop.above))
+                shop.work()
+            assert (len(shop.queue.scheduled()), shop.queue.pending()) == (int(forced), [])
+    assert shop.executed[:-1] == ["nightly", "tomorrow", "group", "group"]
+    assert isinstance(shop.executed[-1], ZeroDivisionError)
+    assert (calls.count("h.nightly"), calls.count("h.above")) == (2, 10)
 
 
 def test_a_task_is_one_effect(shop: Any) -> None:

@@ -282,6 +282,69 @@ def test_what_rq_gives_to_a_function_stays(queue: Any) -> None:
             side_effect(name="rq.again")(task)
 
 
+def note(job: Any, connection: Any, *came_of: Any) -> None:
+    executed.append("noted")
+
+
+def fail(to: str) -> None:
+    raise ConnectionError(to)
+
+
+@pytest.fixture
+def waiting(queue: Any) -> Any:
+    """A queue whose jobs wait for a worker, with one that runs in this process."""
+    waiting = rq.Queue("waiting", connection=queue.connection)
+    waiting.work = lambda: rq.SimpleWorker([waiting], connection=waiting.connection).work(burst=True)
+    return waiting
+
+
+def test_cron_groups_and_repeats_are_decided(waiting: Any) -> None:
+    """What is recorded reaches no queue; what was forced runs as often as it is asked for."""
+    from rq.cron import CronJob
+    from rq.group import Group
+
+    nightly = CronJob(waiting.name, func=send, args=("cron",), interval=60, name="nightly")
+    many = [waiting.prepare_data(function, args=("group",)) for function in (send, plain)]
+    with capture() as calls:
+        nightly.enqueue(waiting.connection)
+        Group.create(waiting.connection).enqueue_many(waiting, many)
+        waiting.enqueue(send, "repeat", repeat=rq.Repeat(times=2, interval=0))
+        waiting.work()
+        assert (executed, waiting.job_ids) == ([], [])
+        with force_run("rq.send"):
+            nightly.enqueue(waiting.connection)
+            waiting.enqueue(send, "repeat", repeat=rq.Repeat(times=2, interval=0))
+            waiting.work()
+    assert executed == ["cron", "repeat", "repeat", "repeat"]
+    given = [call.arguments["to"] for call in calls]
+    assert given == ["cron", "group", "repeat", "group", "cron", "repeat"]
+
+
+def test_callbacks_and_jobs_that_are_queued_again_are_decided(waiting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a worker in the process of the test, which obeys it."""
+    noted = side_effect(name="rq.note")(note)
+    failing = side_effect(name="rq.fail")(fail)
+    for function in (noted, failing):
+        monkeypatch.setattr(sys.modules[__name__], function.__name__, function)
+    callback = rq.Callback(noted)
+    failed = []
+    with capture() as calls:
+        for forced in ("rq.fail", "rq.*"):
+            with force_run(forced):
+                waiting.enqueue(plain, "fine", on_success=callback)
+                failed.append(waiting.enqueue(failing, "bad", on_failure=callback, retry=rq.Retry(max=1)))
+                waiting.work()
+        assert executed == ["fine", "noted", "noted", "noted"]
+        with forbid("rq.send"):
+            refused = waiting.enqueue(plain, "refused")
+            waiting.work()
+        assert refused.get_status(refresh=True) == "failed"
+        failed[0].requeue()
+        waiting.work()
+    assert (calls.count("rq.fail"), calls.count("rq.note")) == (2, 8)
+    assert len(executed) == len(["fine", "noted", "noted", "noted"])
+
+
 def test_in_a_transaction_a_job_waits_for_the_commit(queue: Any, production: None, django_db_blocker: Any) -> None:
     """One by one and together; and nothing is published when it rolls back."""
     from django.db import connection, transaction

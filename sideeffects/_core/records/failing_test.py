@@ -24,6 +24,8 @@ _MANAGERS: Final = ("context manager", "async context manager")
 _RETURN: Final = "RETURN_VALUE"
 #: Stands between the value of an asynchronous generator and its `yield`.
 _WRAPPERS: Final = ("ASYNC_GEN_WRAP", "CALL_INTRINSIC_1")
+#: What gives `None`; the second from Python 3.15 on.
+_CONSTANTS: Final = ("LOAD_CONST", "LOAD_COMMON_CONSTANT")
 
 
 def words(calls: Sequence[Call], spell: Callable[[str, Sequence[str]], str]) -> list[str]:
@@ -109,7 +111,7 @@ def _has(call: Call, step_with_value: str) -> bool:
     for step in dis.get_instructions(code):
         if step_with_value == _RETURN and step.opname == "RETURN_CONST" and step.argval is not None:
             return True
-        if step.opname == step_with_value and not (before and before.opname == "LOAD_CONST" and before.argval is None):
+        if step.opname == step_with_value and not (before and before.opname in _CONSTANTS and before.argrepr == "None"):
             return True
         before = before if step.opname in _WRAPPERS else step
     return False

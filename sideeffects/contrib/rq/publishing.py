@@ -5,6 +5,7 @@ The header of `contrib/publishing.py` travels in `job.meta`.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import importlib
 import uuid
@@ -200,10 +201,11 @@ def _rerun(job: Any, serializer: Any, name: str, left: int | None, forced: enque
 
 
 def _held(job: Any) -> Any:
-    """A job that no queue has, so that it waits for ever."""
+    """A job that no queue has, so that it waits for ever. Cron wants to know since when."""
     _recorded[job.id] = None
     if len(_recorded) > _MOST:
         _recorded.popitem(last=False)
+    job.enqueued_at = datetime.datetime.now(datetime.UTC)
     kind: Any = type(job)
     job.__class__ = _recorded_class(kind)
     return job
