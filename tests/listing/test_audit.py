@@ -68,6 +68,27 @@ def audit(tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
         ("import webbrowser", "webbrowser.open(url)", "webbrowser.open"),
         ("import xmlrpc.client", "xmlrpc.client.ServerProxy(url).pay(1)", "xmlrpc.client.ServerProxy().pay"),
         ("import pty", "pty.spawn(url)", "pty.spawn"),
+        ("import elasticsearch.helpers", "elasticsearch.helpers.bulk(url, [])", "elasticsearch.helpers.bulk"),
+        ("import gnupg", "gnupg.GPG().encrypt_file(url)", "gnupg.GPG().encrypt_file"),
+        ("import aio_pika", "aio_pika.connect_robust(url)", "aio_pika.connect_robust"),
+        ("import redis", "redis.Redis().rpush('jobs', url)", "redis.Redis().rpush"),
+        (
+            "from azure.servicebus import ServiceBusClient",
+            "ServiceBusClient().peek(url)",
+            "azure.servicebus.ServiceBusClient().peek",
+        ),
+        (
+            "from google.cloud import secretmanager",
+            "secretmanager.SecretManagerServiceClient().access_secret_version(url)",
+            "google.cloud.secretmanager.SecretManagerServiceClient().access_secret_version",
+        ),
+        ("from geopy.geocoders import Photon", "Photon().geocode(url)", "geopy.geocoders.Photon().geocode"),
+        (
+            "import typesense",
+            "typesense.Client().collections['books'].documents.create(url)",
+            "typesense.Client().collections.documents.create",
+        ),
+        ("import stripe", "url.lines.auto_paging_iter()", "stripe.ListObject().auto_paging_iter"),
         ("import aioapns", "aioapns.APNs().send_notification(url)", "aioapns.APNs().send_notification"),
         ("import suds.client", "suds.client.Client().service.Pay(url)", "suds.client.Client().service.Pay"),
         (
@@ -96,7 +117,7 @@ def test_what_only_looks_like_it(audit: Callable[..., dict[str, list[str]]]) -> 
     """Names of the project's own, what is not called, and what reaches nothing."""
     assert not audit(
         shop="""
-            import os, redis, requests, stripe, subprocess
+            import functools, os, redis, requests, stripe, subprocess
 
             class Requests:
                 def post(self, url): ...
@@ -111,6 +132,11 @@ def test_what_only_looks_like_it(audit: Callable[..., dict[str, list[str]]]) -> 
                 if isinstance(url, (subprocess.Popen, requests.Session)) or isinstance(url, subprocess.Popen):
                     raise stripe.error.CardError("no")
                 except_ = requests.ConnectionError
+
+            def timed():
+                session = requests.Session()
+                session.request = functools.partial(session.request, timeout=3)
+                return session
         """
     )
 

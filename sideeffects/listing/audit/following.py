@@ -22,6 +22,10 @@ _PASSING: Final = frozenset(
     contextlib.closing copy.copy copy.deepcopy functools.partial functools.partialmethod
     """.split()
 )
+#: The modules that they are in.
+_PASSING_MODULES: Final = frozenset(
+    path.rsplit(".", cut)[0] for path in _PASSING for cut in range(1, path.count(".") + 1)
+)
 _PASSING_METHODS: Final = frozenset(("enter_async_context", "enter_context"))
 #: Methods of containers that give one of what is in them, and those that give all.
 _GIVING_ONE: Final = frozenset(("get", "pop", "popleft", "setdefault", "__getitem__"))
@@ -64,7 +68,9 @@ class Following:
         if isinstance(node, ast.Call):
             return self._called(node, body)
         if isinstance(node, ast.Subscript):
-            return taken_out(self.values(node.value, body))
+            held = self.values(node.value, body)
+            # What is asked for by a key of a client, such as `client.collections["orders"]`, is a part of it.
+            return taken_out(held) | {one for one in held if "()." in one and is_known_package(one)}
         if isinstance(node, ast.Await | ast.NamedExpr | ast.Starred):
             return self.values(node.value, body)
         if isinstance(node, ast.BoolOp):
@@ -137,6 +143,7 @@ class Following:
             or path in self.project.functions
             or path in self.project.classes
             or path in _PASSING
+            or path in _PASSING_MODULES
         )
 
     def _attribute(self, holders: Values, name: str) -> Values:

@@ -7,6 +7,7 @@ from typing import Final
 from sideeffects.listing.audit.known_apis import (
     CALLED_BY_SERVERS,
     CONNECTING,
+    FAMILIES,
     FUNCTIONS,
     IDLE,
     IDLE_PARTS,
@@ -36,10 +37,15 @@ _FACTORIES: Final = frozenset(
         "libcloud.storage.providers.get_driver",
     )
 )
-_ROOTS: Final = frozenset(path.partition(".")[0] for path in (*FUNCTIONS, *OBJECTS, *PACKAGES, *_FACTORIES))
+_ROOTS: Final = frozenset(
+    path.partition(".")[0] for path in (*FUNCTIONS, *OBJECTS, *PACKAGES, *_FACTORIES, *dict(FAMILIES))
+)
 #: What is imported for hardly anything but to reach outside.
 _NETWORK: Final = _ROOTS - frozenset(
-    "asyncio celery channels django django_redis invoke os pty redis ssl subprocess webbrowser".split()
+    """
+    asyncio celery channels delegator django django_redis ffmpeg fsspec git gnupg imgkit invoke jwt openid os pdfkit pty
+    pypandoc redis sarge ssl subprocess webbrowser
+    """.split()
 )
 #: Packages that are mostly imported for something else.
 _COMMON: Final = frozenset("asyncio celery channels django google http os urllib xmlrpc".split())
@@ -49,6 +55,7 @@ _LEADING: Final = _LEADING_PACKAGES | {
     for path in (*OBJECTS, *(f"{module}.{name}" for module, names in FUNCTIONS.items() for name in names.split()))
     for cut in range(path.count("."))
 }
+_FAMILIES: Final = tuple(package for package, _ in FAMILIES)
 _NETWORK_MODULES: Final = {
     "urllib": ("urllib.request", "urllib.robotparser"),
     "http": ("http.client",),
@@ -60,12 +67,16 @@ _NETWORK_MODULES: Final = {
 def is_known_package(path: str) -> bool:
     """Whether something of the package that the path is in reaches outside; of common packages, below the path."""
     root = path.partition(".")[0]
-    return root in _ROOTS and (root not in _COMMON or path == root or path in _LEADING)
+    is_common = root in _COMMON and path != root and path not in _LEADING and not path.startswith(_FAMILIES)
+    return root in _ROOTS and not is_common
 
 
 def may_lead_outside(imported: str) -> bool:
     """Whether an import may be of what makes objects that reach outside."""
-    return imported in _LEADING or any(imported.startswith(f"{package}.") for package in _LEADING_PACKAGES)
+    is_of_one = imported.startswith(_FAMILIES) or any(
+        imported.startswith(f"{package}.") for package in _LEADING_PACKAGES
+    )
+    return imported in _LEADING or is_of_one
 
 
 def network_library(imported: str) -> str:
@@ -81,7 +92,7 @@ def network_library(imported: str) -> str:
 
 def sends_mail(path: str) -> bool:
     """Whether it is an API of Django's mail, which can be declared as a whole."""
-    return path.startswith("django.core.mail.") or path in SAID_BY_NAME.values()
+    return path.startswith("django.core.mail.") or path == SAID_BY_NAME["email_user"]
 
 
 def said_by_name(method: str) -> str:
@@ -96,14 +107,14 @@ def made_by(path: str) -> str | None:
         path: the dotted path of what is called; `()` stands for what a call gave.
     """
     known = _MAKING_ANYWAY.get(path, path)
-    if known in _MAKING or known in _FACTORIES:
+    if _methods_of(known) is not None or known in _FACTORIES:
         return known
     kind, _ = _kind_of(known)
     last = known.rpartition(".")[2]
     if known.partition(".")[0] in PACKAGES and "()" not in known and reaches_outside(known):
         return known
     # Parts of a client reach outside as it does; what its calls give is data.
-    return known if kind and not _MAKING[kind] and (last in PARTS or last[:1].isupper()) else None
+    return known if kind and not _methods_of(kind) and (last in PARTS or last[:1].isupper()) else None
 
 
 def connects(path: str) -> bool:
@@ -120,11 +131,11 @@ def reaches_outside(path: str) -> bool:
         holder = path.removesuffix(".*")
         if not holder.endswith("()"):
             return holder in _ALL_OF_THEM
-        wanted = _MAKING.get(holder.removesuffix("()"))
+        wanted = _methods_of(holder.removesuffix("()"))
         return wanted is not None and (not wanted or "post" in wanted)
     kind, method = _kind_of(path)
     if kind:
-        wanted = _MAKING[kind]
+        wanted = _methods_of(kind)
         return method in wanted if wanted else _is_request(kind, method)
     package, _, rest = path.partition(".")
     if package not in PACKAGES or not rest:
@@ -138,7 +149,17 @@ def reaches_outside(path: str) -> bool:
 def is_named_by_what_it_does(path: str) -> bool:
     """Whether it is one of the few methods of its object that reach outside, and no mere attribute."""
     kind, method = _kind_of(path)
-    return bool(kind) and method in _MAKING[kind]
+    return bool(kind) and method in (_methods_of(kind) or ())
+
+
+def _methods_of(made: str) -> frozenset[str] | None:
+    """The methods that reach outside, of what calling this makes; empty for all of them, `None` for another object."""
+    known = _MAKING.get(made)
+    if known is None and made.startswith(_FAMILIES) and "()" not in made:
+        last = made.rpartition(".")[2]
+        is_one = any(made.startswith(package) and last.endswith(end) for package, end in FAMILIES)
+        return frozenset() if is_one and last[:1].isupper() else None
+    return known
 
 
 def _is_request(kind: str, method: str) -> bool:
@@ -158,7 +179,7 @@ def _kind_of(path: str) -> tuple[str, str]:
     made, is_method, method = path.rpartition("().")
     asked = method
     while is_method:
-        if made in _MAKING:
+        if _methods_of(made) is not None:
             return made, asked
         made, is_method, method = made.rpartition("().")
         asked = f"{method}().{asked}"
