@@ -142,7 +142,7 @@ def _end(applied: Applied, *, is_program: bool) -> None:
     if applied.code:
         sys.exit(applied.code)
     if applied.rolled_back:
-        raise wrong("the command closed or broke off the transaction around it: apply with --no-atomic, or mend it")
+        raise wrong("the command ended the transaction around it: apply with --no-atomic, or fix the command")
     if applied.missing:
         count = len(applied.missing)
         raise CommandError(f"{count} call{'' if count == 1 else 's'} of the plan never came", returncode=1)

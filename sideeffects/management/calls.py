@@ -68,7 +68,7 @@ Source = Callable[[], Iterator[Shown]]
 def run(command: Command, patterns: Sequence[str], options: Mapping[str, Any], paint: Paint) -> None:
     """Show the calls there are, and with `--follow` those that come, until Ctrl-C."""
     if options["format"] == "markdown":
-        raise wrong("--calls goes with --format json, a line each, or with none")
+        raise wrong("--calls takes --format json (a line for each call), or no --format")
     source = _source()
     show = _as_json if options["format"] == "json" else _as_line
     wanted = _wanted(patterns)

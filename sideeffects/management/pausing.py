@@ -41,7 +41,7 @@ def check_options(patterns: Sequence[str], options: Mapping[str, Any]) -> None:
     if unfit:
         raise wrong(f"--{'pause' if resume is None else 'resume'} does not go with {', '.join(unfit)}")
     if pause is not None and not (options["why"] or "").strip():
-        raise wrong("--pause: say --why, since whoever wonders what became of a call will read it")
+        raise wrong("--pause needs --why TEXT: people who look for a call that did not execute will read it")
     if not apps.is_installed("sideeffects.outbox"):
         raise wrong(_NEEDED)
 

@@ -113,7 +113,7 @@ def pause(
 
     Args:
         pattern: a name, a glob such as `sms.*`, or `__all__`.
-        why: the reason, which everybody reads who wonders what became of a call.
+        why: the reason, for people who look for a call that did not execute.
         by: who pauses.
         mode: `hold`, `record` or `raise`.
         until: when the pause ends by itself; when somebody resumes, if left out.
@@ -128,7 +128,7 @@ def pause(
     """
     check_pattern(pattern)
     if not why.strip():
-        raise ValueError("say why: whoever wonders what became of a call will read it")
+        raise ValueError("say why: people who look for a call that did not execute will read it")
     if until is not None and until <= timezone.now():
         raise ValueError(f"the pause would be over already: it ends at {time_of(until)}")
     using = using or alias()

@@ -58,7 +58,7 @@ class SharedRun:
                 flight.ended = time.monotonic()
                 flight.is_over.set()
         if flight.results is None:
-            raise ProbesRefused(f"the run that was waited for ended with {flight.error!r}")
+            raise ProbesRefused(f"the run that this request waited for ended with {flight.error!r}")
         return flight.results
 
     def kept(self, key: Hashable, seconds: float) -> Results | None:

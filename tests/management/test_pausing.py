@@ -94,7 +94,7 @@ def test_what_they_refuse(project: PauseProject) -> None:
     messages = [err for _, _, err in told]
     assert messages[0].startswith("nothing was paused: no such table: sideeffects_outbox_pause")
     assert "Has manage.py migrate been run?" in messages[0]
-    assert messages[2].startswith("--pause: say --why")
+    assert messages[2].startswith("--pause needs --why")
     assert messages[3].startswith("no side effect is named 'smss.send'. Did you mean 'sms.send' or 'mail.send'?")
     assert "'2' is no span of time: write 45s, 30m, 2h, 1d or 1h30m" in messages[4]
     assert "'0h' must be above 0" in messages[5]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
 class Mode(enum.Enum):
@@ -47,7 +47,8 @@ class Mode(enum.Enum):
 _STRICTNESS = {Mode.EXECUTE: 0, Mode.HOLD: 1, Mode.RECORD: 2, Mode.RAISE: 3}
 
 
-class Decision(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Decision:
     """A mode plus the reason for it.
 
     Attributes:

@@ -7,6 +7,7 @@ The precedence table of `docs/reference/precedence.md` is written here once, in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Decision, Mode
@@ -54,7 +55,7 @@ def in_tests(decision: Decision) -> Decision:
     """What a decision counts as in a test run: there is nobody to release what would be held."""
     if decision.mode is not Mode.HOLD:
         return decision
-    return decision._replace(mode=Mode.RECORD, reason=f"{decision.reason}, which counts as RECORD in a test run")
+    return replace(decision, mode=Mode.RECORD, reason=f"{decision.reason}, which counts as RECORD in a test run")
 
 
 EXECUTED: Final = Decision(Mode.EXECUTE, "outside a test run effects execute", "default")

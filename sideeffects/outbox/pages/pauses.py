@@ -57,7 +57,7 @@ class PauseForm(ModelForm):  # type: ignore[misc]
         labels: ClassVar[dict[str, str]] = {"pattern": "Effects"}
         help_texts: ClassVar[dict[str, str]] = {
             "pattern": "The name of an effect, a glob such as sms.*, or __all__.",
-            "why": "Everybody reads it who wonders what became of a call.",
+            "why": "For people who look for a call that did not execute.",
         }
         widgets: ClassVar[dict[str, Any]] = {
             "pattern": forms.TextInput(attrs={"list": "se-names", "autocomplete": "off"}),

@@ -61,7 +61,7 @@ def refuse_unknown(level: str, alias: str, vendor: str) -> None:
     """
     if vendor == "sqlite" and level != "serializable":
         raise RaceError(
-            f"the database {alias!r} is an SQLite, which has one isolation level, serializable, not {level}"
+            f"the database {alias!r} is on SQLite, which has one isolation level, serializable, not {level}"
         )
 
 
