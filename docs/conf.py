@@ -14,6 +14,7 @@ from docutils.parsers.rst import Directive
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 
 sys.path.insert(0, str(Path(__file__).parent))
 import drawings
@@ -29,6 +30,7 @@ settings.configure(
 django.setup()
 
 project = "sideeffects"
+DOORS = tuple(f"sideeffects{name}" for name in ("", *".errors .testing .probes .dryrun .ledgers .saferunner".split()))
 author = "sideeffects contributors"
 project_copyright = "2026, sideeffects contributors"
 release = importlib.metadata.version(project)
@@ -53,13 +55,16 @@ html_theme = "furo"
 html_title = f"sideeffects {release}"
 html_copy_source = False
 html_search_scorer = str(Path(__file__).parent / "search_scorer.js")
+html_static_path = ["static"]
+html_js_files = ["reachable.js"]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented_params"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -91,11 +96,24 @@ def resolve_internal(
     except (ImportError, AttributeError):
         return None
     python = env.get_domain("py")
-    for door in ("sideeffects", "sideeffects.testing", "sideeffects.probes"):
+    for door in DOORS:
         found = python.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], f"{door}.{name}", node, contnode)
         if found is not None and getattr(importlib.import_module(door), name, None) is target:
             return found
     return contnode
+
+
+def say_since_when(_app: Sphinx, _what: str, name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    """Add the version that brought it to what a door exports. A docstring says so itself if that was a later one."""
+    if name.rpartition(".")[0] in DOORS and not any(line.startswith(".. versionadded::") for line in lines):
+        lines += ["", ".. versionadded:: 0.1", ""]
+
+
+def level_captions(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Say to screen readers which level the headings of the table of contents have: Sphinx leaves it out."""
+    if "furo_navigation_tree" in context:
+        tree = context["furo_navigation_tree"]
+        context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 
 
 class Messages(Directive):
@@ -117,5 +135,10 @@ class Messages(Directive):
 def setup(app: Sphinx) -> None:
     """Connect the above, and draw what the pages show."""
     app.add_directive("messages", Messages)
+    decorator = ModuleAnalyzer.for_module("sideeffects._core.verbs.decorator")
+    decorator.analyze()
+    del decorator.overloads["side_effect"][:-1]  # those for type checkers, when it is used bare
     app.connect("missing-reference", resolve_internal)
+    app.connect("autodoc-process-docstring", say_since_when)
+    app.connect("html-page-context", level_captions, priority=900)  # after Furo has made it
     drawings.draw(Path(__file__).parent / "_build" / "drawings")

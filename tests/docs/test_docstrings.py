@@ -5,18 +5,21 @@ import doctest
 import importlib
 import inspect
 import os
+import re
 import sys
 import types
 import unittest
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sideeffects
-from sideeffects import side_effect
+from sideeffects import errors, side_effect
 from sideeffects.testing import isolated_registry
 
+API = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api"
 DOORS = (
     "sideeffects",
     "sideeffects.testing",
@@ -62,6 +65,29 @@ def names() -> dict[str, Any]:
     }
     modules = {"os": os, "datetime": datetime, "unittest": unittest, "urllib": urllib, "sideeffects": sideeffects}
     return {**exports, **modules, "send_sms": send_sms, "charge": charge}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_page_of_a_door_has_all_that_it_exports(door: str) -> None:
+    """And what is used most comes first: for the main door, the decorator."""
+    name = door.rpartition(".")[2]
+    page = (API / f"{name}.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\.\. (?:auto\w+|data):: (\w+)$", page, re.MULTILINE)
+    mentioned = re.findall(r"`(\w+)`", page)
+    assert set(importlib.import_module(door).__all__) <= {*described, *mentioned}
+    assert len(described) == len(set(described))
+    assert door != "sideeffects" or described[0] == "side_effect"
+
+
+def test_every_error_is_on_the_page_of_errors() -> None:
+    """Those of all doors, each once."""
+    there = {
+        name
+        for name, thing in vars(errors).items()
+        if isinstance(thing, type) and issubclass(thing, BaseException) and thing.__module__ == errors.__name__
+    }
+    page = (API / "errors.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\.\. autoexception:: (\w+)$", page, re.MULTILINE)) == sorted(there)
 
 
 @pytest.fixture
