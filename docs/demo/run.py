@@ -354,6 +354,8 @@ def run_a_command_dry(stage: Stage) -> None:
     said = stage.run("manage.py", "dry_run", "cancel_unpaid")
     if "default  shop_order  1 deleted" not in said or "1. sms.send(to='+44 20 7946 0001'" not in said:
         raise Broken("the plan lacks what the command would have done")
+    if "in another thread" in said:
+        raise Broken("the plan speaks of a thread that the command does not have")
     stage.expect()
     still = stage.run("manage.py", "shell", "-v0", "-c", "print(Order.objects.unpaid().count(), 'unpaid')")
     if "1 unpaid" not in still:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sideeffects._core.state.state import state
 from sideeffects.database import libpq, sql as statements
 from sideeffects.database.cursors import watched
+from sideeffects.database.own_reads import is_own
 from sideeffects.dryrun.drivers import look
 from sideeffects.dryrun.escapes import connecting
 from sideeffects.dryrun.membership import belong
@@ -163,9 +164,10 @@ class ReadOnly:
             self.refuse(text, seen.reason)
         if seen.writes:
             self.refuse(text, "writes")
-        self._remarks.note(
-            f"the database {self.alias!r} was read {_OTHER}: what the dry run itself had written is not seen there"
-        )
+        if not is_own.get():
+            self._remarks.note(
+                f"the database {self.alias!r} was read {_OTHER}: what the dry run itself had written is not seen there"
+            )
 
     def refuse(self, text: str, reason: str) -> None:
         """Refuse a statement."""

@@ -23,6 +23,7 @@ from sideeffects._core.state import extension_points
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock, describe
 from sideeffects.contrib.sentry.pauses import tell_sentry
+from sideeffects.database.own_reads import is_own
 from sideeffects.outbox import pauses
 from sideeffects.outbox.models import Pause
 
@@ -139,6 +140,7 @@ class PauseReader:
     # -- what the thread does
 
     def _read_on(self) -> None:
+        is_own.set(True)
         thread = self._thread
         while self._thread is thread:  # in a child of a fork it is another one, or none
             self._wake.clear()

@@ -13,6 +13,7 @@ import pytest
 from django.db import connections
 
 from sideeffects import dry_run
+from sideeffects.database.own_reads import is_own
 from sideeffects.dryrun import DryRunRefused
 from tests.dryrun.effects import executed
 from tests.support.database import Database
@@ -91,6 +92,21 @@ def test_threads_may_read(database: Database) -> None:
         pool.submit(connections.close_all).result()
     assert not plan.refusals
     assert database.committed() == ["kept", "before", "later"]
+
+
+def test_the_plan_does_not_tell_what_the_package_reads_for_itself(database: Database) -> None:
+    """As the outbox does, which follows the pauses in a thread of its own."""
+
+    def follow() -> list[str]:
+        is_own.set(True)
+        try:
+            return database.names()
+        finally:
+            connections.close_all()
+
+    with dry_run() as plan, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(follow).result() == ["kept"]
+    assert not plan.remarks
 
 
 async def _in_a_thread(function: Any) -> None:
