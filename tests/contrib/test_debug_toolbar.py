@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.browser import chromium
 from tests.support.projects import Project
 
 pytest.importorskip("debug_toolbar")
@@ -59,7 +60,7 @@ SHOP = """
 
     def page(request):
         send("ann", token=SECRET)
-        mail("<b>ann</b>")
+        mail("<b>ann</b>" * 30)
         with contextlib.suppress(ConnectionError):
             send("ben", token=SECRET)
         with contextlib.suppress(SideEffectBlocked):
@@ -80,16 +81,17 @@ SHOP = """
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    project = Project(tmp_path)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("shop"))
     project.write("shop.py", SHOP)
     return project
 
 
-def test_the_panel_shows_the_calls_of_its_request(project: Project) -> None:
-    """Each with mode, reason, arguments, caller and error, without secrets, under WSGI and ASGI; or none."""
-    pages: dict[str, list[str]] = json.loads(
+@pytest.fixture(scope="module")
+def pages(project: Project) -> dict[str, list[str]]:
+    """The bar and the panel of some requests."""
+    found: dict[str, list[str]] = json.loads(
         project.program(
             """
             import asyncio
@@ -102,14 +104,42 @@ def test_the_panel_shows_the_calls_of_its_request(project: Project) -> None:
             environment={"SECRET": SECRET},
         )
     )
+    return found
+
+
+def test_the_panel_shows_the_calls_of_its_request(project: Project, pages: dict[str, list[str]]) -> None:
+    """Each with mode, reason, arguments, caller and error, without secrets, under WSGI and ASGI; or none."""
     for page, panel in (pages["sync"], pages["async"]):
         assert "4 calls, 2 not executed" in page
         modes = [part.partition('"')[0] for part in panel.split("se-mode se-")[1:]]
         assert modes == ["EXECUTE", "RECORD", "EXECUTE", "RAISE"]
         assert "[settings.SIDE_EFFECTS[&quot;POLICY&quot;][&#x27;mail.*&#x27;]]" in panel
-        assert "to=&#x27;&lt;b&gt;ann&lt;/b&gt;&#x27;" in panel
+        assert "to=&#x27;&lt;b&gt;ann&lt;/b&gt;&lt;b&gt;" in panel
         assert "ConnectionError: no answer to [redacted]" in panel
+        assert "SideEffectBlocked" not in panel  # the reason has said it
         assert str(project.root / "shop.py") in panel
         assert SECRET not in page + panel
     assert "0 calls" in pages["quiet"][0]
     assert "This request called no side effect." in pages["quiet"][1]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("theme", "error"), [("light", "rgb(161, 29, 43)"), ("dark", "rgb(255, 154, 165)")])
+def test_modes_have_their_colours_and_nothing_is_cut_off(pages: dict[str, list[str]], theme: str, error: str) -> None:
+    """Beside the toolbar's own style, which has rules for each element."""
+    import debug_toolbar
+
+    style = Path(debug_toolbar.__file__).parent / "static/debug_toolbar/css/toolbar.css"
+    content = f'<div id="djDebug" data-theme="{theme}">{pages["sync"][1]}</div>'
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 900, "height": 600})
+        page.set_content(f"<style>{style.read_text(encoding='utf-8')}</style>{content}")
+
+        def colour(of: str, which: str) -> str:
+            found: str = page.locator(of).first.evaluate(f"element => getComputedStyle(element).{which}")
+            return found
+
+        assert colour(".se-EXECUTE", "backgroundColor") == "rgb(29, 107, 52)"
+        assert colour(".se-EXECUTE", "color") == "rgb(255, 255, 255)"
+        assert colour(".se-error", "color") == error
+        assert page.locator("table").evaluate("table => table.getBoundingClientRect().right") <= 900

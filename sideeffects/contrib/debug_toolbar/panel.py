@@ -91,7 +91,10 @@ def _row(call: Call) -> dict[str, Any]:
         "details": call.details_shown.removeprefix("; "),
         "caller": call.caller,
         "how": _how(call),
-        "error": "" if error is None else f"{type(error).__name__}: {call.scrubbed(describe.text_of(error))}",
+        # Of a refusal the reason says it all.
+        "error": ""
+        if error is None or decision.mode is Mode.RAISE
+        else f"{type(error).__name__}: {call.scrubbed(describe.text_of(error))}",
         "milliseconds": None if outcome is None or decision.mode is not Mode.EXECUTE else outcome.duration * 1000,
     }
 
