@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import functools
+import http.cookies
 import inspect
 import operator
 import optparse
@@ -130,11 +132,33 @@ if sys.version_info >= (3, 14):
     from string.templatelib import Interpolation, Template  # type: ignore[assignment]
 
 
+@dataclasses.dataclass
+class Variable:
+    """As environments are written down."""
+
+    name: str
+    value: str
+    user: str = "ann"
+
+
+def cookies() -> http.cookies.SimpleCookie:
+    """Two, one of which is a secret."""
+    found = http.cookies.SimpleCookie()
+    found["language"], found["sessionid"] = "en", "s3cr3t"
+    return found
+
+
 HOLDERS: dict[str, Any] = {
+    "cookies": cookies(),
     "template string": Template("Dear ", Interpolation("ann", "user", "r"), ", ", Interpolation("s3cr3t", "password")),
     "Namespace": argparse.Namespace(user="ann", password="s3cr3t"),
     "optparse": optparse.Values({"user": "ann", "password": "s3cr3t"}),
     "partial": functools.partial(print, "ann", password="s3cr3t"),
+    "partialmethod": functools.partialmethod(print, "ann", password="s3cr3t"),
+    "a name beside its value": [{"name": "USER", "value": "ann"}, {"name": "DB_PASSWORD", "value": "s3cr3t"}],
+    "in capitals": {"ann": {"Key": "api_key", "Value": "s3cr3t"}},
+    "of a dataclass": Variable("api_token", "s3cr3t"),
+    "in a dict of another kind": collections.OrderedDict(key="password", value="s3cr3t", user="ann"),
     "methodcaller": operator.methodcaller("login", "ann", password="s3cr3t"),
     "BoundArguments": bound(),
     "UserDict": collections.UserDict(user="ann", password="s3cr3t"),
@@ -154,6 +178,7 @@ def test_what_holds_names_is_looked_into(name: str) -> None:
     for shown in (describe(redacted), str(jsonable(redacted))):
         assert "s3cr3t" not in shown
         assert "[redacted]" in shown
+    assert "s3cr3t" not in repr(redacted)
     assert repr(HOLDERS[name]) == before
     assert list(secrets_in(HOLDERS[name], frozenset())) == ["s3cr3t"]
 

@@ -146,6 +146,7 @@ _HOLDERS: Final = {
     ("argparse", "Namespace"),
     ("optparse", "Values"),
     ("functools", "partial"),
+    ("functools", "partialmethod"),
     ("inspect", "BoundArguments"),
     ("operator", "methodcaller"),
     ("string.templatelib", "Interpolation"),
@@ -162,7 +163,7 @@ def is_holder(kind: type) -> bool:
 
 def held_in(value: Any) -> tuple[list[Any], dict[str, Any]]:
     """What such a holder holds without a name, and under names."""
-    if isinstance(value, functools.partial):
+    if isinstance(value, functools.partial | functools.partialmethod):
         return [value.func, *value.args], value.keywords
     if isinstance(value, collections.UserList):
         return list(value.data), {}
@@ -180,8 +181,9 @@ def held_in(value: Any) -> tuple[list[Any], dict[str, Any]]:
 
 def holding(value: Any, items: list[Any], named: dict[str, Any]) -> Any:
     """A holder of the same kind that holds these."""
-    if isinstance(value, functools.partial):
-        return functools.partial(items[0], *items[1:], **named)
+    if isinstance(value, functools.partial | functools.partialmethod):
+        made = functools.partial if isinstance(value, functools.partial) else functools.partialmethod
+        return made(items[0], *items[1:], **named)
     if type(value).__name__ in ("methodcaller", "Template"):
         return type(value)(*items, **named)
     if type(value).__name__ == "Interpolation":

@@ -6,9 +6,9 @@ import collections
 import copy
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from sideeffects._core.values.kinds import dict_base, fields_of, held_in, holding, is_holder
+from sideeffects._core.values.kinds import dict_base, fields_of, held_in, holding, is_holder, per_type
 from sideeffects._core.values.sensitive_names import is_sensitive
 
 #: Puts a value into a container, in the place of another.
@@ -17,6 +17,9 @@ Put = Callable[[Any, Any, Any], object]
 
 def parts_of(value: Any, kind: type) -> tuple[list[Any], list[tuple[Any, Any]]]:
     """What a container holds: without names, and under names."""
+    if _is_of_cookies(kind):
+        morsels = [value] if hasattr(value, "coded_value") else list(value.values())
+        return [], [(morsel.key, morsel.value) for morsel in morsels]
     if issubclass(kind, dict):
         return [], list(dict_base(kind).items(value))
     if issubclass(kind, tuple):
@@ -38,11 +41,29 @@ def parts_of(value: Any, kind: type) -> tuple[list[Any], list[tuple[Any, Any]]]:
     return list(value), []
 
 
+@per_type
+def _is_of_cookies(kind: type) -> bool:
+    """Cookies are dicts, of which what they are for is no item."""
+    return any(base.__module__ == "http.cookies" for base in kind.__mro__)
+
+
 def is_pair(kind: type, items: list[Any], more: frozenset[str]) -> bool:
     """Whether what a container holds is a sensitive name and its value: headers and form data often come so."""
     # A set has no order, so two of its members are no pair.
     is_two = len(items) == len(("name", "value")) and not issubclass(kind, (set, frozenset))
     return is_two and is_sensitive(items[0], more)
+
+
+#: Under which a name stands whose value stands under the first: `{"name": "DB_PASSWORD", "value": "..."}`.
+_NAMED_BESIDE: Final = (("value", ("name", "key")), ("Value", ("Name", "Key")))
+
+
+def named_beside(named: Mapping[Any, Any], more: frozenset[str]) -> str:
+    """Under what a value stands whose sensitive name stands beside it; empty for none."""
+    for value, names in _NAMED_BESIDE:
+        if value in named and any(is_sensitive(named.get(name), more) for name in names):
+            return value
+    return ""
 
 
 def shallow(value: Any, kind: type) -> tuple[Any, Put] | None:
@@ -53,7 +74,7 @@ def shallow(value: Any, kind: type) -> tuple[Any, Put] | None:
     if issubclass(kind, dict):
         base = dict_base(kind)
         try:
-            twin = copy.copy(value)
+            twin = dict(parts_of(value, kind)[1]) if _is_of_cookies(kind) else copy.copy(value)
         except Exception:  # noqa: BLE001 - as in `snapshot`
             twin = dict(base.items(value))
         return twin, base.__setitem__

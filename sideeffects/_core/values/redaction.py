@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.values.kinds import CIRCULAR, MAX_DEPTH, REDACTED, SCALARS, TOO_DEEP, is_walkable
-from sideeffects._core.values.parts import Put, is_pair, made_like, parts_of, shallow
+from sideeffects._core.values.parts import Put, is_pair, made_like, named_beside, parts_of, shallow
 from sideeffects._core.values.sensitive_names import is_sensitive
 
 
@@ -158,6 +158,10 @@ class _Walk:
                 twin.update(dict.fromkeys(secret, REDACTED))
                 self._hiding.add(key)
                 held = list(twin.items())
+            if ("value" in twin or "Value" in twin) and (beside := named_beside(twin, self._more)):
+                twin[beside] = REDACTED
+                self._hiding.add(key)
+                held = list(twin.items())
             if not SCALARS.issuperset(map(type, twin.values())):
                 self._below.append((key, twin, _IN_DICT, held))
             return twin
@@ -166,6 +170,8 @@ class _Walk:
             items[1] = REDACTED
             self._hiding.add(key)
         secret = [name for name, _ in named if self._is_secret(name)]
+        if beside := named_beside(dict(named), self._more):
+            secret.append(beside)
         if secret:
             named = [(name, REDACTED if name in secret else child) for name, child in named]
             self._hiding.add(key)

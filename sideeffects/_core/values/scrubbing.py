@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from sideeffects._core.values.describe import describe
 from sideeffects._core.values.kinds import REDACTED, is_scalar, is_walkable
-from sideeffects._core.values.parts import is_pair, parts_of
+from sideeffects._core.values.parts import is_pair, named_beside, parts_of
 from sideeffects._core.values.sensitive_names import is_sensitive
 
 
@@ -46,7 +46,8 @@ def _secrets(value: Any, more: frozenset[str], is_secret: bool) -> Iterator[str]
                 items, named = parts_of(value, kind)
                 last = [(items.pop(), True)] if is_pair(kind, items, more) else []
                 waiting += [*((child, is_secret) for child in items), *last]
-                waiting += [(child, is_secret or is_sensitive(name, more)) for name, child in named]
+                beside = named_beside(dict(named), more) or None
+                waiting += [(child, is_secret or name == beside or is_sensitive(name, more)) for name, child in named]
 
 
 def _text_in(value: Any, kind: type) -> str:
