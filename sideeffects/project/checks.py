@@ -19,7 +19,7 @@ from sideeffects.ledgers.shared import Shared
 from sideeffects.project import budgets, live_settings, probe_apps
 from sideeffects.project.discovery import finding
 from sideeffects.project.discovery.looking import looking
-from sideeffects.settings.rules import DottedPolicy, Problem, problems
+from sideeffects.settings.rules import KEYS, DottedPolicy, Problem, problems
 
 TAG: Final = "sideeffects"
 
@@ -54,13 +54,33 @@ def check_settings(app_configs: object = None, **options: object) -> Sequence[Ch
     return messages
 
 
+_SETTINGS: Final = (
+    "SIDE_EFFECTS",
+    "FORCE_RUN_SIDE_EFFECTS",
+    "SAFERUNNER_USE_SENTRY",
+    "SMOKETEST_SKIP_APPS",
+    "PROBE_RUNNER",
+)
+#: What others put behind the name of a mapping of settings.
+_BEHIND: Final = ("CONF", "CONFIG", "OPTIONS", "SETTINGS")
+
+
 def misspelt_settings() -> Iterator[Problem]:
     """E016: settings with nearly our names. Nothing reads them, so production would execute what they hold back."""
-    ours = {name.replace("_", ""): name for name in ("SIDE_EFFECTS", "FORCE_RUN_SIDE_EFFECTS")}
     for name in dir(settings):
-        if name.isupper() and name not in ours.values():
-            for close in close_to(name.replace("_", ""), ours, most=1, cutoff=0.85):
-                yield Problem("E016", f"there is no setting {name}; did you mean {ours[close]}?")
+        if name.isupper() and name not in _SETTINGS and (setting := _nearly(name)):
+            yield Problem("E016", f"there is no setting {name}; did you mean {setting}?")
+
+
+def _nearly(name: str) -> str:
+    """The setting that is meant, or the key of one; empty where it is another's."""
+    _, is_longer, rest = name.partition("SIDE_EFFECTS_")
+    if is_longer and rest in _BEHIND:
+        return "SIDE_EFFECTS"
+    for key in close_to(rest, KEYS, most=1, cutoff=0.85) if is_longer else ():
+        return f"SIDE_EFFECTS[{key!r}]"
+    ours = {setting.replace("_", ""): setting for setting in _SETTINGS}
+    return next((ours[close] for close in close_to(name.replace("_", ""), ours, most=1, cutoff=0.85)), "")
 
 
 def check_modules(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:

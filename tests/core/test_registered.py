@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from django.core import checks
 from django.dispatch import Signal, receiver
 from django.urls import path
 
-from sideeffects import declare, side_effect
+from sideeffects import declare, registry, side_effect
 from sideeffects._core.verbs.registered import holders
 from sideeffects.errors import DeclarationError
 from sideeffects.testing import isolated_registry
@@ -93,6 +94,22 @@ def test_below_what_hands_the_function_on(name: str) -> None:
 
     effect: Any = vars(function)["__wrapped__"] if name == "receiver below a wrapper" else function
     assert holders([effect.__wrapped__]) == []
+
+
+def test_what_waits_for_the_exit() -> None:
+    """`atexit` keeps it in C, where nobody sees it; below `atexit.register` it may be declared."""
+    with pytest.raises(DeclarationError, match="handed to atexit already"):
+
+        @side_effect(name="leave")
+        @atexit.register
+        def leave() -> None: ...
+
+    @atexit.register
+    @side_effect(name="leave")
+    def left() -> None: ...
+
+    atexit.unregister(left)
+    assert registry["leave"] is left.effect
 
 
 def test_variables_are_nobody_who_calls() -> None:

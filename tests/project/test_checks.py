@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from sideeffects import redirect, side_effect
-from sideeffects.project.checks import check_settings
+from sideeffects.project.checks import check_settings, misspelt_settings
 from sideeffects.testing import isolated_registry
 from tests.support.listed_project import write_settings
 from tests.support.projects import Project
@@ -308,15 +308,36 @@ def test_an_installed_app_declares_what_the_settings_list(project: Project) -> N
     assert printed.strip() == "text.caps"
 
 
-@pytest.mark.parametrize("name", ["SIDE_EFFECT", "SIDEEFFECTS", "SIDE_EFECTS", "FORCE_RUN_SIDE_EFFECT"])
-def test_a_misspelt_setting_is_an_error(project: Project, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SIDE_EFFECT", "SIDE_EFFECTS"),
+        ("SIDEEFFECTS", "SIDE_EFFECTS"),
+        ("SIDE_AFFECTS", "SIDE_EFFECTS"),
+        ("SIDE_EFFECTS_CONFIG", "SIDE_EFFECTS"),
+        ("SIDE_EFFECTS_MODE", "SIDE_EFFECTS['MODE']"),
+        ("SIDE_EFFECTS_POLICY", "SIDE_EFFECTS['POLICY']"),
+        ("FORCE_RUN_SIDE_EFFECT", "FORCE_RUN_SIDE_EFFECTS"),
+        ("SAFERUNNER_USE_SENTY", "SAFERUNNER_USE_SENTRY"),
+        ("SMOKETEST_SKIP_APP", "SMOKETEST_SKIP_APPS"),
+        ("SIDE_EFFECTS_OF_DRUGS", ""),
+    ],
+)
+def test_settings_of_nearly_that_name(settings: Any, name: str, meant: str) -> None:
+    """Another spelling, a key that was written as a setting of its own, and what is somebody else's."""
+    setattr(settings, name, {"MODE": "RECORD"})
+    found = [problem.sentence for problem in misspelt_settings()]
+    assert found == ([f"there is no setting {name}; did you mean {meant}?"] if meant else [])
+
+
+def test_a_misspelt_setting_is_an_error(project: Project) -> None:
     """Nothing reads it, so that what it holds back would be executed."""
-    write_settings(project, f'{name} = {{"MODE": "RECORD"}}')
+    write_settings(project, 'SIDE_EFECTS = {"MODE": "RECORD"}')
 
     shown = project.run("manage.py", "check", code=1).stderr
 
     assert ids(shown) == ["E016"]
-    assert f"there is no setting {name}; did you mean" in shown
+    assert "there is no setting SIDE_EFECTS; did you mean SIDE_EFFECTS?" in shown
 
 
 def test_a_redirect_must_change_what_an_effect_has(own_registry: None) -> None:

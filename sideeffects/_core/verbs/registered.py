@@ -7,6 +7,7 @@ the function, so each framework needs only its name here.
 
 from __future__ import annotations
 
+import atexit
 import collections
 import functools
 import gc
@@ -62,7 +63,15 @@ def holder_of(function: Any) -> str:
         weakref.getweakrefcount(below) for below in with_wrapped(function)
     ):
         return ""
-    return next((told for _, told in holders(with_wrapped(function))), "")
+    told = next((told for _, told in holders(with_wrapped(function))), "")
+    return told or ("atexit" if _waits_for_the_exit(function) else "")
+
+
+def _waits_for_the_exit(function: Any) -> bool:
+    """Whether `atexit` has it, whose list is kept in C. It is taken out of it: what is refused has no need of it."""
+    before = sys.getrefcount(function)
+    atexit.unregister(function)
+    return sys.getrefcount(function) < before
 
 
 def with_wrapped(function: Any) -> Iterator[Any]:
