@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,19 @@ def say_since_when(_app: Sphinx, _what: str, name: str, _thing: object, _options
         lines += ["", ".. versionadded:: 0.1", ""]
 
 
-def level_captions(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
-    """Say to screen readers which level the headings of the table of contents have: Sphinx leaves it out."""
+def for_screen_readers(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Give the headings of the table of contents a level, and make no lists of definitions of long signatures."""
     if "furo_navigation_tree" in context:
         tree = context["furo_navigation_tree"]
         context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+    if "body" in context:
+        context["body"] = LONG_SIGNATURE.sub(
+            r"<div>\1</div>", re.sub(r'<dd>(<em class="sig-param">.*)</dd>', SIGNATURE_LINE, context["body"])
+        )
+
+
+SIGNATURE_LINE = r'<div style="margin-left: 2rem">\1</div>'
+LONG_SIGNATURE = re.compile(r'<dl>(\n(?:<div style="margin-left: 2rem">.*</div>\n)+)</dl>')
 
 
 class Messages(Directive):
@@ -140,5 +149,5 @@ def setup(app: Sphinx) -> None:
     del decorator.overloads["side_effect"][:-1]  # those for type checkers, when it is used bare
     app.connect("missing-reference", resolve_internal)
     app.connect("autodoc-process-docstring", say_since_when)
-    app.connect("html-page-context", level_captions, priority=900)  # after Furo has made it
+    app.connect("html-page-context", for_screen_readers, priority=900)  # after Furo has made it
     drawings.draw(Path(__file__).parent / "_build" / "drawings")
