@@ -7,6 +7,7 @@ var Scorer = {
     ["how-to/", 4],
     ["tutorial", 4],
     ["reference/messages", 2],
+    ["reference/api", -2],
     ["reference/", 3],
     ["explanation/", 2],
     ["limits", -4],
