@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 from sideeffects._core.policy.rules import Rules
@@ -91,7 +92,7 @@ def whole_process(*, until_its_end: bool) -> Generator[None]:
     def held_back() -> Rules:
         rules = source()
         if not known or known[0][0] is not rules:
-            recording = rules._replace(holds_back=True, settled=False)
+            recording = replace(rules, holds_back=True, settled=False)
             known[:] = [(rules, recording)]
         return known[0][1]
 

@@ -11,8 +11,9 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sideeffects._core.policy.rules import Rules
 from sideeffects._core.state import import_hooks
@@ -31,7 +32,8 @@ class SettingsNotReady(SideEffectError):
     """An effect was called while Django's settings were still being imported: no rule is known, nothing executes."""
 
 
-class _Known(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Known:
     """Rules, with what they were made from: the holder of the settings, and our settings as they were.
 
     Django's own dicts are kept: a look into them is all that a decision costs as long as nothing has changed, while

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 RACER_VARIABLE: Final = "SIDE_EFFECTS_RACER"
 
 
-class Identity(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Identity:
     """One process, as long as it stays the same one.
 
     Attributes:

@@ -7,7 +7,7 @@ The precedence table of `docs/reference/precedence.md` is written here once, in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Decision, Mode
@@ -23,7 +23,8 @@ from sideeffects._core.values.describe import text_of
 __tracebackhide__ = True
 
 
-class Standing(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Standing:
     """What the rules say of one effect.
 
     Attributes:

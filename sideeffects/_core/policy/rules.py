@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Mode
@@ -62,7 +63,8 @@ class OutboxRules(NamedTuple):
 NO_OUTBOX_RULES: Final = OutboxRules()
 
 
-class Rules(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Rules:
     """Everything that settings say about decisions, checked."""
 
     mode: Mode | None = None

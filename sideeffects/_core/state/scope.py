@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextvars
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from sideeffects._core.policy.override_entry import OverrideEntry
 from sideeffects._core.records.ledger import Ledger
 
 
-class Scope(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Scope:
     """What a context sees.
 
     Attributes:
