@@ -64,8 +64,7 @@ def is_reached() -> bool:
 
 
 def _owners(own: Scope) -> list[Holder]:
-    owners = (entry.owner for entry in reversed(own.entries))
-    return [owner for owner in owners if isinstance(owner, Holder)]
+    return [entry.owner for entry in reversed(own.entries) if isinstance(entry.owner, Holder)]
 
 
 # -- all of a process
