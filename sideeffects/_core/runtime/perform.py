@@ -26,7 +26,6 @@ from sideeffects._core.state.state import state
 from sideeffects._core.state.user_line import user_site
 from sideeffects._core.values.callers import NOBODY, Site
 from sideeffects._core.values.frames import forget
-from sideeffects._core.values.whose_code import hands_on
 
 __tracebackhide__ = True
 
@@ -161,7 +160,7 @@ def begin(
     ruled, decision = verdict.ruled, verdict.decision
     details = None if effect.details is None else details_of(effect, instance, args, kwargs)
     names = ruled.rules.sensitive
-    called_at = user_site(site) if hands_on[site[0].co_filename] else site
+    called_at = site if site[0] is declared.caller else user_site(declared, site)
     besides = NOTHING_BESIDES
     if is_async or run_id is not None or by_reference or details is not None or asked is not None:
         besides = Besides(is_async, run_id, by_reference, details, asked)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Sequence
-from types import FunctionType, GetSetDescriptorType, MethodType
+from types import CodeType, FunctionType, GetSetDescriptorType, MethodType
 from typing import Any, Final, NamedTuple
 
 from sideeffects._core.calls.decision import Decision, Mode
@@ -120,6 +120,7 @@ class Declared:
         "_binder",
         "_binder_without_first",
         "_earlier",
+        "caller",
         "effect",
         "fewest",
         "is_bound",
@@ -159,6 +160,8 @@ class Declared:
         #: What the rules said last, and which they were. One value: threads that change it one after the other never
         #: leave an answer with the question of another.
         self.ruled = _NOTHING_RULED
+        #: The code that called last, and does not only call what it was handed. Most calls come from there again.
+        self.caller: CodeType | None = None
 
     def replace(self, earlier: Declared) -> None:
         """Let what was imported by name before its module was loaded again answer as this does."""

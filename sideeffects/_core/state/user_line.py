@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 import threading
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sideeffects._core.state.work_origin import Lineage, Place, lineage, watching
 from sideeffects._core.values.callers import Site, first_on
-from sideeffects._core.values.whose_code import HIDDEN, PACKAGE, is_own, kind_of
+from sideeffects._core.values.whose_code import HIDDEN, PACKAGE, hands_on, is_own, kind_of
+
+if TYPE_CHECKING:
+    from sideeffects._core.state.runtime_effect import Declared
 
 
 class _Job(threading.local):
@@ -49,8 +52,11 @@ def here() -> Place | None:
     return places_above(sys._getframe(1))[0]  # noqa: SLF001 - who hands work over
 
 
-def user_site(site: Site) -> Site:
-    """Who calls, where `site` only calls what it was handed: the line of the user's code, if there is any."""
+def user_site(declared: Declared, site: Site) -> Site:
+    """Who calls an effect: where `site` only calls what it was handed, the line of the user's code, if there is any."""
+    if not hands_on[site[0].co_filename]:
+        declared.caller = site[0]
+        return site
     place = places_above(sys._getframe(1))[0]  # noqa: SLF001 - as above
     return site if place is None else first_on(place[0], place[1])
 
