@@ -37,23 +37,23 @@ def decided(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: di
     if ruled.rules is not rules or ruled.is_test_run is not is_test_run or ruled.option is not state.option:
         ruled = declared.ruled_by(rules, is_test_run)
     changes = None
+    floor = state.floor
     first = own.first
     rule = None if first is None or first.closed else first.find(declared.effect.name)
     if rule is not None:
         verdict = Verdict(ruled, rule.decision, rule.stub)
     elif not (ruled.standing.conditions or own.entries or (is_test_run and state.overrides.entries)):
-        verdict = ruled.verdict
+        verdict = ruled.verdict if floor is None else ruled.floored
     else:
         arguments = declared.bind(instance, args, kwargs)
         overrides = state.overrides.visible(own, is_test_run)
         found = decide(declared.effect, MappingProxyType(arguments), overrides, ruled.standing, instance)
         verdict = Verdict(ruled, found.decision, found.stub, arguments, budgets=found.budgets)
         changes = found.changes
-    floor = state.floor
-    if floor is not None and verdict.mode is not floor.mode:
-        if verdict is not ruled.verdict or ruled.floor is not floor:
-            return _tightened(declared, verdict, args, changes)
-        verdict = ruled.floored
+    if floor is not None and verdict.decision is not floor and verdict.mode is not floor.mode:
+        if verdict is ruled.floored:  # as strict by itself, or made under another floor
+            verdict = ruled.verdict
+        return _tightened(declared, verdict, args, changes)
     if is_test_run:
         if verdict.mode is not _HOLD:
             return verdict

@@ -37,11 +37,10 @@ class Ruled:
         may_settle: whether they would say so of every later call.
         may_end: whether a recorded call has ended with its decision: it is answered with nothing, and that at once.
         verdict: on a call for which no override speaks.
-        floor: the floor of the environment at that time.
-        floored: the verdict, or the floor where that is stricter.
+        floored: the verdict, or the floor of that time where this is stricter.
     """
 
-    __slots__ = ("floor", "floored", "is_test_run", "may_end", "may_settle", "option", "rules", "standing", "verdict")
+    __slots__ = ("floored", "is_test_run", "may_end", "may_settle", "option", "rules", "standing", "verdict")
 
     def __init__(self, rules: Rules, is_test_run: bool, option: Mode | None, standing: Standing) -> None:
         self.rules = rules
@@ -50,7 +49,7 @@ class Ruled:
         self.standing = standing
         self.may_settle = self.may_end = False
         self.verdict = self.floored = Verdict(self, standing.decision, budgets=standing.budgets)
-        self.floor = floor = state.floor
+        floor = state.floor
         if floor is not None and floor.mode > standing.decision.mode:
             self.floored = Verdict(self, floor)
 
