@@ -8,7 +8,7 @@ import functools
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from sideeffects._core.calls.call import Call
 from sideeffects._core.calls.decision import Decision, Mode
@@ -21,14 +21,14 @@ from sideeffects._core.runtime.acting import alias_of
 from sideeffects._core.runtime.finishing import finish
 from sideeffects._core.runtime.perform import begin
 from sideeffects._core.runtime.writing import logger
-from sideeffects._core.state.extension_points import deferral, engine, late_errors
+from sideeffects._core.state.extension_points import deferral, late_errors
 from sideeffects._core.state.state import state
 from sideeffects._core.values import clock
 from sideeffects._core.values.callers import Site, caller
 from sideeffects._core.values.frames import forget
-from sideeffects.engines.threads import ThreadEngine
-from sideeffects.errors import AsyncNotAllowed, MalformedTask, SideEffectBlocked
-from sideeffects.runs.tasks import Delay, RunTask, can_run, task_of
+from sideeffects.errors import SideEffectBlocked
+from sideeffects.runs.entries import Entry, checked
+from sideeffects.runs.tasks import Delay, RunTask
 
 __tracebackhide__ = True
 
@@ -151,7 +151,7 @@ def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Sit
 def _run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Site) -> RunResult:
     if not isinstance(run_id, str):
         raise TypeError(f"run_id is a text that names the run list, not {run_id!r}")
-    entries = _checked(run_id, tasks)
+    entries = checked(run_id, tasks)
     rules = state.rules_source()
     if swallow is None:
         swallow = rules.use_sentry
@@ -161,7 +161,7 @@ def _run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Si
         return _run(run_id, entries, swallow, site)
 
 
-def _run(run_id: str, entries: list[_Entry], swallow: bool, site: Site) -> RunResult:
+def _run(run_id: str, entries: list[Entry], swallow: bool, site: Site) -> RunResult:
     savepoint = deferral.last.savepoints() if swallow else None
     results: list[Any] = []
     recorded: list[str] = []
@@ -221,66 +221,6 @@ def _run(run_id: str, entries: list[_Entry], swallow: bool, site: Site) -> RunRe
 
 #: Cancellation is an `Exception` in futures, and not in asyncio.
 _CANCELLED: Final = concurrent.futures.CancelledError
-
-
-# -- what is in the list
-
-
-class _Entry(NamedTuple):
-    given: Callable[..., Any]
-    task: RunTask
-    kwargs: Mapping[str, Any]
-    is_async: bool
-
-
-def _checked(run_id: str, tasks: Iterable[Any]) -> list[_Entry]:
-    """The entries, each known to be one, before the first is run."""
-    if isinstance(tasks, str | bytes | Mapping):
-        raise TypeError(f"the tasks of run list {run_id!r} are a list of entries, not {tasks!r}")
-    return [_entry(run_id, index, entry) for index, entry in enumerate(tasks)]
-
-
-def _entry(run_id: str, index: int, entry: Any) -> _Entry:
-    if not isinstance(entry, tuple | list):
-        raise MalformedTask(run_id, index, f"is no tuple but {_shown(entry)}")
-    if len(entry) not in _LENGTHS:
-        raise MalformedTask(run_id, index, f"has {len(entry)} parts instead of two or three")
-    given, kwargs = entry[0], entry[1]
-    wanted = entry[2] if len(entry) == 3 else None  # noqa: PLR2004 - see `_LENGTHS`
-    if not can_run(given):
-        raise MalformedTask(run_id, index, f"begins with {_shown(given)}, which cannot be called")
-    if type(kwargs) is not dict and not isinstance(kwargs, Mapping):
-        hint = "; write {'url': 'http://...'}, with a colon" if isinstance(kwargs, set | frozenset) else ""
-        raise MalformedTask(run_id, index, f"has {_shown(kwargs)} where a dict of keyword arguments belongs{hint}")
-    for key in kwargs:
-        if not isinstance(key, str):
-            raise MalformedTask(run_id, index, f"has the keyword argument {_shown(key)}, which is no name")
-    if wanted is not None and not isinstance(wanted, bool):
-        raise MalformedTask(run_id, index, f"has {_shown(wanted)} for is_async, which is True, False or None")
-    task = task_of(given)
-    if task.trouble:
-        raise MalformedTask(run_id, index, task.trouble)
-    if wanted and not task.may_wait:
-        _check_may_wait(run_id, index, task)
-    return _Entry(given, task, kwargs, task.may_wait if wanted is None else wanted)
-
-
-_LENGTHS: Final = (2, 3)
-
-
-def _shown(value: Any) -> str:
-    """What was given, told by its type: its values may be secret."""
-    return f"a {type(value).__name__}"
-
-
-def _check_may_wait(run_id: str, index: int, task: RunTask) -> None:
-    refused = AsyncNotAllowed(task.name)
-    refused.add_note(f"It is tasks[{index}] of run list {run_id!r}, with is_async=True. Nothing of the list was run.")
-    if not task.needs_threads:
-        raise refused
-    if not isinstance(engine.last(), ThreadEngine):
-        refused.add_note("An undeclared function has no name under which the workers of this engine could find it.")
-        raise refused
 
 
 # -- acting
