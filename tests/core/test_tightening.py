@@ -154,7 +154,7 @@ def test_what_a_floor_decides_is_kept_with_the_floor(
     """The next call is answered alike, a stricter pause counts all the same, and another floor is another answer."""
     if not is_test_run:
         request.getfixturevalue("production")
-    for text, mode in (("raise", Mode.RAISE), ("record", Mode.RECORD), ("raise", Mode.RAISE)):
+    for text, mode in (("raise", Mode.RAISE), ("record", Mode.RECORD)):
         floor(text)
         for _ in range(2):
             assert decided_now(send) is mode
