@@ -153,7 +153,7 @@ class StubMismatch(SideEffectError):
 
 
 class PlanChanged(SideEffectError):
-    """Under `dry_run --apply` a call came that is not the plan's next one; it was not executed.
+    """Under `dry_run --apply` a call came that is not the next one of the plan. The call was not executed.
 
     Args:
         name: the effect that was called.
@@ -332,7 +332,7 @@ class MalformedTask(SideEffectError, TypeError, ValueError):
 
 
 class SideEffectFault(SideEffectError):
-    """What a fault sweep lets an effect fail with that declares no exceptions in `raises`.
+    """What an effect fails with in a fault sweep if it declares no exceptions in `raises`.
 
     Args:
         name: the effect's name.

@@ -38,9 +38,10 @@ class dry_run:  # noqa: N801 - a verb, as `capture` and `record` are
     It holds for the own context, with its tasks and the threads that it starts. Other requests are not touched.
 
     Args:
-        stub: what effects return whose answer the block needs, by effect, name or glob: values, or exceptions to raise.
-        max_calls: how many calls the plan keeps; what the settings say (`LEDGER`), unless given.
-        told: told of each call as it is held back, and of those that only read as they are executed.
+        stub: answers that the block needs from effects: a mapping of effect, name or glob to a value, or to an
+            exception to raise.
+        max_calls: how many calls the plan keeps; by default what the settings say (`LEDGER`).
+        told: a function that gets each call as it is held back, and each call that only reads as it is executed.
 
     Raises:
         DryRunRefused: on leaving, when something was refused and the block went on all the same.

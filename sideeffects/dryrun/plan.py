@@ -125,7 +125,7 @@ class Plan(Calls):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What may have gone otherwise than it would have, with where and why."""
+        """What may have gone otherwise than in a real run, with where and why."""
         return self._remarks.reasons
 
     def for_real(self, call: Call) -> Decision:

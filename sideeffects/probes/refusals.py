@@ -17,7 +17,7 @@ class CommitRefused(TransactionManagementError):
 
 
 class WriteRefused(DatabaseError):
-    """A read-only probe tried to write."""
+    """A read-only probe tried to write, or a probe tried to do what no rollback takes back."""
 
 
 class DatabaseRefused(DatabaseError):

@@ -156,7 +156,7 @@ class Results:
     has_details: bool = True
 
     def having(self, *outcomes: ProbeOutcome) -> tuple[ProbeResult, ...]:
-        """Those with one of these outcomes."""
+        """The probes with one of these outcomes."""
         return tuple(probe for probe in self.probes if probe.outcome in outcomes)
 
     @property
@@ -180,7 +180,7 @@ class Results:
         return sum(1 for probe in self.probes if probe.method and probe.outcome is not ProbeOutcome.SKIPPED)
 
     def count(self, outcome: ProbeOutcome) -> int:
-        """How many have this outcome; what is no test counts only when it went wrong."""
+        """How many have this outcome. Fixtures and modules are no tests, and count only when they went wrong."""
         return sum(1 for probe in self.probes if probe.outcome is outcome and (probe.method or probe.is_bad))
 
     def without_details(self) -> Results:

@@ -45,7 +45,7 @@ class ProbeRunner:
 
     Args:
         parallel: how many may run together; `None` for as many as wait, up to 16.
-        timeout: seconds for each probe; a class may ask for less, and for more only where this is not given.
+        timeout: seconds for each probe. A class may ask for less; it may ask for more only if this is not given.
         read_only: whether no probe may write.
         failfast: whether to begin nothing more after the first failure.
         listener: is told of each result, with how many are done and how many there are.

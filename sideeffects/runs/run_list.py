@@ -102,7 +102,9 @@ _SHOWN: Final = 10
 
 
 def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None = None) -> RunResult:
-    """Run a list of tasks in order. In a test run they are recorded under `run_id`, save those that the test names.
+    """Run a list of tasks in order.
+
+    In a test run only the tasks that the test names are executed. The others are recorded under `run_id`.
 
     An error ends the list and propagates, with what ran and what did not in a note and as its `run_list`. With
     `swallow` each task stands alone: inside a transaction it has a savepoint of its own, its error is logged, reported
@@ -120,8 +122,8 @@ def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None
         what came of it.
 
     Raises:
-        MalformedTask: an entry cannot be run (then none was).
-        AsyncNotAllowed: a task may not run in the background, and was to (then none was run).
+        MalformedTask: an entry cannot be run (then no task was run).
+        AsyncNotAllowed: a task was to run in the background, and may not (then no task was run).
         SideEffectBlocked: one was refused.
         BaseException: what a task raised.
 

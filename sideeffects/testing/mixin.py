@@ -38,7 +38,7 @@ class SideEffectsMixin(Case):
         record: effects to record.
         forbid: effects to refuse.
         stub: effects to record, with what the call returns or raises; or a list of `stub(...)`. Each test begins with
-            the first answer of `in_turn`, and has to have its own `times`.
+            the first answer of `in_turn`, and its calls alone have to make up `times`.
 
     Example:
         >>> class WelcomeTests(SideEffectsMixin, unittest.TestCase):

@@ -103,7 +103,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
 
         Raises:
             UnknownSideEffect: no declared effect has that name.
-            AssertionError: calls were dropped, so that nobody can tell.
+            AssertionError: calls were dropped, so the number is not known.
         """
         self._complete()
         return len(_read(self._matching(effect)))
@@ -280,21 +280,21 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
     def run_enqueued(self, *effects: object, until_empty: bool = False) -> Calls:
         """Execute now the recorded background calls of these effects, as their workers would.
 
-        Those are meant that were enqueued (`.enqueue`, Celery's `delay` and the like, tasks of Django, Dramatiq, Huey
-        and RQ, run lists) and have not been run. Calls that wait for a commit, or whose transaction was rolled back,
-        are not. Each run is a call of its own, which executes; all else that the task calls is decided as ever.
+        It runs calls that were enqueued (`.enqueue`, Celery's `delay` and the like, tasks of Django, Dramatiq, Huey and
+        RQ, run lists) and have not been run. It leaves out calls that wait for a commit, or whose transaction was
+        rolled back. Each run is a call of its own, which executes; all else that the task calls is decided as ever.
         Arguments go through the serializer and back; a task that asks for a retry is run again, at most 100 times.
 
         Args:
             *effects: decorated functions, names or globs.
-            until_empty: whether to run as well what these calls enqueue in turn, if the names mean it.
+            until_empty: whether to run as well the calls of these effects that the run enqueues in turn.
 
         Returns:
             the calls that it has made.
 
         Raises:
             TypeError: no effects were given.
-            AssertionError: nothing was enqueued that one of them means.
+            AssertionError: no call of these effects was enqueued.
             UnknownSideEffect: no declared effect has that name.
             Exception: what a task raises, at once; the others stay to be run.
         """

@@ -18,7 +18,7 @@ def current_call() -> Call:
     """The call of an effect that is being executed in this context, the innermost one.
 
     Its `id` stays the same when a held call is retried: hand it to an API that takes idempotency keys. Import this at
-    the top of a module: calls that have begun before the import are not known to it.
+    the top of a module: it does not know calls that began before the import.
 
     Returns:
         the call, without an outcome as yet.

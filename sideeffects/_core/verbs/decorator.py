@@ -129,8 +129,8 @@ def side_effect(
         tags: free labels.
         owner: who answers for it.
         reads: whether it only reads from the outside: dry runs and probes then execute it, and use its answer.
-        details: called with the call's arguments (with `self`), where these say little; the mapping that it gives is
-            kept as `Call.details`.
+        details: a function for effects whose arguments say little. It is called with the arguments (with `self`), and
+            the mapping that it returns is kept as `Call.details`.
 
     Returns:
         the function, decorated; or a decorator.

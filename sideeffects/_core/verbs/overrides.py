@@ -317,7 +317,7 @@ def stub(
         raises: an exception, or its class.
         in_turn: instead: a list of such values and exceptions, one for each call. A call past the last one raises
             `StubExhausted`.
-        times: how many calls there have to be. It is asked when the block is left without an exception.
+        times: how many calls the stub must answer. This is checked when the block ends without an exception.
 
     Raises:
         TypeError: not exactly one of `returns`, `raises` and `in_turn` was given.

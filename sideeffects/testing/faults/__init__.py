@@ -87,7 +87,7 @@ def fault_sweep(
             may ask for the scenario's arguments, for `calls` (the run's) and `fault` (the cell; first `None`).
         raises: exceptions, or their classes, for all effects; or a mapping of effect, name or glob to some. Effects
             that are not mentioned fail with what they declare in `raises`, else with `SideEffectFault`.
-        expected: further exceptions that may come out when an effect has failed, besides the one it failed with.
+        expected: exceptions that may come out when an effect has failed, besides the one that it failed with.
         effects: only these fail, by effect, name or glob.
         points: `"before"` (nothing is done) and `"after"` (it is done, and the answer is lost), or one of them.
         depth: 2 lets pairs of calls fail as well.
@@ -126,7 +126,9 @@ def fault_sweep(
 
 
 def current_fault() -> str | None:
-    """The name of the cell that is being run, for what holds only when no effect fails; `None` outside and then.
+    """The name of the cell that is being run, for checks that hold only when no effect fails.
+
+    It is `None` outside a sweep, and in the first run, in which no effect fails.
 
     Example:
         >>> current_fault() is None  # no sweep runs

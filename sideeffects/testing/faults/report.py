@@ -43,7 +43,7 @@ class CellResult(NamedTuple):
 
     @property
     def name(self) -> str:
-        """By which it is run again: `--fault-cell NAME`."""
+        """The name by which you run the cell again: `--fault-cell NAME`."""
         return name_of(self.cell)
 
     def as_data(self) -> dict[str, Any]:

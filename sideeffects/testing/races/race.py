@@ -20,7 +20,7 @@ _collecting: Final = threading.RLock()
 
 
 class Race:
-    """How to race: called as often as needed, it holds one race (or `repeat` of them) each time.
+    """How to race. Call it as often as you need: each call holds one race, or `repeat` of them.
 
     Args:
         timeout: seconds after which a racer is killed; 30, or what the environment variable
@@ -30,7 +30,7 @@ class Race:
         databases: the aliases that racers use, to which they connect before the start; others are refused to processes.
             By default those that the test may use; racers then connect before the start to those that the test has
             connected to.
-        repeat: the race is run until it fails, and so often at most.
+        repeat: how often the race is run at most; it ends with the first failure.
         seed: racers wait up to 4 ms after the gate, as this number says. By default they do so from the second of
             `repeat` runs on, each with a seed of its own; `RaceResult.seed` has the one that failed.
         setup: called before each run; a mapping that it returns is added to the arguments of every call.
@@ -38,8 +38,8 @@ class Race:
             a run failed when a racer did.
         meet_at: an effect, its name or a glob: each racer is held when it first reaches it, until all have reached it
             or have finished.
-        patience: seconds for which those held there wait on, when nobody comes or finishes. Correct code may well keep
-            the others from coming.
+        patience: seconds for which racers that are held there go on waiting when no other racer comes or finishes.
+            Correct code may well keep the others from coming.
         switch_interval: seconds between switches of threads (`sys.setswitchinterval`), for `"threads"`: small ones make
             races likelier.
         explore: the calls are run in every order of their steps, in threads. A step is a statement that Django sends, a

@@ -63,10 +63,11 @@ class RaceResult(list[Any]):
         start_skew: seconds between the first and the last start; 0.0 when fewer than two started.
         outputs: what each racer printed to stdout and stderr; empty for threads, whose output is the test's.
         met: the racers that were held together at `meet_at`.
-        seed: what made the racers' small delays after the gate; `None` when there were none. `Race(seed=...)` has them
-            again.
+        seed: what made the racers' small delays after the gate; `None` when there were none. `Race(seed=...)` repeats
+            them.
         runs: how often the race was run.
-        failures: how often it failed: 0, or 1 since it ends with the first; of an explored race, how many orders.
+        failures: how often it failed: 0 or 1, because a race ends with its first failure. Of an explored race, how many
+            orders failed.
         failure: what the check raised, or the first error; `None` when the last run did not fail.
 
     The results, calls and failure of an explored race are those of the failing order with the fewest switches; when
@@ -114,7 +115,7 @@ class RaceResult(list[Any]):
 
     @property
     def schedule(self) -> str | None:
-        """Whose step each was in the failing order, such as `"112212"`; `None` when none failed."""
+        """Which racer made each step of the failing order, such as `"112212"`; `None` when none failed."""
         return self.explored.schedule if self.explored is not None and self.explored.failed else None
 
     def timeline(self) -> str:
