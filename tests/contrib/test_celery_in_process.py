@@ -118,7 +118,7 @@ def test_a_redirect_changes_what_the_queue_gets(production: None, own_registry: 
     app = Celery("redirected", broker="memory://")
 
     @side_effect(name="mail.welcome")
-    @app.task(name="welcome")
+    @app.task(name="welcome", shared=False)
     def welcome(to: str) -> None:
         raise AssertionError("executed")
 

@@ -1,6 +1,7 @@
 """Effects that are RQ jobs, with real worker processes and a real Redis."""
 
 import json
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -291,11 +292,14 @@ def fail(to: str) -> None:
 
 
 @pytest.fixture
-def waiting(queue: Any) -> Any:
+def waiting(queue: Any) -> Iterator[Any]:
     """A queue whose jobs wait for a worker, with one that runs in this process."""
     waiting = rq.Queue("waiting", connection=queue.connection)
     waiting.work = lambda: rq.SimpleWorker([waiting], connection=waiting.connection).work(burst=True)
-    return waiting
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield waiting
+    for number, handler in handlers.items():  # the worker has put its own in their place
+        signal.signal(number, handler)
 
 
 def test_cron_groups_and_repeats_are_decided(waiting: Any) -> None:

@@ -54,8 +54,8 @@ def test_celery(shop: Any) -> None:
 
     app = Celery("origins", broker="memory://", set_as_current=False)
     app.conf.task_always_eager = True
-    remind = app.task(name="shop.tasks.remind")(shop.remind)
-    sms = app.task(name="shop.tasks.sms")(shop.sms)
+    remind = app.task(name="shop.tasks.remind", shared=False)(shop.remind)
+    sms = app.task(name="shop.tasks.sms", shared=False)(shop.sms)
     assert origins_of(remind.delay) == [("mail.send", "task shop.tasks.remind")]
     assert origins_of(sms.delay)[0] == ("sms.remind", WHERE)
 

@@ -1478,13 +1478,13 @@ def test_a_celery_task_above_an_effect_is_decided_on_every_path(bind: bool) -> N
 
     if bind:
 
-        @app.task(bind=True, name="tests.bound")
+        @app.task(bind=True, name="tests.bound", shared=False)
         @side_effect(name="send")
         def send(self: Any, to: str) -> None:
             raise AssertionError
     else:
 
-        @app.task(name="tests.plain")
+        @app.task(name="tests.plain", shared=False)
         @side_effect(name="send")
         def send(to: str) -> None:
             raise AssertionError
@@ -1505,7 +1505,7 @@ def test_a_forced_celery_task_runs() -> None:
     """Naming the effect lets the task run, with its result."""
     app = celery_app()
 
-    @app.task(name="tests.forced")
+    @app.task(name="tests.forced", shared=False)
     @side_effect(name="send")
     def send(to: str) -> str:
         return f"sent to {to}"

@@ -40,7 +40,7 @@ def task(url: str) -> Any:
     """A task that is no effect, of an app that publishes to it, and keeps results there."""
     app = Celery("shop", broker=for_celery(url), backend=for_celery(url), set_as_current=False)
 
-    @app.task(name="shop.remind")
+    @app.task(name="shop.remind", shared=False)
     def remind(pk: int) -> None: ...
 
     return remind

@@ -103,7 +103,7 @@ def in_loop() -> None:
 def in_celery() -> None:
     app = celery.Celery("tests", broker="memory://", set_as_current=False)
     app.conf.task_always_eager = True
-    task = app.task(name="tests.law-three")(function)
+    task = app.task(name="tests.law-three", shared=False)(function)
     task.delay("ann")
     task.apply(("ann",))
     task("ann")

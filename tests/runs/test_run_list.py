@@ -271,7 +271,7 @@ def test_a_task_that_is_an_effect_below_is_one_call() -> None:
     """The effect's name decides; neither the task nor the effect below it is decided a second time."""
     app = Celery("runs", broker="memory://", backend="cache+memory://", set_as_current=False)
 
-    @app.task(name="tasks.send", bind=True, autoretry_for=(OSError,))
+    @app.task(name="tasks.send", shared=False, bind=True, autoretry_for=(OSError,))
     @side_effect(name="sms.send")
     def task(self: Any, to: str) -> str:
         ran.append(self.name)
@@ -295,7 +295,7 @@ def test_a_task_that_is_an_effect_is_one_call_in_its_queue_too() -> None:
     app.conf.task_always_eager = True
     seen: list[Call] = []
 
-    @app.task(name="tasks.send")
+    @app.task(name="tasks.send", shared=False)
     @side_effect(name="sms.send")
     def task(to: str) -> str:
         return f"sent to {to}"
