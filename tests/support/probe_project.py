@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.projects import Project, clean_environment
+from tests.support.settling import settled
 
 PROBES = '''
     import threading
@@ -468,10 +469,15 @@ class ProbeRun:
             password=postgres["PASSWORD"],
             host=postgres["HOST"],
             port=postgres["PORT"] or None,
+            autocommit=True,  # what pg_stat_activity tells stays the same in a transaction
         ) as other:
             self.left += other.execute("SELECT count(*) FROM shop_row").fetchone() or ()
             sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-            self.sessions = (other.execute(sessions, [postgres["NAME"]]).fetchone() or (None,))[0]
+
+            def count() -> int | None:
+                return (other.execute(sessions, [postgres["NAME"]]).fetchone() or (None,))[0]
+
+            self.sessions = settled(count, 0)
 
     def outcome(self, name: str) -> str:
         return str(self.probes[name]["outcome"])
