@@ -175,38 +175,8 @@ def test_named_steps_are_steps() -> None:
     assert "step seats read" in found.timeline()
 
 
-def test_locks_that_do_not_wait(on_postgres: None) -> None:
-    """`nowait` fails, `skip_locked` goes by, a unique index lets one in, and advisory locks make racers wait."""
-
-    def nowait() -> None:
-        with atomic():
-            query("SELECT n FROM coupon FOR UPDATE NOWAIT")
-            query("UPDATE coupon SET n = n + 1")
-
-    def skip() -> list[Any]:
-        with atomic():
-            found = query("SELECT id FROM job WHERE n = 0 FOR UPDATE SKIP LOCKED LIMIT 1")
-            query("UPDATE job SET n = 1 WHERE id = ANY(%s)", [row[0] for row in found])
-            return found
-
-    def unique() -> None:
-        query("INSERT INTO notes (name) VALUES ('mine')")
-
-    def advisory() -> None:
-        with atomic():
-            query("SELECT pg_advisory_xact_lock(1)")
-            redeem()
-
-    assert isinstance(explored().call_concurrently(2, nowait).errors[0].error, OperationalError)
-    assert not explored(check=lambda result: sum(map(bool, result)) == 1).call_concurrently(2, skip).failures
-    failing = explored().call_concurrently(2, unique)
-    assert failing.failures == failing.schedules
-    assert isinstance(failing.errors[0].error, IntegrityError)
-    assert not explored(check=paid_once).call_concurrently(2, advisory).failures
-
-
-def test_locks_of_mariadb(on_mariadb: None) -> None:
-    """The same there: `nowait`, `skip_locked`, and locks that have a name."""
+def check_locks_that_do_not_wait() -> None:
+    """`nowait` fails, and `skip_locked` passes over what another racer has locked."""
 
     def nowait() -> None:
         with atomic():
@@ -220,13 +190,37 @@ def test_locks_of_mariadb(on_mariadb: None) -> None:
                 query("UPDATE job SET n = 1 WHERE id = %s", *row)
             return found
 
+    assert isinstance(explored().call_concurrently(2, nowait).errors[0].error, OperationalError)
+    assert not explored(check=lambda result: sum(map(bool, result)) == 1).call_concurrently(2, skip).failures
+
+
+def test_locks_that_do_not_wait(on_postgres: None) -> None:
+    """`nowait` fails, `skip_locked` goes by, a unique index lets one in, and advisory locks make racers wait."""
+
+    def unique() -> None:
+        query("INSERT INTO notes (name) VALUES ('mine')")
+
+    def advisory() -> None:
+        with atomic():
+            query("SELECT pg_advisory_xact_lock(1)")
+            redeem()
+
+    check_locks_that_do_not_wait()
+    failing = explored().call_concurrently(2, unique)
+    assert failing.failures == failing.schedules
+    assert isinstance(failing.errors[0].error, IntegrityError)
+    assert not explored(check=paid_once).call_concurrently(2, advisory).failures
+
+
+def test_locks_of_mariadb(on_mariadb: None) -> None:
+    """The same there: `nowait`, `skip_locked`, and locks that have a name."""
+
     def named() -> None:
         query("SELECT GET_LOCK('coupon', 20)")
         redeem()
         query("SELECT RELEASE_LOCK('coupon')")
 
-    assert isinstance(explored().call_concurrently(2, nowait).errors[0].error, OperationalError)
-    assert not explored(check=lambda result: sum(map(bool, result)) == 1).call_concurrently(2, skip).failures
+    check_locks_that_do_not_wait()
     locked = explored(check=paid_once).call_concurrently(2, named)
     assert locked.complete
     assert not locked.failures, locked.summary()
