@@ -109,15 +109,20 @@ def _apply(module: ModuleType, *, target: str, path: str, name: str | None, opti
         raise DeclarationError(f"{module.__name__}:{path} is a side effect already, named {known!r}")
     effect_name = name or f"{module.__name__}.{path}"
     _refuse_aliases(module, path, owner, raw, effect_name)
+    _refuse_unsettable(module, path, owner, attribute, raw)
+    function = decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
+    setattr(owner, attribute, function)
+    _waiting.pop(target, None)
+
+
+def _refuse_unsettable(module: ModuleType, path: str, owner: Any, attribute: str, raw: Any) -> None:
+    # A function of its own: behind a `try`, Python 3.14 counts one reference to `raw` more; see `registered.holder_of`.
     try:
         setattr(owner, attribute, raw)
     except (AttributeError, TypeError) as error:
         raise DeclarationError(
             f"{module.__name__}:{path} cannot be declared: {error}. Wrap it in a function of yours, and declare that"
         ) from error
-    function = decorator.decorate(raw, effect_name, options.get("returns"), _without_returns(options))
-    setattr(owner, attribute, function)
-    _waiting.pop(target, None)
 
 
 def _without_returns(options: dict[str, Any]) -> dict[str, Any]:
