@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import connections, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -40,7 +41,7 @@ def execute_each(ids: Sequence[int], using: str) -> Iterator[State]:
         try:
             made = call_of(row)
         except SideEffectError as error:
-            if _change(row, using, state=State.HELD, error=storable(str(error))):
+            if _change(_as_read(row, using), state=State.HELD, error=storable(str(error))):
                 yield State.HELD
             continue
         if _take(row, using):
@@ -65,15 +66,16 @@ def check_commits(using: str) -> None:
 
 def _take(row: HeldCall, using: str) -> bool:
     """Take a call, and commit that it is running. Returns whether nobody else has it."""
+    features = connections[using].features
+    mine = _as_read(row, using)
+    # Where no row can be locked and changed at once, the UPDATE alone decides who has it.
+    if features.has_select_for_update_skip_locked and features.update_can_self_select:
+        free = mine.select_for_update(skip_locked=True).values("pk")
+        mine = HeldCall.objects.using(using).filter(pk=row.pk, pk__in=free)
+    row.worker = workers.this_worker()
+    taking: dict[str, Any] = {"worker": row.worker, "alive_at": Now(), "attempts": row.attempts + 1}
     with transaction.atomic(using=using, durable=True):
-        # Where no row can be locked, the UPDATE alone decides who has it.
-        if connections[using].features.has_select_for_update_skip_locked:
-            free = HeldCall.objects.using(using).filter(pk=row.pk, state=State.RELEASED)
-            if not list(free.select_for_update(skip_locked=True).values_list("pk")):
-                return False
-        row.worker = workers.this_worker()
-        taking: dict[str, Any] = {"worker": row.worker, "alive_at": Now(), "attempts": row.attempts + 1}
-        if not _change(row, using, state=State.RUNNING, error="", **taking):
+        if not _change(mine, state=State.RUNNING, error="", **taking):
             return False
     row.attempts += 1
     return True
@@ -99,10 +101,14 @@ def _execute(row: HeldCall, made: Made, using: str) -> State:
         return _note(row, ran, using)
 
 
-def _change(row: HeldCall, using: str, **values: Any) -> bool:
-    """Change a row that is still as it was read. Returns whether it was."""
-    same = HeldCall.objects.using(using).filter(pk=row.pk, state=row.state, attempts=row.attempts)
-    return same.update(changed_at=timezone.now(), **values) == 1
+def _as_read(row: HeldCall, using: str) -> QuerySet[HeldCall]:
+    """The row, as long as it is still as it was read."""
+    return HeldCall.objects.using(using).filter(pk=row.pk, state=row.state, attempts=row.attempts)
+
+
+def _change(rows: QuerySet[HeldCall], **values: Any) -> bool:
+    """Change a row. Returns whether it was there."""
+    return rows.update(changed_at=timezone.now(), **values) == 1
 
 
 def _note(row: HeldCall, ran: Ran, using: str) -> State:
@@ -127,5 +133,5 @@ def _end(row: HeldCall, using: str, state: State, said: str, duration: float | N
     mine = HeldCall.objects.using(using).filter(
         pk=row.pk, worker=row.worker, attempts=row.attempts, state__in=(State.RUNNING, State.UNKNOWN)
     )
-    mine.update(state=state, error=storable(said), duration=duration, changed_at=timezone.now())
+    _change(mine, state=state, error=storable(said), duration=duration)
     return state

@@ -18,6 +18,7 @@ from django.db import connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from sideeffects._core.calls import process
 from sideeffects.outbox.models import HeldCall
 from sideeffects.outbox.states import State
 
@@ -32,8 +33,12 @@ BEAT: Final = 10.0
 
 def this_worker() -> str:
     """This process, as no other is called: its machine, its id and when it started."""
-    pid = os.getpid()
-    return f"{_machine()}:{pid}:{_started(pid) or ''}"
+    return _named(process.current)
+
+
+@functools.lru_cache(maxsize=1)
+def _named(identity: process.Identity) -> str:
+    return f"{_machine()}:{identity.pid}:{_started(identity.pid) or ''}"
 
 
 @functools.cache

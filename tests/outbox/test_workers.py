@@ -95,3 +95,19 @@ def test_a_slow_call_is_heard_of_and_ends_as_it_did(outbox: Any, monkeypatch: py
     assert actions.release([outbox.get().pk], by="eve").done == 1
     assert beaten.is_set()
     assert outbox.get().state == "done"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_is_another_worker() -> None:
+    """What it executes must not be taken for its parent's, which lives on when it dies."""
+    from sideeffects.outbox import workers
+
+    mine = workers.this_worker()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, workers.this_worker().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    told = os.read(read, 1000).decode()
+    assert told.split(":")[2] == str(child) != mine.split(":")[2] == str(os.getpid())
