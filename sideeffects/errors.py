@@ -148,7 +148,7 @@ class StubMismatch(SideEffectError):
         where = f" ({self.declared})" if self.declared else ""
         return (
             f"what stands in for side effect {self.name!r} does not fit its return annotation{where}: {self.problem}. "
-            f"Mend the stub, the `returns` or the annotation"
+            f"Correct the stub, the `returns` or the annotation"
         )
 
 
@@ -177,9 +177,9 @@ class PlanChanged(SideEffectError):
 
     def __str__(self) -> str:
         at = f" at {self.caller}" if self.caller else ""
-        ignoring = f" If that argument is another one each time, save with --ignore {self.name}.{self.argument}."
+        ignoring = f" If that argument is different each time, save with --ignore {self.name}.{self.argument}."
         return (
-            f"side effect {self.name!r} was called{at}, and the plan has changed: {self.problem}. "
+            f"side effect {self.name!r} was called{at}, and that differs from the plan: {self.problem}. "
             f"It was not executed.\n"
             f"Make a new plan with `manage.py dry_run --save` and look at it.{ignoring if self.argument else ''}"
         )
@@ -348,7 +348,7 @@ class SideEffectFault(SideEffectError):
         what = "before anything was done" if self.point == "before" else "after it was done, so that its answer is lost"
         return (
             f"a fault sweep lets side effect {self.name!r} fail {what}. "
-            f"What it really raises is declared with @side_effect(..., raises=(...,))"
+            f"Declare what it really raises: @side_effect(..., raises=(...,))"
         )
 
 

@@ -112,7 +112,7 @@ def _install() -> None:
             sys.addaudithook(_in_sqlite)
             import_hooks.after_import("psycopg", _in_psycopg)
             driver_connections.wrap_each(
-                lambda original, driver: _refusing(original, f"a connection of {driver} was opened past Django")
+                lambda original, driver: _refusing(original, f"a connection of {driver} was opened without Django")
             )
 
 
@@ -140,7 +140,7 @@ def _connecting(original: Any) -> Any:
     return connect
 
 
-_PAST_DJANGO: Final = "the database {!r} was opened past Django"
+_PAST_DJANGO: Final = "the database {!r} was opened without Django"
 
 
 def _in_sqlite(

@@ -162,8 +162,8 @@ class DryRun(Holder):
             connection.stop()
         for alias in self._files.replaced():
             self.refusals.doubt(
-                f"the file of the database {alias!r} was replaced or deleted during the run, by a way that Python does "
-                f"not tell of"
+                f"the file of the database {alias!r} was replaced or deleted during the run, in a way that Python does "
+                f"not report"
             )
         writes = [written for connection in self._connections for written in connection.tally.writes()]
         self.plan.close(writes, error)

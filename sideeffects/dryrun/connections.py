@@ -210,8 +210,8 @@ class HeldConnection:
         connection = self.connection
         if connection.in_atomic_block:
             self._refusals.refuse(
-                f"the connection to the database {self.alias!r} was closed inside an atomic block, with which all that "
-                f"the dry run has written so far would go"
+                f"the connection to the database {self.alias!r} was closed inside an atomic block: that would "
+                f"lose all that the dry run has written so far"
             )
         connection.validate_thread_sharing()
         connection.run_on_commit = []

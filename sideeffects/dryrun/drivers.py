@@ -168,7 +168,7 @@ class Link(ABC):
             fate = "It may have been kept" if self.may_be_kept else "It was rolled back"
             tell = self.given.refusals.doubt if self.may_be_kept else self.given.refusals.note
             tell(
-                f"the transaction on the database {self._alias!r} was ended past Django. {fate}, and what came "
+                f"the transaction on the database {self._alias!r} was ended without Django. {fate}, and what came "
                 f"after it is unknown: do without COMMIT and ROLLBACK on the driver's connection"
             )
 
@@ -209,7 +209,7 @@ def _reason_against(text: str) -> str:
     if statements.ends_transaction(text):
         return "begins or ends a transaction, and a dry run keeps all in one: use transaction.atomic()"
     if _DISCARDS.match(text):
-        return "drops the temporary tables because of which the server refuses the commit of a dry run"
+        return "drops the temporary tables that make the server refuse a commit in a dry run"
     return statements.irrevocable(text)
 
 

@@ -52,9 +52,9 @@ _INTERPRETER: Final = (
     "work was handed to another interpreter, in which nothing would be held back: do it in this one, or declare what "
     "hands it over as an effect"
 )
-_CONNECTION: Final = "psycopg was asked for a connection past Django, which nothing would roll back: use Django's"
+_CONNECTION: Final = "psycopg was asked for a connection without Django, which nothing would roll back: use Django's"
 
-_STATEMENT: Final = "a connection of psycopg was used past Django, which nothing would roll back: use Django's"
+_STATEMENT: Final = "a connection of psycopg was used without Django, which nothing would roll back: use Django's"
 
 
 def _refusing(original: Callable[..., Any], reason: str) -> Any:
@@ -87,7 +87,7 @@ def _in_interpreter_pools(module: Any) -> None:
 
 def _refusing_driver(original: Callable[..., Any], driver: str) -> Any:
     return _refusing(
-        original, f"{driver} was asked for a connection past Django, which nothing would roll back: use Django's"
+        original, f"{driver} was asked for a connection without Django, which nothing would roll back: use Django's"
     )
 
 
@@ -142,7 +142,9 @@ def _sqlite_connected(args: tuple[Any, ...]) -> str:
     path = database_files.path_of(args[0])
     if not path or not database_files.alias_of(path):
         return ""
-    return f"sqlite3 was asked for a connection to {args[0]!r} past Django, which nothing would roll back: use Django's"
+    return (
+        f"sqlite3 was asked for a connection to {args[0]!r} without Django, which nothing would roll back: use Django's"
+    )
 
 
 #: Events of Python that may lead out of a dry run, each with why it is refused; empty when it is not.

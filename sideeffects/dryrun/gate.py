@@ -67,7 +67,7 @@ class Gate:
         came = planned(call, self._saved.ignored, self._saved.digest)
         with self._lock:
             if self.changed is not None:
-                return PlanChanged(call.name, f"it had changed before, at {self.changed.caller}", call.caller)
+                return PlanChanged(call.name, f"a call before it differed, at {self.changed.caller}", call.caller)
             if came.untold:
                 self.changed = PlanChanged(came.name, came.why_untold(), came.caller, came.untold[0])
                 return self.changed

@@ -56,7 +56,7 @@ class MySQLLink(Link):
             except self.given.connection.Database.Error as error:
                 self.given.refusals.refuse(
                     f"the database {self._alias!r} could not be made to refuse a commit ({error!s:.200}): a dry run "
-                    f"needs a server that knows XA START, and no transaction that was begun past Django"
+                    f"needs a server that knows XA START, and no transaction that was begun without Django"
                 )
             self._global = name
         self.run(f"SAVEPOINT {self.hold}")
@@ -96,8 +96,8 @@ class MySQLLink(Link):
         kept = any(number == mysql.NOT_ROLLED_BACK for _, number, _ in self._ask("SHOW WARNINGS"))
         if kept and not self._may_have_temporary:
             self.given.refusals.doubt(
-                f"a table of the database {self._alias!r} was written that knows no transactions (MyISAM, Aria), and "
-                f"that stays written"
+                f"a table without transactions (MyISAM, Aria) was written on the database {self._alias!r}, and that "
+                f"stays written"
             )
         if not self._global:
             self.run(f"RELEASE SAVEPOINT {self.hold}")
@@ -154,8 +154,8 @@ class MySQLLink(Link):
             self.ends_session = True
         else:
             self.given.remarks.note(
-                f"{text.strip()[:_SHOWN]!r} may have changed the session, which no rollback takes back: it goes on "
-                f"with the transaction around the dry run (database {self._alias!r})"
+                f"{text.strip()[:_SHOWN]!r} may have changed the session, which no rollback takes back: the session "
+                f"goes on with the transaction around the dry run (database {self._alias!r})"
             )
 
     def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, Look]:  # noqa: ARG002 - as others do

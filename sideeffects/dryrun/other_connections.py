@@ -198,7 +198,7 @@ class ReadOnlySqlite(ReadOnly):
         holders = belong() if writes and not connecting.get() else ()
         for holder in holders[:1]:
             holder.refusals.note(
-                f"writing to {what!r} past Django was refused, {_OTHER}: {_ADVICE} (database {self.alias!r})"
+                f"writing to {what!r} without Django was refused, {_OTHER}: {_ADVICE} (database {self.alias!r})"
             )
         return sqlite3.SQLITE_DENY if holders else sqlite3.SQLITE_OK
 

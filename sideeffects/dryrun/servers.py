@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from sideeffects.guard import hosts
 
-_DATABASE: Final = "a database server was connected to past Django, where nothing would be rolled back: use Django's"
+_DATABASE: Final = "a database server was connected to without Django, where nothing would be rolled back: use Django's"
 _BROKER: Final = "a message broker was connected to, and what is published is not taken back: declare it as an effect"
 #: The ports that brokers have by default: AMQP, Kafka, NATS, STOMP, MQTT, beanstalkd.
 _PORTS: Final = {

@@ -85,11 +85,11 @@ class SqliteLink(Link):
     def authorize(self, action: int, what: str | None, *_: object) -> int:
         """What SQLite asks before it compiles a statement."""
         if action == sqlite3.SQLITE_TRANSACTION:
-            self.given.refusals.note(f"{what} past Django was refused (database {self._alias!r})")
+            self.given.refusals.note(f"{what} without Django was refused (database {self._alias!r})")
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_ATTACH:
             self.given.refusals.note(
-                f"ATTACH {what!r} was refused: no rollback takes the file back, nor that it is attached (database "
+                f"ATTACH {what!r} was refused: no rollback takes back the file, or the attaching (database "
                 f"{self._alias!r})"
             )
             return sqlite3.SQLITE_DENY

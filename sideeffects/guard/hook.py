@@ -119,7 +119,7 @@ def _in_doubt(event: str, frame: FrameType) -> UndeclaredSideEffect | None:
     if levels.level_of(levels.open_entries()) != RAISE or lineage.get().effect:
         return None
     caller = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    advice = "The guard could not judge it; why is in the log `sideeffects`, as an error."
+    advice = "The guard could not judge it. The log `sideeffects` has the reason, as an error."
     refusal = UndeclaredSideEffect("something", caller, event, advice)
     listeners.refused(refusal)
     refusals.append(refusal)

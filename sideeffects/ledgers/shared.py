@@ -188,8 +188,8 @@ class Shared:
         if self._turns.is_taken:
             raise LedgerError(
                 "a shared ledger",
-                "this came from inside the writing or reading of it, on the same thread: a signal handler or a "
-                "finaliser has come between, or what writes it is itself declared as a side effect, which cannot be",
+                "this call came while the same thread was writing or reading the ledger: a signal handler or a "
+                "finaliser made it, or what writes the ledger is itself declared as a side effect, which cannot work",
             )
 
     @contextmanager

@@ -118,7 +118,7 @@ def _check(value: Any, where: str, depth: int = 0) -> None:
     elif kind in (dict, collections.OrderedDict, collections.defaultdict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise CannotBeHeld(f"the argument {where} has the key {key!r}; in JSON a key is a text")
+                raise CannotBeHeld(f"the argument {where} has the key {key!r}; in JSON a key is a string")
             _check(item, f"{where}[{key!r}]", depth + 1)
     elif any(base.__module__ == "django.db.models.base" and base.__name__ == "Model" for base in kind.__mro__):
         raise CannotBeHeld(

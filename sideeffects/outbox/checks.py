@@ -52,7 +52,7 @@ def _messages(rules: Rules) -> Iterator[CheckMessage]:
             yield CheckWarning(
                 f"{effect.name} waits for commits on {using!r}, and its held calls are written on "
                 f"{rules.outbox.database!r}: they stay if the transaction on {using!r} rolls back",
-                hint="Only the database of SIDE_EFFECTS['OUTBOX'] keeps held calls exactly if it keeps the rows.",
+                hint="Only on the database of SIDE_EFFECTS['OUTBOX'] are held calls rolled back with the rows.",
                 id="sideeffects.W006",
             )
     if find_spec("cryptography") is None:

@@ -59,8 +59,8 @@ def check_commits(using: str) -> None:
     connection = connections[using]
     if not (connection.in_atomic_block or connection.get_autocommit()):
         raise SideEffectError(
-            f"autocommit is off on the database {using!r}: nothing can be released, since that a call runs has to be "
-            f"committed before it does"
+            f"autocommit is off on the database {using!r}: nothing can be released, since a call must be committed "
+            f"as running before it runs"
         )
 
 

@@ -165,7 +165,7 @@ def note_dead(using: str) -> int:
     for pk, worker, attempts in running.values_list("pk", "worker", "attempts"):
         if pk in silent or _is_gone(worker):
             error = (
-                f"the worker ({shown(worker)}) died while it executed the call, or is not heard of: "
+                f"the worker ({shown(worker)}) died while it executed the call, or gives no sign of life: "
                 f"perhaps it was done. It runs again only by `retry`"
             )
             same = running.filter(pk=pk, worker=worker, attempts=attempts)

@@ -343,7 +343,7 @@ class HeldDatabase:
 
     def _note_ended(self) -> None:
         self.breaches.append(
-            f"the transaction of this probe on the database {self._alias!r} has ended before the probe did: past "
+            f"the transaction of this probe on the database {self._alias!r} has ended before the probe did: without "
             f"Django, by a deadlock, or with its session. What it had written by then may have stayed"
         )
 

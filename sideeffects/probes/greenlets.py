@@ -39,7 +39,7 @@ def run_beside(main: Callable[[], Coroutine[Any, Any, object]]) -> object:
     """
     if not _is_gevents():
         raise RuntimeError(
-            "an async probe cannot run where eventlet stands for threading: its event loop would be that of all "
+            "an async probe cannot run where eventlet replaces threading: its event loop would be that of all "
             "requests. Make it a plain def, or run it by manage.py probe"
         )
     # What Django hands to "the thread that called async_to_sync" is handed to this one.

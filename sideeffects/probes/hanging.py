@@ -36,5 +36,5 @@ def hangs_still(unit: Unit) -> bool:
 
 def still_hanging(unit: Unit) -> ProbeResult:
     """What is reported of a probe that is not started again."""
-    message = "it still hangs since an earlier run, and was not started again"
+    message = "it has been hanging since an earlier run, and was not started again"
     return replace(unit.known, outcome=ProbeOutcome.ERRORED, message=message)

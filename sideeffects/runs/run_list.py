@@ -152,7 +152,7 @@ def run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Sit
 
 def _run_list(run_id: str, tasks: Iterable[Task], swallow: bool | None, site: Site) -> RunResult:
     if not isinstance(run_id, str):
-        raise TypeError(f"run_id is a text that names the run list, not {run_id!r}")
+        raise TypeError(f"run_id must be a string that names the run list, not {run_id!r}")
     entries = checked(run_id, tasks)
     rules = state.rules_source()
     if swallow is None:

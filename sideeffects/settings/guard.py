@@ -34,7 +34,11 @@ def problems(value: Any) -> list[str]:
         elif isinstance(given, str) or not isinstance(given, list | tuple | set | frozenset):
             found.append(f"{key} must be a list, not {given!r}")
         else:
-            found += [f"{key}: {item!r} is no text" for item in given if not isinstance(item, str) or not item.strip()]
+            found += [
+                f"{key}: {item!r} must be a non-empty string"
+                for item in given
+                if not isinstance(item, str) or not item.strip()
+            ]
             if key == "ALLOW_HOSTS":
                 found += [
                     f"ALLOW_HOSTS: {item!r} {wrong}"

@@ -21,7 +21,7 @@ def words(left: Sequence[OverrideEntry], whose: str) -> str:
         f"{what} still open when {whose} ended, and would have held for the tests after it:",
         *(f"  {number}. entered at {entry.origin}\n     {_says(entry)}" for number, entry in enumerate(left, 1)),
         "Closed now. Leave it in time: by a with block, or by what closes it in the end (addCleanup, ExitStack);",
-        "let threads and generators that are inside of one come to their end.",
+        "let threads and generators that entered it run to their end.",
     ]
     return "\n".join(lines)
 

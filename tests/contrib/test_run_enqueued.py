@@ -307,6 +307,6 @@ def test_names_that_nothing_enqueued_are_said() -> None:
         with capture() as calls:
             send.enqueue()
             other()
-            with pytest.raises(AssertionError, match=r"sms.other is there to be run: 1 called, not enqueued"):
+            with pytest.raises(AssertionError, match=r"sms.other to run: 1 called, not enqueued"):
                 calls.run_enqueued("sms.send", "sms.other")
     assert executed == []

@@ -86,6 +86,6 @@ def test_a_fault_says_at_which_point_and_what_to_declare() -> None:
     """Nothing was done, or it was and the answer is lost."""
     assert str(FAULT) == (
         "a fault sweep lets side effect 'sms.send' fail after it was done, so that its answer is lost. "
-        "What it really raises is declared with @side_effect(..., raises=(...,))"
+        "Declare what it really raises: @side_effect(..., raises=(...,))"
     )
     assert "before anything was done" in str(SideEffectFault("sms.send", "before"))

@@ -50,7 +50,7 @@ def test_a_gate_refuses_a_call_that_would_execute(production: None, send: Any, e
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
-        with pytest.raises(PlanChanged, match="the plan has changed: no"):
+        with pytest.raises(PlanChanged, match="and that differs from the plan: no"):
             send("bad")
     finally:
         remove()
@@ -130,6 +130,6 @@ def test_plan_changed_says_what_to_do() -> None:
         "2",
         "a.py:1",
     )
-    assert "called at a.py:1, and the plan has changed" in str(error)
+    assert "called at a.py:1, and that differs from the plan" in str(error)
     assert "--ignore sms.send.at" in str(error)
     assert "--ignore" not in str(PlanChanged("sms.send", "the plan has no further call here"))

@@ -460,7 +460,7 @@ def test_dropped_calls_make_assertions_fail_rather_than_lie(charge: Any) -> None
         lambda: calls.named(charge).count(charge),
     ):
         with pytest.raises(
-            AssertionError, match=r"7 of the calls were dropped from the ledger, so nobody can tell: raise SIDE"
+            AssertionError, match=r"7 of the calls were dropped from the ledger, so this cannot be known: raise SIDE"
         ):
             read()
 

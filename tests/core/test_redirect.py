@@ -159,8 +159,8 @@ class Waits:
         (redirect(too="QA"), "sms.send has no argument 'too'; it has to"),
         (redirect(to=lambda arguments: arguments["nobody"]), "KeyError: 'nobody'; sms.send has the arguments to"),
         (redirect(to="QA", unless=lambda arguments: 1 / 0), "ZeroDivisionError"),
-        (redirect(to="QA", unless=asked_later), "a redirect's functions are asked at once"),
-        (redirect(to=lambda _: Waits()), "a redirect's functions are asked at once"),
+        (redirect(to="QA", unless=asked_later), "a redirect's functions are called at once"),
+        (redirect(to=lambda _: Waits()), "a redirect's functions are called at once"),
     ],
 )
 def test_doubt_about_a_redirect_refuses(value: Any, said: str) -> None:
@@ -365,7 +365,7 @@ def test_what_makes_no_redirect() -> None:
     """Nothing to change, or a condition that is no function."""
     with pytest.raises(TypeError, match="needs the arguments that change"):
         redirect()
-    with pytest.raises(TypeError, match="unless is a function"):
+    with pytest.raises(TypeError, match="unless must be a function"):
         redirect(to="QA", unless=True)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 

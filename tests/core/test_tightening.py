@@ -327,10 +327,10 @@ def test_a_budget_asks_no_store_in_a_test_run(send: Any, counted: list[Any]) -> 
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [
-        ({"limit": 1.5, "per": "hour"}, TypeError, "limit is a whole number of calls, not 1.5"),
-        ({"limit": True, "per": "hour"}, TypeError, "limit is a whole number"),
-        ({"limit": -1, "per": "hour"}, ValueError, "limit is 0 or more calls"),
-        ({"limit": 1, "per": "week"}, ValueError, "per is one of 'minute', 'hour', 'day', not 'week'"),
+        ({"limit": 1.5, "per": "hour"}, TypeError, "limit must be a whole number of calls, not 1.5"),
+        ({"limit": True, "per": "hour"}, TypeError, "limit must be a whole number"),
+        ({"limit": -1, "per": "hour"}, ValueError, "limit must be 0 or more calls"),
+        ({"limit": 1, "per": "week"}, ValueError, "per must be one of 'minute', 'hour', 'day', not 'week'"),
         ({"limit": 1, "per": "day", "then": "EXECUTE"}, ValueError, "not EXECUTE"),
         ({"limit": 1, "per": "day", "then": "HALT"}, ValueError, "HALT"),
     ],

@@ -99,7 +99,7 @@ def test_a_plan_is_refused_because_an_order_changed_and_a_new_one_is_applied(tra
     step = section(transcript, "Plan, review, apply")
     refused, applied, arrived = step.split("The receivers got:\n")
     shown = " ".join(refused.split())
-    assert "the plan has changed: its argument 'to' is '+44 20 7946 0002'" in shown
+    assert "and that differs from the plan: its argument 'to' is '+44 20 7946 0002'" in shown
     assert "All rows were rolled back (default)." in shown
     assert received(step.removesuffix(arrived)) == ["nothing"]
     assert "Applied the plan of `cancel_unpaid`." in applied

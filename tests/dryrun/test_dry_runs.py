@@ -267,6 +267,6 @@ def test_connections_past_django_are_refused(database: Database) -> None:
     """Nothing would roll them back."""
     if not database.is_postgres:
         pytest.skip("about psycopg")
-    with pytest.raises(DryRunRefused, match="past Django"), dry_run():
+    with pytest.raises(DryRunRefused, match="without Django"), dry_run():
         database.connect()
     database.connect().close()

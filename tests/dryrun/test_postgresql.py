@@ -18,7 +18,7 @@ def test_postgresql_itself_refuses_the_commit(database: Database) -> None:
     """Where nothing of ours sees the statement, and what the driver begins next is read-only."""
     import psycopg
 
-    with pytest.raises(DryRunRefused, match="ended past Django"), dry_run():
+    with pytest.raises(DryRunRefused, match="ended without Django"), dry_run():
         database.insert("one")
         raw = connections["dry"].connection
         with pytest.raises(psycopg.errors.FeatureNotSupported):

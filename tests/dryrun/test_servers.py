@@ -39,7 +39,7 @@ def test_a_server_of_databases_is_refused(listener: int) -> None:
     }
     connections.settings["elsewhere"] = given
     try:
-        with pytest.raises(DryRunRefused, match="a database server was connected to past Django"), dry_run():
+        with pytest.raises(DryRunRefused, match="a database server was connected to without Django"), dry_run():
             connect("127.0.0.1", listener)
         with pytest.raises(DryRunRefused, match="a database server"), dry_run(), socket.socket(socket.AF_UNIX) as local:
             local.connect("/nowhere/.s.PGSQL.5432")
@@ -80,7 +80,7 @@ def test_drivers_that_connect_in_c_are_refused(
     assert not sys.modules.keys() & set(names)
     monkeypatch.syspath_prepend(tmp_path)
     try:
-        with pytest.raises(DryRunRefused, match=f"{module} was asked for a connection past Django"), dry_run():
+        with pytest.raises(DryRunRefused, match=f"{module} was asked for a connection without Django"), dry_run():
             connect_by(importlib.import_module(module))
     finally:
         for name in names:

@@ -38,7 +38,7 @@ def test_threads_do_not_write_past_django(database: Database, tmp_path: Path) ->
             "VACUUM",
             f"ATTACH '{tmp_path}/past' AS past",
         ):
-            with pytest.raises(DryRunRefused, match=r"past Django.* in another thread"), dry_run():
+            with pytest.raises(DryRunRefused, match=r"without Django.* in another thread"), dry_run():
                 assert pool.submit(database.names).result() == ["kept"]
                 with pytest.raises(sqlite3.DatabaseError):
                     pool.submit(send, statement).result()
@@ -58,10 +58,10 @@ def test_sqlite_files_of_django_are_not_opened_past_it(database: Database, tmp_p
         sqlite3.connect(tmp_path / "other.sqlite3").close()
         sqlite3.connect(":memory:").close()
     for given in (name, f"file:{name}?mode=rwc"):
-        with pytest.raises(DryRunRefused, match="past Django"), dry_run():
+        with pytest.raises(DryRunRefused, match="without Django"), dry_run():
             sqlite3.connect(given, uri=True)
     for take_hold in (connect, sqlite3.Connection):
-        with pytest.raises(DryRunRefused, match="past Django"), dry_run():
+        with pytest.raises(DryRunRefused, match="without Django"), dry_run():
             take_hold(name)
         take_hold(name).close()
     assert database.committed() == ["kept"]
@@ -71,11 +71,11 @@ def test_sqlite_files_of_django_are_not_opened_past_it(database: Database, tmp_p
 def test_what_sqlite_cannot_take_back_is_refused(database: Database, tmp_path: Path) -> None:
     """Also where the block swallows SQLite's own error, and after a conflict that has ended the transaction."""
     other = tmp_path / "other.sqlite3"
-    for statement, reason in ((f"ATTACH '{other}' AS o", "no rollback takes the file back"), ("VACUUM", "inside a tr")):
+    for statement, reason in ((f"ATTACH '{other}' AS o", "no rollback takes back the file"), ("VACUUM", "inside a tr")):
         with pytest.raises(DryRunRefused, match=reason), dry_run(), contextlib.suppress(DatabaseError):
             database.execute(statement)
     assert not other.exists()
-    with pytest.raises(DryRunRefused, match="ended past Django"), dry_run():
+    with pytest.raises(DryRunRefused, match="ended without Django"), dry_run():
         raw = connections["dry"].connection
         with pytest.raises(sqlite3.IntegrityError):
             raw.execute("INSERT OR ROLLBACK INTO rows (name) VALUES ('kept')")

@@ -106,7 +106,7 @@ def test_what_json_cannot_carry_is_refused(outbox: Any) -> None:
         "argument values['who'] is a datetime, which JSON cannot carry": datetime.datetime(2026, 1, 1),  # noqa: DTZ001
         "argument values['who'] is a Size, which JSON cannot carry": Size.BIG,
         "argument values['who'] is nan, which JSON cannot carry": float("nan"),
-        r"argument values['who'][1] has the key 7; in JSON a key is a text": [1, {7: "x"}],
+        r"argument values['who'][1] has the key 7; in JSON a key is a string": [1, {7: "x"}],
         "argument values['who'].* is nested too deep, or holds itself": loop,
         "arguments cannot be carried by JSON: Exceeds the limit": 10**5000,
     }

@@ -68,7 +68,7 @@ def test_elsewhere_it_is_silence_that_tells(row: Any) -> None:
     assert state(row) == "running"
     row.update(alive_at=Now() - timedelta(seconds=workers.LEASE + 20))
     assert state(row) == "unknown"
-    assert row.get().error.startswith("the worker (elsewhere, process 12) died while it executed the call, or is not")
+    assert row.get().error.startswith("the worker (elsewhere, process 12) died while it executed the call, or gives no")
 
 
 def test_a_slow_call_is_heard_of_and_ends_as_it_did(outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -417,7 +417,7 @@ def test_a_probe_that_still_hangs_is_not_started_again(project: ProbeProject) ->
     """Threads do not pile up when somebody asks every minute. Once it has ended, it is run as any other."""
     assert project.program(PROGRAM, environment={"DJANGO_SETTINGS_MODULE": "config"}).splitlines() == [
         "errored: it took longer than its timeout of 0.2 s",
-        "errored: it still hangs since an earlier run, and was not started again",
+        "errored: it has been hanging since an earlier run, and was not started again",
         "passed: ",
         "False",
     ]

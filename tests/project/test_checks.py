@@ -78,7 +78,7 @@ WRONG = [
     ("E012", {"GUARD": {"ALLOW_HOSTS": "db"}}, "ALLOW_HOSTS must be a list, not 'db'"),
     ("E012", {"GUARD": {"ALLOW_HOSTS": ["http://db/"]}}, "'http://db/' is a URL"),
     ("E012", {"GUARD": {"ALLOW_HOSTS": ["10.0.0.0/99"]}}, "ALLOW_HOSTS: '10.0.0.0/99' is no network"),
-    ("E012", {"GUARD": {"IGNORE": [1]}}, "IGNORE: 1 is no text"),
+    ("E012", {"GUARD": {"IGNORE": [1]}}, "IGNORE: 1 must be a non-empty string"),
     ("E013", {"TRANSACTIONS": "forbid"}, "must be one of 'off', 'warn', 'raise', not 'forbid'"),
     ("E013", {"TRANSACTIONS": ["warn"]}, "must be one of"),
 ]

@@ -164,7 +164,7 @@ def test_nothing_is_written_executed_or_reached(project: Project) -> None:
         (24, "used a database (INSERT INTO shop_row"),
         (24, "used a database (the database 'default' was used in another thread"),
         (40, "used a database (the table shop_row was written"),
-        (44, f"used a database (the database '{project.root}/db.sqlite3' was opened past Django"),
+        (44, f"used a database (the database '{project.root}/db.sqlite3' was opened without Django"),
         (49, "reached outside (urllib.request.urlopen"),
         (53, "reached outside (subprocess.run"),
     ):
@@ -199,7 +199,7 @@ def test_connections_of_drivers_are_refused(project: Project) -> None:
     )
     run = project.run("manage.py", "side_effects", "shop.drivers")
     told = [
-        line for line in run.stderr.splitlines() if "was opened past Django" in line and "shop/drivers.py:15" in line
+        line for line in run.stderr.splitlines() if "was opened without Django" in line and "shop/drivers.py:15" in line
     ]
     assert sum("a connection of psycopg2 " in line for line in told) == 1
     assert sum("a connection of pymysql.connections " in line for line in told) == 2

@@ -457,7 +457,7 @@ def test_an_undeclared_function_cannot_travel_to_the_workers_of_another_engine(
 @pytest.mark.parametrize(("run_id", "tasks"), [(7, []), ("r", {"a": 1}), ("r", "ab")])
 def test_what_is_no_list_is_refused(run_id: Any, tasks: Any) -> None:
     """A dict or a text can be iterated, and is none all the same."""
-    with pytest.raises(TypeError, match=r"run_id is a text|are a list of entries"):
+    with pytest.raises(TypeError, match=r"run_id must be a string|are a list of entries"):
         run_side_effects(run_id, tasks)
 
 

@@ -355,8 +355,8 @@ def test_a_stub_that_no_call_has_used_is_named(run: Callable[..., list[str]], co
     other = "import unittest\nclass T(unittest.TestCase):\n    def test_it(self): ...\n"
     lines = [line for line in run(*command, test_s=STUBBED, test_none=other) if "no call has been" in line]
     assert len(lines) == 2, lines
-    assert 'no call has been stubbed by stub("never.*"), which stands at test_s.Stubbed' in lines[0]
-    assert 'no call has been stubbed by stub("sms.send"), which stands at ' in lines[1]
+    assert 'no call has been stubbed by stub("never.*"), which is at test_s.Stubbed' in lines[0]
+    assert 'no call has been stubbed by stub("sms.send"), which is at ' in lines[1]
     assert lines[1].endswith("test_s.py:11")
 
 

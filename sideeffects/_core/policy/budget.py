@@ -57,12 +57,12 @@ def budget(limit: int, *, per: str, then: Mode | str = "HOLD") -> Budget:
         >>> SIDE_EFFECTS = {"POLICY": {"sms.*": budget(1000, per="hour", then="RAISE")}}
     """
     if type(limit) is not int:
-        raise TypeError(f"limit is a whole number of calls, not {limit!r}")
+        raise TypeError(f"limit must be a whole number of calls, not {limit!r}")
     if limit < 0:
-        raise ValueError(f"limit is 0 or more calls, not {limit}")
+        raise ValueError(f"limit must be 0 or more calls, not {limit}")
     if per not in PERIODS:
-        raise ValueError(f"per is one of {', '.join(map(repr, PERIODS))}, not {per!r}")
+        raise ValueError(f"per must be one of {', '.join(map(repr, PERIODS))}, not {per!r}")
     mode = Mode(then)
     if mode is Mode.EXECUTE:
-        raise ValueError("then is what happens past the limit: HOLD, RECORD or RAISE, not EXECUTE")
+        raise ValueError("then, for calls past the limit, must be HOLD, RECORD or RAISE, not EXECUTE")
     return Budget(limit, per, mode)

@@ -103,7 +103,7 @@ def redirect(*, unless: Callable[[Mapping[str, Any]], object] | None = None, **c
     if not changes:
         raise TypeError("redirect() needs the arguments that change, as in redirect(to='qa@example.org')")
     if unless is not None and not callable(unless):
-        raise TypeError(f"unless is a function of the call's arguments, not {unless!r}")
+        raise TypeError(f"unless must be a function of the call's arguments, not {unless!r}")
     return Redirect(changes, unless)
 
 
@@ -125,7 +125,7 @@ def _answer(function: Callable[[Mapping[str, Any]], object], arguments: Mapping[
         close = getattr(answer, "close", None)
         if close is not None:
             close()  # or Python says that nobody has awaited it
-        raise TypeError("a redirect's functions are asked at once: they cannot be asynchronous")
+        raise TypeError("a redirect's functions are called at once: they cannot be asynchronous")
     return answer
 
 

@@ -359,7 +359,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
     def _complete(self) -> None:
         if self.dropped:
             raise AssertionError(
-                f"{self.dropped} of the calls were dropped from the ledger, so nobody can tell: raise "
+                f"{self.dropped} of the calls were dropped from the ledger, so this cannot be known: raise "
                 f'SIDE_EFFECTS["LEDGER"]["MAX_CALLS"], or capture a smaller block (a child process that is killed '
                 f"while it writes a call down loses that call, too)"
             )

@@ -226,7 +226,7 @@ def _check_all_mean_something(source: Source, patterns: Sequence[str]) -> None:
     for pattern in patterns:
         found = [_why_not(call) for call in calls if _means(pattern, call)]
         why = ", ".join(f"{found.count(reason)} {reason}" for reason in dict.fromkeys(filter(None, found)))
-        lines.append(f"no recorded background call of {pattern} is there to be run{f': {why}' if why else ''}")
+        lines.append(f"there is no recorded background call of {pattern} to run{f': {why}' if why else ''}")
     if any("called, not enqueued" in line for line in lines):
         lines.append("(Celery with task_always_eager, and backends that run on the spot, enqueue nothing.)")
     Calls(source).fail(*lines)

@@ -153,7 +153,7 @@ def _check_options(
     if not isinstance(in_transaction, bool | None):
         raise TypeError(f"{name}: in_transaction is True, False or None, not {in_transaction!r}")
     if not isinstance(owner, str):
-        raise TypeError(f"{name}: owner is a text, not {owner!r}")
+        raise TypeError(f"{name}: owner must be a string, not {owner!r}")
 
 
 def _flag(option: str, value: object) -> bool:
@@ -164,11 +164,11 @@ def _flag(option: str, value: object) -> bool:
 
 def _texts(option: str, values: Iterable[str]) -> tuple[str, ...]:
     if isinstance(values, str):
-        raise TypeError(f"{option} takes a list, not the text {values!r}")
+        raise TypeError(f"{option} takes a list, not the string {values!r}")
     texts = tuple(values)
     for text in texts:
         if not isinstance(text, str):
-            raise TypeError(f"{option} takes texts, not {text!r}")
+            raise TypeError(f"{option} takes strings, not {text!r}")
     return texts
 
 

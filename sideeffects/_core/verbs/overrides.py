@@ -85,8 +85,8 @@ class Override:
             return cast(F, self._around_class(decorated, where))
         if inspect.isgeneratorfunction(decorated) or inspect.isasyncgenfunction(decorated):
             raise TypeError(
-                f"{self._label} cannot decorate the generator {decorated.__qualname__}: what runs between its steps "
-                f"is not its own. Use a with block inside it"
+                f"{self._label} cannot decorate the generator {decorated.__qualname__}: other code runs "
+                f"between its steps. Use a with block inside it"
             )
         if inspect.iscoroutinefunction(decorated):
 

@@ -188,7 +188,7 @@ def _for_one(effect: EffectFunction) -> Any:
 
     def function(instance: Any, *args: Any, **kwargs: Any) -> Any:
         if instance is not effect.__wrapped__.__self__:
-            raise TypeError(f"{effect.effect.name} is declared as the method of one object, and of no other")
+            raise TypeError(f"{effect.effect.name} is declared as the method of one object, and was called on another")
         return effect(*args, **kwargs)
 
     return function

@@ -62,7 +62,7 @@ def _unfit(found: UndeclaredFunction) -> str:
     last = found.function.rpartition(".")[2]
     if last.startswith("__") and last.endswith("__"):
         return f"{last} is called by Python itself: declare a method that it calls"
-    return "" if _CAN_BE_SAID.match(found.effect_name) else "its name is none that an effect may have: choose one"
+    return "" if _CAN_BE_SAID.match(found.effect_name) else "an effect cannot have its name: choose one"
 
 
 def _doubles(text: bytes) -> set[str]:

@@ -149,7 +149,7 @@ exit codes:
         if form == "json":
             self.write(as_json(rows, ascii_only=not self.can_write("\u00fc")), keeps_width=True)
         elif not rows:
-            self.stderr.write("No side effect has all of that." if registry.registry else _NONE_DECLARED)
+            self.stderr.write("No side effect matches all of these options." if registry.registry else _NONE_DECLARED)
         elif form == "markdown":
             self.write(as_markdown(rows, verbose=verbose, explain=explain), keeps_width=True)
         elif verbose:

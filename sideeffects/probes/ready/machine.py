@@ -54,7 +54,7 @@ class Memory(ReadyProbe):
         self.assertLessEqual(
             memory.percent,
             self.at_most,
-            f"{memory.percent:.0f} % of the memory are used, {self.at_most:g} % are allowed; "
+            f"{memory.percent:.0f} % of the memory is used, {self.at_most:g} % is allowed; "
             f"{_gibibytes(memory.available)} are available",
         )
 

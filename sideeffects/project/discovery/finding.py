@@ -130,7 +130,7 @@ def look() -> Found:
     notes = [str(failure) for failure in plan.unreadable]
     notes += [
         f"{name} declares effects under names that its source does not show, and has not been imported "
-        f"({plan.modules[name]}): import it, or write the name as a text"
+        f"({plan.modules[name]}): import it, or write the name as a string"
         for name in _not_imported(plan.modules)
         if not plan.names[name].is_complete
     ]

@@ -88,7 +88,7 @@ class Sweep:
             if depth == _PAIR:
                 yield from self._pairs(run, first)
         if not any(result.status != NOT_REACHED for result in self._results):
-            raise FaultSweepError(f"no call of {self.where} has failed, so that this says nothing:\n{self.report}")
+            raise FaultSweepError(f"no call of {self.where} has failed, so this sweep says nothing:\n{self.report}")
 
     def _made(self, run: SweepRun) -> Generator[SweepRun]:
         self._runs += 1

@@ -59,7 +59,7 @@ def looked_at(wanted: Collection[str] | None, *, in_threads: bool) -> Databases:
             reason = f"it is not among the databases of this race: Race(databases={sorted(wanted)!r})"
         if reason is not None:
             if alias in (wanted or ()):
-                raise RaceError(f"racers cannot use the database {alias!r}, as the test may not either: {reason}")
+                raise RaceError(f"racers cannot use the database {alias!r}, because the test may not: {reason}")
             refused[alias] = reason
             continue
         connection = there.get(alias) or connections[alias]

@@ -73,8 +73,8 @@ def explore(prepare: Prepare, judge: Judge, count: int, options: RaceOptions, ma
             break
     if options.check is None and options.schedule is None and found.complete and not found.errors:
         raise RaceError(
-            f"nothing is being looked for: the race has no check, and no racer raises in any of the {found.schedules} "
-            f"orders. Race(check=...) says what must hold; where that is that nobody fails, "
+            f"nothing was checked: the race has no check, and no racer raises in any of the {found.schedules} orders. "
+            f"Race(check=...) says what must hold. To check only that no racer fails: "
             f"check=lambda result: not result.errors"
         )
     result = found.worst if found.worst is not None else found.last
@@ -128,9 +128,9 @@ def _under(
     found.complete = found.complete and search.is_complete
     if search.not_repeatable is not None:
         said = (
-            f"not repeatable: racer {search.not_repeatable.racer + 1} took another step than in an order that was the "
-            f"same to it so far: {search.not_repeatable.found or 'none'}, where it had taken "
-            f"{search.not_repeatable.expected}. Something else than the other racers decides what it does: the clock, "
+            f"not repeatable: racer {search.not_repeatable.racer + 1} took "
+            f"{search.not_repeatable.found or 'no step'}. In an earlier order, the same for it up to here, it took "
+            f"{search.not_repeatable.expected}. Something other than the racers decides what it does: the clock, "
             f"chance, or what an earlier order left in memory. Let setup put that back, or stub it"
         )
         if found.worst is None:
@@ -200,10 +200,10 @@ def _told(
     if order.stuck is not None and order.ends[index] is None:
         stuck, stack = order.stuck
         if index != stuck:
-            error = TerminatedProcessError(f"racer {index + 1} was called off, since racer {stuck + 1} came to no step")
+            error = TerminatedProcessError(f"racer {index + 1} was called off, since racer {stuck + 1} reached no step")
         else:
             error = TerminatedProcessError(
-                f"racer {index + 1} came to no further step within {timeout:g} s: Race(timeout=...) allows more. A "
+                f"racer {index + 1} reached no further step within {timeout:g} s: Race(timeout=...) allows more. A "
                 f"thread cannot be killed, so it goes on. Where it stands:",
                 stack=stack,
             )

@@ -376,7 +376,7 @@ def test_a_database_that_the_test_may_not_use_is_refused_to_racers(account: Acco
         assert "may not use the database 'races': this test has no database access" in str(result.errors[0])
         (again,) = call_concurrently(1, race_project.race_for, name="balance")
         assert "may not use the database 'races': this test has no database access" in again[0]
-        with pytest.raises(RaceError, match="racers cannot use the database 'races', as the test may not either"):
+        with pytest.raises(RaceError, match="racers cannot use the database 'races', because the test may not"):
             Race(**ON_IT).call_concurrently(1, race_project.balance)
     result = Race(databases=[]).call_concurrently(1, race_project.balance)
     assert "it is not among the databases of this race: Race(databases=[])" in str(result.errors[0])
