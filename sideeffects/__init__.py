@@ -1,7 +1,7 @@
 """Code that reaches the outside world, made safe by default.
 
 Declare each dangerous function once with `@side_effect` and go on calling it normally. In a test run nothing executes
-that no test names; in production everything does, unless a policy says otherwise.
+unless a test names it; in production everything does, unless a policy says otherwise.
 """
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any

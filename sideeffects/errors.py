@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 class SideEffectError(Exception):
-    """Base of everything that `sideeffects` raises on its own account.
+    """Base class of the errors that `sideeffects` raises itself.
 
     Example:
         >>> try:
@@ -20,7 +20,7 @@ class SideEffectError(Exception):
 
 
 class RaceError(SideEffectError):
-    """A race that cannot be held, or not as asked: nothing was called. The message names the fix."""
+    """The race cannot run, or not as asked: nothing was called. The message names the fix."""
 
 
 class SideEffectBlocked(SideEffectError):
@@ -305,7 +305,7 @@ class AsyncNotAllowed(SideEffectError):
 
 
 class MalformedTask(SideEffectError, TypeError, ValueError):
-    """An entry of a run list that says nothing that could be run. None of the list was run.
+    """An entry of a run list cannot be run. No task of the list was run.
 
     Args:
         run_id: the run list.
@@ -353,7 +353,7 @@ class SideEffectFault(SideEffectError):
 
 
 class DeclarationError(SideEffectError):
-    """A `declare(...)` that cannot hold: no such target, or a module that already holds the undeclared function.
+    """A `declare(...)` cannot take effect: no such target, or a module that already has the undeclared function.
 
     Example:
         >>> declare("smtplib:SMTP.sendmial")

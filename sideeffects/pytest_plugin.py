@@ -70,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         action="append",
         default=[],
         metavar="NAME",
-        help="Of fault sweeps run this cell only, as their report names it: 'sms.send#1:OSError:before'. Repeatable.",
+        help="Run only this cell of fault sweeps, by its name in the report: 'sms.send#1:OSError:before'. Repeatable.",
     )
     # By entry point its name is `sideeffects`, by `-p` or `pytest_plugins` that of the module. Once is enough.
     for name in (_NAME, __name__):

@@ -35,7 +35,7 @@ _serials: Final = itertools.count(1)
 class dry_run:  # noqa: N801 - a verb, as `capture` and `record` are
     """Run the block for real and keep nothing: databases are rolled back, declared effects are written down.
 
-    It holds for the own context, with its tasks and the threads that it starts. Other requests are not touched.
+    It applies to the context that enters it, its tasks and the threads that it starts. Other requests are not touched.
 
     Args:
         stub: answers that the block needs from effects: a mapping of effect, name or glob to a value, or to an

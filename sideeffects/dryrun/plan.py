@@ -80,7 +80,7 @@ class Plan(Calls):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the code was carried to its end: nothing was refused, and it raised no error."""
+        """Whether the code ran to its end: nothing was refused, and it raised no error."""
         return self._error is None and not self._refusals.reasons
 
     @property
@@ -125,7 +125,7 @@ class Plan(Calls):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What may have gone otherwise than in a real run, with where and why."""
+        """What may have gone differently from a real run, with where and why."""
         return self._remarks.reasons
 
     def for_real(self, call: Call) -> Decision:

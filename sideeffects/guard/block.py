@@ -32,7 +32,7 @@ class guard:  # noqa: N801 - a verb, as `record` and `force_run` are
         context_only: hold for this context alone in a test run as well.
 
     Raises:
-        ValueError: there is no such level, or a host is none.
+        ValueError: there is no such level, or a host is not valid.
 
     Example:
         >>> with guard("raise"):

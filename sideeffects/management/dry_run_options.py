@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """How to show the plan, where to save it, and how to apply it."""
     add = parser.add_argument
     add("--format", choices=tuple(FORMATS), default="text", help="How to show the plan (default: text).")
-    add("--output", metavar="FILE", help="Write the plan to this file; the command's output is not held back.")
+    add("--output", metavar="FILE", help="Write the plan to this file; what the command prints is shown at once.")
     add(
         "--fail-on",
         action="append",
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="EFFECT.ARGUMENT",
         default=[],
-        help="With --save: an argument that is another one each time, such as the time, and that --apply does not "
+        help="With --save: an argument that is different each time, such as the time, and that --apply does not "
         "compare. Repeatable.",
     )
     add(

@@ -184,7 +184,7 @@ class Results:
         return sum(1 for probe in self.probes if probe.outcome is outcome and (probe.method or probe.is_bad))
 
     def without_details(self) -> Results:
-        """For those who may only know whether all is well: no message, no traceback, no effect."""
+        """A copy for readers who may know only whether all is well: no message, no traceback, no effect."""
         return replace(
             self,
             probes=tuple(replace(probe, message="", traceback="", effects=()) for probe in self.probes),

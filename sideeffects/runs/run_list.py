@@ -106,7 +106,7 @@ def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None
 
     In a test run only the tasks that the test names are executed. The others are recorded under `run_id`.
 
-    An error ends the list and propagates, with what ran and what did not in a note and as its `run_list`. With
+    An error ends the list and propagates. Its note and its `run_list` say what ran and what did not. With
     `swallow` each task stands alone: inside a transaction it has a savepoint of its own, its error is logged, reported
     and kept, and the rest runs. `KeyboardInterrupt`, `SystemExit` and cancellation always end the list.
 
@@ -115,8 +115,8 @@ def run_side_effects(run_id: str, tasks: Iterable[Task], *, swallow: bool | None
         tasks: `(callable, kwargs)` or `(callable, kwargs, is_async)`. The callable is an effect, a Celery task, a
             Django task or a plain function, which is decided under its `name`, else its `__name__`. `is_async` left
             out, or `None`, means: in the background if the effect allows it.
-        swallow: whether to go on after an error; as `SIDE_EFFECTS["USE_SENTRY"]` or `SAFERUNNER_USE_SENTRY` say when
-            left out.
+        swallow: whether to go on after an error; when left out, `SIDE_EFFECTS["USE_SENTRY"]` or `SAFERUNNER_USE_SENTRY`
+            decides.
 
     Returns:
         what came of it.

@@ -1,4 +1,4 @@
-"""For tests: the unittest mixin, the isolated registry; loaded when used: races, fault sweeps and the guard."""
+"""For tests: the unittest mixin and the isolated registry. Races, fault sweeps and the guard load when you use them."""
 
 from __future__ import annotations
 

@@ -78,12 +78,12 @@ class Commits:
 
 
 def commits() -> Commits:
-    """Let leaving the application's outermost `atomic` do what a commit does, inside a test that is rolled back.
+    """In a test that is rolled back, do what a commit does at the end of the application's outermost `atomic`.
 
     The callbacks of `transaction.on_commit` run then, and at once outside of any such block; a rollback drops them. It
     holds for all databases and threads of the test. The rows stay in the test's own transaction.
 
-    A block, and a decorator of functions, test methods and `TestCase` classes.
+    Use it as a block, or as a decorator of functions, test methods and `TestCase` classes.
 
     Raises:
         SideEffectError: on entering, when this test is in no transaction of its own: commits are real there.

@@ -38,7 +38,7 @@ class SideEffectsMixin(Case):
         record: effects to record.
         forbid: effects to refuse.
         stub: effects to record, with what the call returns or raises; or a list of `stub(...)`. Each test begins with
-            the first answer of `in_turn`, and its calls alone have to make up `times`.
+            the first answer of `in_turn`, and only its own calls count for `times`.
 
     Example:
         >>> class WelcomeTests(SideEffectsMixin, unittest.TestCase):
@@ -87,7 +87,7 @@ class SideEffectsMixin(Case):
         super().setUpClass()
 
     def run(self, result: Any = None) -> Any:
-        """Run the test, from no calls on."""
+        """Run the test, which starts with no calls."""
         watch = self._begin()
         try:
             return super().run(result)
@@ -103,7 +103,7 @@ class SideEffectsMixin(Case):
             self._end(watch)
 
     def leave_asking_to_plugin(self) -> None:
-        """Under pytest the plugin asks what the test has to answer for, once."""
+        """Leave the checks at the end of the test to the pytest plugin, so that they run once."""
         self._is_asked_by_plugin = True
 
     def _begin(self) -> WatchedTest:

@@ -124,8 +124,8 @@ class Call(Given):
     def caller(self) -> str:
         """The file and line that called it, with a colon between them.
 
-        Where a thread, an executor, an event loop, asgiref or Django calls what it was handed, it is the user's line.
-        `<no Python code>:0` where none did: a greenlet or `_thread` was given the effect itself.
+        If a thread, an executor, an event loop, asgiref or Django called it, this is the line of yours that handed it
+        over. `<no Python code>:0` if no line did: a greenlet or `_thread` was given the effect itself.
         """
         code, place = self._site
         if isinstance(code, str):
@@ -141,11 +141,11 @@ class Call(Given):
 
     @property
     def origin(self) -> str:
-        """What set the code going: a request, a command, a task or a test; empty where that is not known."""
+        """What started the code: a request, a command, a task or a test; empty where that is not known."""
         return str(self._origin)
 
     def take_origin(self, origin: object) -> None:
-        """Note what set the code going, where another process knows it: a worker gets it with the enqueued call."""
+        """Note what started the code, where another process knows it: a worker gets it with the enqueued call."""
         self._origin = origin
 
     @property

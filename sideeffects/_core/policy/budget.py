@@ -39,7 +39,7 @@ def budget(limit: int, *, per: str, then: Mode | str = "HOLD") -> Budget:
     """A value for `POLICY`: at most `limit` calls execute per period, over all processes.
 
     They are counted in Django's cache (`SIDE_EFFECTS["OUTBOX"]["CACHE"]`), in periods that begin with the minute, hour
-    or day of the clock (UTC). A cache that cannot count means `then`. It never counts in a test run.
+    or day of the clock (UTC). If the cache cannot count, each call gets `then`. In a test run a budget has no effect.
 
     Args:
         limit: how many, from 0 on.
@@ -51,7 +51,7 @@ def budget(limit: int, *, per: str, then: Mode | str = "HOLD") -> Budget:
 
     Raises:
         TypeError: `limit` is no whole number.
-        ValueError: one of them is none of what it may be.
+        ValueError: an argument has an impossible value.
 
     Example:
         >>> SIDE_EFFECTS = {"POLICY": {"sms.*": budget(1000, per="hour", then="RAISE")}}

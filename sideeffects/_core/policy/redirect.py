@@ -85,7 +85,7 @@ class Redirect:
 def redirect(*, unless: Callable[[Mapping[str, Any]], object] | None = None, **changes: Any) -> Redirect:
     """A value for `POLICY`, and what a policy function may return: the call executes with other arguments.
 
-    It never counts in a test run. `Call.arguments` are those that were used, `Call.asked` those that were given.
+    In a test run it has no effect. `Call.arguments` are those that were used, `Call.asked` those that were given.
 
     Args:
         unless: called with the arguments by name; where its answer is true the call executes unchanged.

@@ -278,7 +278,7 @@ class Calls(Sequence[Call]):  # noqa: PLW1641 - it is live, so it has no hash
             pause = min(2 * pause, _LAST_LOOK)
 
     def run_enqueued(self, *effects: object, until_empty: bool = False) -> Calls:
-        """Execute now the recorded background calls of these effects, as their workers would.
+        """Execute the recorded background calls of these effects now, as their workers would.
 
         It runs calls that were enqueued (`.enqueue`, Celery's `delay` and the like, tasks of Django, Dramatiq, Huey and
         RQ, run lists) and have not been run. It leaves out calls that wait for a commit, or whose transaction was

@@ -74,7 +74,7 @@ def observe(function: Observer) -> Callable[[], None]:
         function: takes a `Call`.
 
     Returns:
-        its remover, which may be called more than once.
+        a function that removes it; you may call it more than once.
 
     Example:
         >>> seen = []

@@ -59,8 +59,8 @@ class Command(base.Command):
 
     help = (
         "Run a management command for real and keep nothing: all databases are rolled back, and declared effects are "
-        "written down instead of executed. Shows what would have happened, then what the command printed. What it "
-        "would do can be saved, looked at, and then be applied: that, and nothing else."
+        "written down instead of executed. Shows what would have happened, then what the command printed. You can save "
+        "this plan, look at it, and then apply it: that, and nothing else."
     )
     examples = _EXAMPLES
     usage = "[options] COMMAND [args ...]"
@@ -76,7 +76,7 @@ class Command(base.Command):
         """How to show the plan, where to save it, and which command to run."""
         add_options(parser)
         parser.add_argument(
-            "command_line", nargs=argparse.REMAINDER, metavar="COMMAND [args ...]", help="The command and its own."
+            "command_line", nargs=argparse.REMAINDER, metavar="COMMAND [args ...]", help="The command and its options."
         )
 
     def handle(self, *, command_line: Sequence[str], **options: Any) -> None:

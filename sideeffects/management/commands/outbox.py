@@ -17,7 +17,7 @@ _ACTIONS: Final = {
     "show": "Show everything about calls.",
     "release": "Execute held calls.",
     "retry": "Execute calls again that failed or are perhaps done.",
-    "reject": "Let calls never be executed.",
+    "reject": "Reject calls: they never execute.",
     "prune": "Delete calls that are done or rejected.",
 }
 
@@ -50,15 +50,20 @@ exit codes:
         for action, told in _ACTIONS.items():
             sub = actions.add_parser(action, help=told, description=told)
             sub.add_argument(
-                "numbers", nargs="+" if action == "show" else "*", metavar="id", help="What `list` shows, or a call id."
+                "numbers",
+                nargs="+" if action == "show" else "*",
+                metavar="id",
+                help="The number in `list`, or a call id.",
             )
             sub.add_argument("--format", choices=("table", "json"), default="table", help="How to show it.")
             if action != "show":
                 _add_choice(sub)
             if action == "list":
                 sub.add_argument("--state", action="append", choices=State.values, help="Only calls in this state.")
-                sub.add_argument("--all", action="store_true", help="Those that are done or rejected as well.")
-                sub.add_argument("--limit", type=_count, default=100, metavar="N", help="At most N; 0 for all (100).")
+                sub.add_argument("--all", action="store_true", help="Also those that are done or rejected.")
+                sub.add_argument(
+                    "--limit", type=_count, default=100, metavar="N", help="At most N; 0 for all (default: 100)."
+                )
             elif action != "show":
                 _add_doing(sub, action)
 
@@ -98,7 +103,13 @@ def _add_doing(parser: argparse.ArgumentParser, action: str) -> None:
     add = parser.add_argument
     add("--dry-run", action="store_true", help="Show which calls these are; do nothing.")
     if action == "prune":
-        add("--older-than", type=_count, default=30, metavar="DAYS", help="Only what has been so for DAYS (30).")
+        add(
+            "--older-than",
+            type=_count,
+            default=30,
+            metavar="DAYS",
+            help="Only what was done or rejected DAYS ago or earlier (default: 30).",
+        )
     else:
         add("--all", action="store_true", help="All that there are.")
         add("--by", default="", metavar="WHO", help="Who does this (default: the user that runs the command).")

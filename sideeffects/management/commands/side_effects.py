@@ -33,8 +33,8 @@ class Command(BaseCommand):
     """Lists the declared effects without executing any."""
 
     help = (
-        "List the functions declared with @side_effect, those in modules that nothing has imported yet too, "
-        "with the mode now in force: EXECUTE, HOLD, RECORD or RAISE. No effect is executed."
+        "List the functions declared with @side_effect, with the mode now in force: EXECUTE, HOLD, RECORD or RAISE. "
+        "Modules that nothing has imported yet are looked through, too. No effect is executed."
     )
     examples = """\
 examples:
@@ -70,12 +70,12 @@ exit codes:
             action="store_true",
             help="Show problems instead, a line each, and exit with 1 if there are any: effects without docstring, "
             "names and globs in the settings that mean no effect, functions that are two effects, and those that a "
-            "signal, a URL, a template library, an admin or a task calls without a decision, or a queue that is not "
-            "adapted hands over. With --audit: functions to declare.",
+            "signal, a URL, a template library, an admin or a task calls without a decision, and functions that a "
+            "queue which is not adapted hands over. With --audit: functions to declare.",
         )
         add_audit_arguments(parser)
         add("--pause", metavar="GLOB", help="Stop these effects in all processes, at once and until --resume.")
-        add("--resume", metavar="GLOB", help="End the pauses of this name or glob, and those that it means.")
+        add("--resume", metavar="GLOB", help="End the pauses of this name or glob, and of all that the glob matches.")
         modes = [mode.name for mode in Mode if mode is not Mode.EXECUTE]
         add("--mode", type=str.upper, choices=modes, help="With --pause: what happens to calls (default: HOLD).")
         add("--why", metavar="TEXT", help="With --pause: the reason, which everybody reads.")

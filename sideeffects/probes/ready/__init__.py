@@ -1,7 +1,7 @@
 """Probes that each project needs, ready made: databases, migrations, caches, storage, Celery, mail, the machine, DNS.
 
 `SIDE_EFFECTS["PROBES"]["READY"] = ["database", "cache", ...]` chooses among them. They are then listed and run like
-probes of your own, under the label `sideeffects` and the tag `ready`. Those with limits can be derived from:
+probes of your own, under the label `sideeffects` and the tag `ready`. You can subclass those with limits:
 
     from sideeffects.probes import ready
 

@@ -104,10 +104,10 @@ class Server:
             raise
         if "crashed" in answer:
             raise RaceError(
-                f"the process that held the race was ended by {described(answer['crashed'])}; its racers were ended"
+                f"the process that ran the race was ended by {described(answer['crashed'])}; its racers were ended"
             )
         if "error" in answer:
-            raise _raised("the race could not be held", answer["error"])
+            raise _raised("the race could not run", answer["error"])
         return answer
 
     @contextlib.contextmanager

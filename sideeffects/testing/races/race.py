@@ -20,33 +20,33 @@ _collecting: Final = threading.RLock()
 
 
 class Race:
-    """How to race. Call it as often as you need: each call holds one race, or `repeat` of them.
+    """How to race. Call it as often as you need: each call runs one race, or `repeat` of them.
 
     Args:
         timeout: seconds after which a racer is killed; 30, or what the environment variable
             `DJANGO_CONCURRENT_TESTS_TIMEOUT` says.
         using: by default `"processes"`, each with its own connections, memory and interpreter lock; or `"threads"` of
             the test process, for code that must share mocks or memory with the test.
-        databases: the aliases that racers use, to which they connect before the start; others are refused to processes.
-            By default those that the test may use; racers then connect before the start to those that the test has
-            connected to.
+        databases: the aliases that racers use; processes are refused any others. Racers connect to them before the
+            start. By default, those that the test may use; racers then connect before the start only to those that the
+            test has connected to.
         repeat: how often the race is run at most; it ends with the first failure.
-        seed: racers wait up to 4 ms after the gate, as this number says. By default they do so from the second of
+        seed: draws how long each racer waits after the gate, up to 4 ms. By default racers wait from the second of
             `repeat` runs on, each with a seed of its own; `RaceResult.seed` has the one that failed.
         setup: called before each run; a mapping that it returns is added to the arguments of every call.
         check: called with the `RaceResult` of each run. The run failed when it raises or returns `False`. Without it,
             a run failed when a racer did.
-        meet_at: an effect, its name or a glob: each racer is held when it first reaches it, until all have reached it
+        meet_at: an effect, its name or a glob: each racer waits when it first reaches it, until all have reached it
             or have finished.
-        patience: seconds for which racers that are held there go on waiting when no other racer comes or finishes.
-            Correct code may well keep the others from coming.
+        patience: seconds for which racers go on waiting there when no other racer comes or finishes. Correct code may
+            well keep the others from coming.
         switch_interval: seconds between switches of threads (`sys.setswitchinterval`), for `"threads"`: small ones make
             races likelier.
         explore: the calls are run in every order of their steps, in threads. A step is a statement that Django sends, a
             COMMIT or ROLLBACK, a call of an effect, an operation on a Django cache, or `step("name")`. Between two
             orders, what was written is taken back, and `setup` runs again.
         max_schedules: how many orders are run at most.
-        preemptions: how many switches from a racer that could go on an order has at most; `None` for any number.
+        preemptions: how often an order may switch away from a racer that could go on; `None` for any number.
         schedule: explores this order alone: whose step comes first, second and so on, such as `"112212"`.
         isolation: the isolation level to explore under, such as `"serializable"`, or a list of levels.
 
@@ -127,7 +127,7 @@ class Race:
             the results.
 
         Raises:
-            RaceError: the race cannot be held; nothing was called. The message names the fix.
+            RaceError: the race cannot run; nothing was called. The message names the fix.
         """
         if type(concurrency) is not int or concurrency < 1:
             raise ValueError(f"concurrency is a number of calls, 1 or more, not {concurrency!r}")
@@ -143,7 +143,7 @@ class Race:
             the results, in the order of the calls.
 
         Raises:
-            RaceError: the race cannot be held; nothing was called. The message names the fix.
+            RaceError: the race cannot run; nothing was called. The message names the fix.
         """
         checked = _options.checked_calls(calls)
         _options.check_meeting(self._options)
@@ -234,7 +234,7 @@ def call_concurrently(concurrency: int, function: Callable[..., Any] | str, **kw
         the results, in the order in which the calls were made; a `WrappedError` stands for a call that raised.
 
     Raises:
-        RaceError: the race cannot be held; nothing was called. The message names the fix.
+        RaceError: the race cannot run; nothing was called. The message names the fix.
 
     Example:
         >>> def test_an_order_is_paid_once():
@@ -253,7 +253,7 @@ def make_concurrent_calls(*calls: RacerCall) -> RaceResult:
         the results, in the order of the calls; a `WrappedError` stands for a call that raised.
 
     Raises:
-        RaceError: the race cannot be held; nothing was called. The message names the fix.
+        RaceError: the race cannot run; nothing was called. The message names the fix.
 
     Example:
         >>> def test_an_order_is_paid_or_cancelled():

@@ -100,7 +100,7 @@ class RaceResult(list[Any]):
 
     @property
     def errors(self) -> list[WrappedError]:
-        """One for each racer that raised or was ended, in the order of the calls."""
+        """The `WrappedError` of each racer that raised or was ended, in the order of the calls."""
         return [result for result in self if isinstance(result, WrappedError)]
 
     @property
