@@ -115,8 +115,7 @@ def side_effect(
 ) -> Any:
     """Declare that a function reaches the outside world. It goes on being called as before.
 
-    In a test run it executes only if the test names it. Elsewhere it does, unless a policy, a dry run or a probe
-    says otherwise.
+    In a test run it executes only if the test names it. Elsewhere it does unless a policy, dry run or probe forbids it.
 
     Args:
         name: unique dotted name (letters, digits, `_`, `-`); `module.qualname` when left out.
