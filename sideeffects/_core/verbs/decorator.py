@@ -115,7 +115,7 @@ def side_effect(
 ) -> Any:
     """Declare that a function reaches the outside world. It goes on being called as before.
 
-    In a test run it executes only if the test names it. Elsewhere it does unless a policy, dry run or probe forbids it.
+    In a test run it executes only if the test names it. Elsewhere it does, unless a policy, dry run or probe says no.
 
     Args:
         name: unique dotted name (letters, digits, `_`, `-`); `module.qualname` when left out.
