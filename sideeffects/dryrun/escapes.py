@@ -18,6 +18,8 @@ from sideeffects.database import driver_connections
 from sideeffects.dryrun import database_files, publishing, servers
 from sideeffects.dryrun.membership import belong
 
+__tracebackhide__ = True
+
 _installed: Final[list[bool]] = []
 #: Whether Django itself is connecting, to a connection that is held.
 connecting: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("sideeffects_connecting", default=False)

@@ -17,6 +17,8 @@ from sideeffects._core.state import import_hooks
 from sideeffects.contrib.publishing import holders
 from sideeffects.dryrun.redis_commands import ADVICE, Commands
 
+__tracebackhide__ = True
+
 #: What publishes, by module, class and methods.
 _CLIENTS: Final = (
     ("amqp.channel", "Channel", ("basic_publish", "_basic_publish")),

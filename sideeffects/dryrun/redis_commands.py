@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sideeffects._core.state import import_hooks
 
+__tracebackhide__ = True
+
 ADVICE: Final = "declare the function that does it as an effect"
 #: Commands of Redis on lists, streams, channels, and the sorted sets in which queues keep what is due later.
 _QUEUES: Final = frozenset(

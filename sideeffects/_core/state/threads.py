@@ -25,6 +25,8 @@ from sideeffects._core.state.state import state
 from sideeffects._core.state.user_line import handed_on, job
 from sideeffects._core.state.work_origin import NONE, Lineage, lineage, watching
 
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 

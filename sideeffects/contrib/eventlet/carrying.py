@@ -13,6 +13,8 @@ from typing import Any, Final
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.threads import baggage, carried
 
+__tracebackhide__ = True
+
 _installed: Final[list[bool]] = []
 #: Functions that are handed what to run, with its position among their arguments.
 _SPAWNING: Final = {"spawn": 0, "spawn_after": 1, "spawn_after_local": 1, "_spawn_n": 1}

@@ -13,6 +13,8 @@ from typing import Any, Final
 from sideeffects._core.state import import_hooks
 from sideeffects._core.state.threads import baggage, carried
 
+__tracebackhide__ = True
+
 _installed: Final[list[bool]] = []
 
 
