@@ -57,6 +57,7 @@ def ask() -> Restorer:
     return leave
 
 
+@functools.cache
 def _install() -> None:
     import_hooks.after_import("django.db.transaction", _hook_atomic)
     import_hooks.after_import("django.db.backends.base.base", _hook_connection)
