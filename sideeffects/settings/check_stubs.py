@@ -12,6 +12,8 @@ from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import function_of, registry
 from sideeffects.errors import StubMismatch
 
+__tracebackhide__ = True
+
 #: Of these a stub gives the items one by one.
 _STREAMS: Final = ("generator", "async generator")
 #: Of these it gives what `as` gets.
