@@ -393,7 +393,7 @@ def test_a_refusal_says_what_to_write_in_these_tests(project: Project) -> None:
 
 
 def test_a_test_that_failed_keeps_its_own_failure(project: Project) -> None:
-    """Failures, errors, skips and expected failures come first; so do those of the test's own cleanups."""
+    """Failures, errors, skips and expected failures come first, those of an assertion of ours without its frames."""
     run = project.unittest(
         """
         import unittest
@@ -416,6 +416,10 @@ def test_a_test_that_failed_keeps_its_own_failure(project: Project) -> None:
                 with self.subTest():
                     self.fail("in a subtest")
 
+            def test_asserting(self):
+                app.careless("x")
+                self.side_effects.assert_called("mail.send")
+
             def test_skipping(self):
                 app.careless("x")
                 self.skipTest("not today")
@@ -426,7 +430,8 @@ def test_a_test_that_failed_keeps_its_own_failure(project: Project) -> None:
                 self.fail("known")
         """
     )
-    assert run.failed == ["test_error", "test_failing", "test_subtest"]
+    assert run.failed == ["test_asserting", "test_error", "test_failing", "test_subtest"]
+    assert re.search(r'assert_called\("mail.send"\)\n[ ~^\n]*AssertionError: expected call: mail.send', run.output)
     assert "did not notice" not in run.output
     assert "skipped=1, expected failures=1" in run.output
 

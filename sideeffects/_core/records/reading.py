@@ -17,6 +17,8 @@ from sideeffects._core.values.callers import caller, line_of as line_in
 from sideeffects._core.values.frames import forgetting
 
 __tracebackhide__ = True
+#: unittest leaves the frames of such modules out of its tracebacks.
+__unittest = True
 
 #: What mocks call their assertions, and what to use here.
 _OF_MOCKS: Final = {

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 __tracebackhide__ = True
+#: unittest leaves the frames of such modules out of its tracebacks.
+__unittest = True
 
 P = ParamSpec("P")
 R = TypeVar("R")
