@@ -398,7 +398,7 @@ def probe_the_live_shop(stage: Stage) -> None:
     count = ("manage.py", "shell", "-v0", "-c", "print(Order.objects.count())")
     before = stage.run(*count, quietly=True)
     said = stage.run("manage.py", "probe")
-    if "would have sent: card.charge(" not in said or stage.run(*count, quietly=True) != before:
+    if "would have executed: card.charge(" not in said or stage.run(*count, quietly=True) != before:
         raise Broken("a probe does not show what it held back, or its order is still there")
     stage.expect()
     stage.out.conclude("nobody was charged, no order stays")

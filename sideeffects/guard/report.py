@@ -33,7 +33,7 @@ def _hazard_words(noted: Sequence[Noted], *, is_new: bool) -> list[str]:
     if not noted:
         return []
     beyond = ", not in the baseline" if is_new else ""
-    lines = [f"Called inside a transaction, which takes none of them back when it rolls back{beyond}:", ""]
+    lines = [f"Called inside a transaction{beyond}. A rollback does not take these effects back:", ""]
     for item in noted:
         found = item.finding
         count = f", {item.count} times" if item.count > 1 else ""

@@ -93,7 +93,7 @@ def _report(saved: SavedPlan, applied: Applied, *, is_atomic: bool) -> list[str]
     is_over = is_over and not applied.rolled_back
     lines = [f"\nApplied the plan of `{shlex.join(saved.command)}`." if is_over else "\nThe plan was not carried out."]
     if effects:
-        lines += ["", "Plan and reality:", *aligned([["effect", "planned", "came"], *effects], "  ")]
+        lines += ["", "Plan and reality:", *aligned([["effect", "planned", "called"], *effects], "  ")]
     if rows:
         kept = ", rolled back" if applied.rolled_back else ""
         lines += ["", *aligned([["database", "table", "planned", f"written{kept}"], *rows], "  ")]
@@ -111,7 +111,7 @@ def _done(calls: Sequence[Call]) -> list[str]:
     done = [call for call in calls if not fate_of(call)]
     doubtful = [call for call in calls if fate_of(call)]
     lines = ["These were done:", *map(_line, done)] if done else ["No effect was executed."]
-    return [*lines, *(["These came, too:", *map(_line, doubtful)] if doubtful else [])]
+    return [*lines, *(["These were called, too:", *map(_line, doubtful)] if doubtful else [])]
 
 
 def _line(call: Call) -> str:

@@ -111,7 +111,7 @@ def test_the_probes_show_what_was_held_back(transcript: str) -> None:
     probes = section(transcript, "Probes on the live shop")
     assert "  PASS\n  test classes: 2\n  tests run: 2\n  tests passed: 2\n" in probes
     shown = " ".join(probes.split())
-    assert "Checkout.test_an_order_with_a_card would have sent: card.charge(" in shown
+    assert "Checkout.test_an_order_with_a_card would have executed: card.charge(" in shown
     assert "token=[redacted]" in shown or "token='[redacted]'" in shown
     assert "tok_probe" not in probes
     assert received(probes) == ["nothing"]

@@ -101,7 +101,7 @@ def test_a_report_for_programs_stands_alone(project: ProbeProject, command: list
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["probe"], "would have sent: shop.gruessen(stra\\xdfe='Stra\\xdfe')"),
+        (["probe"], "would have executed: shop.gruessen(stra\\xdfe='Stra\\xdfe')"),
         (["probe", "--list"], "shop.probes.\\xdcbersicht.test_stra\\xdfe\n"),
         (["side_effects"], "Gr??e senden."),
         (["side_effects", "--verbose", "--explain"], "Gr??e senden."),

@@ -57,7 +57,7 @@ def test_all_probes_are_run_and_shown(project: ProbeProject) -> None:
         "tests errored: 0",
     ]
     assert "shop.probes.Checkout.test_wrong failed: 1 != 2" in lines
-    assert "shop.probes.Checkout.test_order would have sent: shop.send(place='an order')" in lines
+    assert "shop.probes.Checkout.test_order would have executed: shop.send(place='an order')" in lines
     assert (project.attempted["an order"], project.executed["an order"]) == (1, 0)
 
 

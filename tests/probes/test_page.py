@@ -157,7 +157,7 @@ def test_each_probe_has_a_row(site: Site) -> None:
         expect(failed.get_by_role("list", name="Tags")).to_have_text("money")
         expect(failed.get_by_role("heading", level=2)).to_have_text("shop.probes.Checkout.test_ledger_agrees")
         charges = probe(page, "test_charges_a_card")
-        expect(charges).to_contain_text("Held back: would have sent")
+        expect(charges).to_contain_text("Held back: would have executed")
         expect(charges.locator("code")).to_have_text("shop.send(place='<i>an order</i>')")
         expect(probe(page, "test_log")).to_contain_text("Executed, since the probe forces it")
         expect(probe(page, "test_partner")).to_contain_text("moving until Monday")

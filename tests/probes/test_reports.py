@@ -76,7 +76,7 @@ def test_text_is_that_of_django_smoketest() -> None:
         "PASS\ntest classes: 1\ntests run: 1\ntests passed: 1\ntests failed: 0\ntests errored: 0\ntime: 30.100000ms\n"
     )
     held = Results((probe("shop.probes.Pay.test_passes", ProbeOutcome.PASSED, effects=(HELD,)),), STARTED, 0.0301)
-    said = "shop.probes.Pay.test_passes would have sent: billing.charge(cents=100)\n"
+    said = "shop.probes.Pay.test_passes would have executed: billing.charge(cents=100)\n"
     assert shown("text", held) == f"{shown('text', GOOD)}\n{said}"
     assert shown("text", MIXED) == (
         "FAIL\ntest classes: 2\ntests run: 4\ntests passed: 1\ntests failed: 2\ntests errored: 2\n"
@@ -86,7 +86,7 @@ def test_text_is_that_of_django_smoketest() -> None:
         "stock.smoke.Shelf.test_errors errored: no shelf\n\n"
         "old.smoke errored: cannot be imported\n\n"
         "stock.smoke.Shelf.test_skipped skipped: not today\n\n"
-        "shop.probes.Pay.test_passes would have sent: billing.charge(cents=100)\n"
+        "shop.probes.Pay.test_passes would have executed: billing.charge(cents=100)\n"
         "shop.probes.Pay.test_passes executed: audit.note(event='probe')\n\n"
         "A note.\nNot all that was selected has been run.\n"
     )
@@ -134,7 +134,7 @@ def test_json_has_the_keys_of_django_smoketest_and_ours_beside_them() -> None:
 def test_what_was_refused_is_not_said_to_be_held_back() -> None:
     """In no format: it would not have been sent."""
     assert shown("text", REFUSING).endswith(
-        "shop.probes.Pay.test_refuses would have sent: billing.charge(cents=100)\n"
+        "shop.probes.Pay.test_refuses would have executed: billing.charge(cents=100)\n"
         "shop.probes.Pay.test_refuses was refused: billing.refund(cents=100)\n"
     )
     (one,) = json.loads(shown("json", REFUSING))["probes"]
@@ -142,7 +142,7 @@ def test_what_was_refused_is_not_said_to_be_held_back() -> None:
     assert names == {"held_back": ["billing.charge"], "refused": ["billing.refund"], "executed": []}
     page = " ".join(_Page(shown("html", REFUSING)).text.split())
     assert "effect held back1" in page
-    assert "Held back: would have sent billing.charge(cents=100) Refused billing.refund(cents=100)" in page
+    assert "Held back: would have executed billing.charge(cents=100) Refused billing.refund(cents=100)" in page
     families = {family.name: family for family in text_string_to_metric_families(shown("openmetrics", REFUSING))}
     (sample,) = families["sideeffects_probe_held_back_effects"].samples
     assert sample.value == 1
@@ -177,7 +177,7 @@ def test_junit_tells_a_build_server_all() -> None:
     assert (type(error), error.message) == (junitparser.Error, "cannot be imported")
     assert cases["test_errors"].classname == "stock.smoke.Shelf"
     (output,) = (child.text for child in suites[0]._elem if child.tag == "system-out")
-    assert "would have sent: billing.charge(cents=100)" in output
+    assert "would have executed: billing.charge(cents=100)" in output
 
 
 def test_prometheus_reads_the_metrics() -> None:
@@ -283,7 +283,7 @@ def test_the_page_says_all_and_loads_nothing() -> None:
         "2 probes failed and 2 probes errored",
         '<b> & "c"',
         TRACE,
-        "Held back: would have sent",
+        "Held back: would have executed",
         "billing.charge(cents=100)",
         "Executed, since the probe forces it",
         "A note.",

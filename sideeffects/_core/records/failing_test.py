@@ -44,10 +44,8 @@ def words(calls: Sequence[Call], spell: Callable[[str, Sequence[str]], str]) -> 
     lines = []
     for nothing in dict.fromkeys(empty.values()):
         names = [name for name, gave in empty.items() if gave == nothing]
-        were = "it was" if len(names) == 1 else "they were"
-        lines.append(
-            f"{', '.join(names)} gave {nothing}: {were} recorded, not executed, and no `returns` says what to give."
-        )
+        were, have = ("it was", "it has") if len(names) == 1 else ("they were", "they have")
+        lines.append(f"{', '.join(names)} gave {nothing}: {were} recorded, not executed, and {have} no `returns`.")
     lines += [f"  {number}. {_line(call)}" for number, call in enumerate(held[:_MOST], 1)]
     if len(held) > _MOST:
         lines.append(f"  … and {len(held) - _MOST} more")

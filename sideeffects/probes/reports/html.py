@@ -169,7 +169,7 @@ def _more(probe: ProbeResult) -> Iterator[str]:
         tags = "".join(f"<li>{escape(tag)}</li>" for tag in probe.tags)
         yield f'<ul class="tags" role="list" aria-label="Tags">{tags}</ul>\n'
     if probe.held_back:
-        yield from _effects("held", "Held back: would have sent", probe.held_back)
+        yield from _effects("held", "Held back: would have executed", probe.held_back)
     if probe.refused:
         yield from _effects("refused", "Refused", probe.refused)
     if probe.executed:

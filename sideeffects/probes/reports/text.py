@@ -42,7 +42,7 @@ def _blocks(results: Results) -> Iterator[list[str]]:
 def effect_lines(probe: ProbeResult) -> Iterator[str]:
     """What a probe would have done to the world outside, what it was refused, and what it did."""
     for effect in probe.held_back:
-        yield f"{probe.id} would have sent: {effect.text}"
+        yield f"{probe.id} would have executed: {effect.text}"
     for effect in probe.refused:
         yield f"{probe.id} was refused: {effect.text}"
     for effect in probe.executed:

@@ -82,10 +82,8 @@ class GuardPlugin:
         new = run.new()
         if new and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            found = "one call site that" if len(new) == 1 else f"{len(new)} call sites that"
-            self.why_failed = (
-                f"side effects: this run failed, since {found} {self._file} does not accept was found; see above"
-            )
+            found = "one finding is" if len(new) == 1 else f"{len(new)} findings are"
+            self.why_failed = f"side effects: this run failed because {found} not in {self._file}; see above"
         return result
 
     @pytest.hookimpl
