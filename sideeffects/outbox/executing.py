@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -66,10 +67,8 @@ def check_commits(using: str) -> None:
 
 def _take(row: HeldCall, using: str) -> bool:
     """Take a call, and commit that it is running. Returns whether nobody else has it."""
-    features = connections[using].features
     mine = _as_read(row, using)
-    # Where no row can be locked and changed at once, the UPDATE alone decides who has it.
-    if features.has_select_for_update_skip_locked and features.update_can_self_select:
+    if _locks_in_update(connections[using]):
         free = mine.select_for_update(skip_locked=True).values("pk")
         mine = HeldCall.objects.using(using).filter(pk=row.pk, pk__in=free)
     row.worker = workers.this_worker()
@@ -79,6 +78,13 @@ def _take(row: HeldCall, using: str) -> bool:
             return False
     row.attempts += 1
     return True
+
+
+def _locks_in_update(connection: BaseDatabaseWrapper) -> bool:
+    """Whether an UPDATE can lock what it changes, and skip what others have locked. If not, it alone decides."""
+    features = connection.features
+    has_both = features.has_select_for_update_skip_locked and features.update_can_self_select
+    return has_both and connection.vendor != "oracle"  # whose subqueries cannot lock
 
 
 def _execute(row: HeldCall, made: Made, using: str) -> State:
