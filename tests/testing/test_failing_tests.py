@@ -353,10 +353,10 @@ STUBBED = """
 def test_a_stub_that_no_call_has_used_is_named(run: Callable[..., list[str]], command: tuple[str, ...]) -> None:
     """Each place once, and not what has answered in another test, or another worker."""
     other = "import unittest\nclass T(unittest.TestCase):\n    def test_it(self): ...\n"
-    lines = [line for line in run(*command, test_s=STUBBED, test_none=other) if "no call has used" in line]
+    lines = [line for line in run(*command, test_s=STUBBED, test_none=other) if "no call was stubbed" in line]
     assert len(lines) == 2, lines
-    assert 'no call has used stub("never.*") at test_s.Stubbed' in lines[0]
-    assert 'no call has used stub("sms.send") at ' in lines[1]
+    assert 'no call was stubbed by stub("never.*") at test_s.Stubbed' in lines[0]
+    assert 'no call was stubbed by stub("sms.send") at ' in lines[1]
     assert lines[1].endswith("test_s.py:11")
 
 

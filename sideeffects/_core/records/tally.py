@@ -65,10 +65,7 @@ class Tally:
     def unused(self, stubs: Iterable[tuple[str, str]]) -> list[str]:
         """Of the stubs that were in force, those that have answered no call, in words."""
         unused = sorted(set(stubs) - self._said)
-        lines = [
-            f"side effects: no call has used {said.removeprefix('stubbed by ')} at {origin}"
-            for said, origin in unused[:_MOST]
-        ]
+        lines = [f"side effects: no call was {said} at {origin}" for said, origin in unused[:_MOST]]
         if len(unused) > _MOST:
             lines.append(f"side effects: … and {len(unused) - _MOST} more stubs that no call has used")
         return lines
