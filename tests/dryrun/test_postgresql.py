@@ -42,7 +42,7 @@ def test_what_no_rollback_takes_back_is_refused(database: Database) -> None:
         ("SELECT pg_create_physical_replication_slot('dry')", "acts outside"),
         ("SELECT pg_stat_reset()", "acts outside"),
         ("SELECT pg_stat_reset_single_table_counters('rows'::regclass)", "acts outside"),
-        ("DISCARD TEMP", "refuses the commit"),
+        ("DISCARD TEMP", "refuse a commit"),
         ("COPY rows TO PROGRAM 'cat'", "runs a program"),
         ("SELECT pg_reload_conf()", "acts outside"),
         ("VACUUM rows", "cannot run inside a transaction"),

@@ -25,6 +25,7 @@ from django.test import override_settings
 
 from sideeffects import force_run, side_effect
 from sideeffects._core.state.work_origin import NONE, lineage
+from sideeffects.contrib.mail import backends
 from sideeffects.errors import UndeclaredSideEffect
 from sideeffects.guard import hook, levels
 from sideeffects.guard.findings import Book, books
@@ -37,8 +38,9 @@ URL = f"http://{NAME}/"
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Without the guard that this suite has around it, and without its book."""
+    """Without the guard that this suite has around it, its book, and mail that another test has declared."""
     own = lineage.get()
+    monkeypatch.setattr(backends, "_effects", [])
     lineage.set(NONE)
     monkeypatch.setattr(levels.in_force, "entries", ())
     monkeypatch.setattr(hook.listeners, "tell", bool)
