@@ -74,12 +74,14 @@ FRESH = """
     X-Signature-Ed25519 X-Hub-Signature-256 wpa_psk pre_shared_key private_pem PEM_KEY symmetricKey signature_key
     service_account_json card_code unlock_code verify_code confirmation_code secret_answer securityAnswer github_pat
     passkey password_reset_key apns_key mandrill_key bindpw rootpw password_sha256
+    x_card_num cardNumber cardnumber cc_num ccNo card_no creditCardNumber
 """.split()
 FRESH_OTHERS = """
     publicKeyPem secret_question security_question publishable_key site_key private_key_path private_key_id product_key
     natural_key shard_key token_bucket token_symbol code_length pin_attempts session_state season_pass passkey_count
     service_account webhook_url callback_url redis_host broker_id auth_date card_holder country_code email_digest
     file_sha256 base_url code_base knowledge_base fallback_url answer_key csrf_exempt passport_country compass_heading
+    order_no invoice_num num_cards card_count
 """.split()
 
 

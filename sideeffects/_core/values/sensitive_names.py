@@ -37,10 +37,11 @@ def _set(words: str) -> frozenset[str]:
 #: Words that name a secret, where a name ends in them.
 _SECRETS: Final = _set(
     """
-    apikey apitoken aspxauth auth authorization bearer bindpw cookie cookiejar cookies credential credentials creds
-    csc csrf cvc cvv dbpass dsn hmac jwt mfa mnemonic otp pass passcode passkeys passphrase passwd passwds password
-    passwords passwrd pem pgpass phpsessid pin pins psk psw pswd puk pw pwd rootpw samlresponse secret secrets sessid
-    sessionid sessionkey sid sig signature smtppass ssn token totp userpass xsrf
+    apikey apitoken aspxauth auth authorization bearer bindpw cardno cardnum cardnumber ccno ccnum ccnumber cookie
+    cookiejar cookies credential credentials creds csc csrf cvc cvv dbpass dsn hmac jwt mfa mnemonic otp pass passcode
+    passkeys passphrase passwd passwds password passwords passwrd pem pgpass phpsessid pin pins psk psw pswd puk pw pwd
+    rootpw samlresponse secret secrets sessid sessionid sessionkey sid sig signature smtppass ssn token totp userpass
+    xsrf
     """
 )
 #: What words that are written together end in.
@@ -86,6 +87,7 @@ _PAIRS: Final = {
     "response": _set("saml"),
 }
 _PAIRS["keys"], _PAIRS["codes"] = _PAIRS["key"], _PAIRS["code"]
+_PAIRS["no"] = _PAIRS["nr"] = _PAIRS["num"] = _PAIRS["pan"] = _PAIRS["number"]
 #: The same words in names of what is no secret: `next_page_token`, `function_signature`, `account_sid`.
 _NO_SECRETS: Final = {
     "token": _set(
