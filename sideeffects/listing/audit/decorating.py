@@ -11,13 +11,11 @@ from typing import Final, NamedTuple
 
 import libcst
 import libcst.matchers as m
-from libcst.codemod import CodemodContext
-from libcst.codemod.visitors import AddImportsVisitor
 
+from sideeffects.listing.audit.importing import NAME, Importing
 from sideeffects.listing.audit.outside_apis import sends_mail
 from sideeffects.listing.audit.undeclared import UndeclaredFunction
 
-_NAME: Final = "side_effect"
 _PLAIN_DECORATORS: Final = frozenset(("staticmethod", "classmethod"))
 _CAN_BE_SAID: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
@@ -38,19 +36,22 @@ def edited(
     before: bytes, functions: Sequence[UndeclaredFunction]
 ) -> tuple[bytes, list[UndeclaredFunction], list[Left]]:
     """A file with the decorators, the functions that got one, and those that are left."""
-    tree = libcst.parse_module(before)
     left = [Left(one, why) for one in functions if (why := _unfit(one))]
+    wanted = {one.function: one for one in functions if not _unfit(one)}
+    if not wanted:
+        return before, [], left
+    tree = libcst.parse_module(before)
     own = _own_name(tree)
     if own:
-        return before, [], [*left, *(Left(one, own) for one in functions if not _unfit(one))]
-    decorating = _Decorating({one.function: one for one in functions if not _unfit(one)}, _doubles(before))
+        return before, [], [*left, *(Left(one, own) for one in wanted.values())]
+    first = min(wanted.values(), key=lambda one: one.line)
+    importing = Importing(before, module=first.module, path=first.path, line=first.line)
+    decorating = _Decorating(wanted, _doubles(before), importing.name)
     after = tree.visit(decorating)
     left += decorating.left
     if not decorating.written:
         return before, [], left
-    context = CodemodContext()
-    AddImportsVisitor.add_needed_import(context, "sideeffects", _NAME)
-    return AddImportsVisitor(context).transform_module(after).bytes, decorating.written, left
+    return importing.written_into(after.code).encode(after.encoding), decorating.written, left
 
 
 def _unfit(found: UndeclaredFunction) -> str:
@@ -82,21 +83,21 @@ def _functions_in(node: ast.AST, prefix: str) -> Iterator[str]:
 def _own_name(tree: libcst.Module) -> str:
     """Why the decorator cannot be imported under its name; empty where it can."""
     is_other = m.OneOf(
-        m.FunctionDef(name=m.Name(_NAME)),
-        m.ClassDef(name=m.Name(_NAME)),
-        m.AssignTarget(target=m.Name(_NAME)),
-        m.Param(name=m.Name(_NAME)),
-        m.AsName(name=m.Name(_NAME)),
+        m.FunctionDef(name=m.Name(NAME)),
+        m.ClassDef(name=m.Name(NAME)),
+        m.AssignTarget(target=m.Name(NAME)),
+        m.Param(name=m.Name(NAME)),
+        m.AsName(name=m.Name(NAME)),
     )
     if m.findall(tree, is_other):
-        return f"its module has a {_NAME} of its own"
+        return f"its module has a {NAME} of its own"
     for found in m.findall(tree, m.ImportFrom()):
         assert isinstance(found, libcst.ImportFrom)  # noqa: S101 - for the type checker
         is_ours = found.module is not None and libcst.Module([]).code_for_node(found.module) == "sideeffects"
         if not is_ours and m.matches(
-            found, m.ImportFrom(names=[m.ZeroOrMore(), m.ImportAlias(m.Name(_NAME)), m.ZeroOrMore()])
+            found, m.ImportFrom(names=[m.ZeroOrMore(), m.ImportAlias(m.Name(NAME)), m.ZeroOrMore()])
         ):
-            return f"its module imports another {_NAME}"
+            return f"its module imports another {NAME}"
     return ""
 
 
@@ -108,8 +109,9 @@ class _Decorating(libcst.CSTTransformer):
         left: those that did not.
     """
 
-    def __init__(self, wanted: Mapping[str, UndeclaredFunction], doubles: Collection[str]) -> None:
+    def __init__(self, wanted: Mapping[str, UndeclaredFunction], doubles: Collection[str], decorator: str) -> None:
         super().__init__()
+        self._decorator = decorator
         self._wanted = wanted
         self._doubles = doubles
         self.written: list[UndeclaredFunction] = []
@@ -141,7 +143,7 @@ class _Decorating(libcst.CSTTransformer):
             self.left.append(Left(found, why))
             return updated_node
         self.written.append(found)
-        written = libcst.parse_expression(found.decorator)
+        written = libcst.parse_expression(self._decorator + found.decorator.removeprefix(NAME))
         return updated_node.with_changes(decorators=[*updated_node.decorators, libcst.Decorator(written)])
 
     def _why_not(self, name: str, node: libcst.FunctionDef, *, is_nested: bool) -> str:
