@@ -77,6 +77,10 @@ def test_only_what_is_certain_is_written(shop: Path) -> None:
         '    @side_effect(name="shop.Gateway.ask", reads=True)',
     ]
     assert removed == []
+    assert left["Gateway.rate"] == (
+        "it is decorated by @property: if that decides who may call it, or registers it somewhere, put "
+        "@side_effect(...) right above def, below @property"
+    )
     assert edit.after.count(b"\r\n") == edit.after.count(b"\n")
     assert {name: why.split()[0:4] for name, why in left.items()} == {
         "Gateway.__call__": ["__call__", "is", "called", "by"],

@@ -153,4 +153,10 @@ class _Decorating(libcst.CSTTransformer):
             return "its module has two functions of that name"
         code = [libcst.Module([]).code_for_node(one.decorator) for one in node.decorators]
         others = [one for one in code if one not in _PLAIN_DECORATORS]
-        return f"it is decorated by @{others[0].partition('(')[0]}: see where @side_effect belongs" if others else ""
+        if not others:
+            return ""
+        other = others[0].partition("(")[0]
+        return (
+            f"it is decorated by @{other}: if that decides who may call it, or registers it somewhere, put "
+            f"@side_effect(...) right above def, below @{other}"
+        )
