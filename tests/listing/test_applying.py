@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sideeffects.listing.audit import Audit, writing
-from tests.support.listed_project import listed_project
+from tests.support.listed_project import listed_project, write_settings
 from tests.support.projects import Project
 
 SOURCE = '''
@@ -50,6 +50,27 @@ SOURCE = '''
     else:
         def twice(): requests.get("b")
 '''
+
+#: Functions of which one is written, one is left with its name, and one is left for another.
+HOOKS = """
+    import functools
+
+    import requests
+
+
+    def notify(url):
+        requests.post(url)
+
+
+    @functools.cache
+    def told(url):
+        requests.post(url)
+
+
+    class Hook:
+        def __call__(self, url):
+            requests.post(url)
+"""
 
 
 def edits(*files: Path) -> tuple[list[writing.Edit], dict[str, str]]:
@@ -124,17 +145,22 @@ def test_a_name_that_is_taken_is_left(tmp_path: Path) -> None:
 def test_the_commands(tmp_path: Path) -> None:
     """A patch, the files, and the settings with which the tests go on as before."""
     project: Project = listed_project(tmp_path)
-    project.write("shop/hooks.py", "import requests\n\n\ndef notify(url):\n    requests.post(url)\n")
+    project.write("shop/hooks.py", HOOKS)
     project.write("shop/mails.py", "from django.core.mail import send_mail\n\n\ndef thank():\n    send_mail()\n")
     command = ("manage.py", "side_effects", "--audit", "--apply")
 
     shown = project.run(*command)
     assert '+@side_effect(name="shop.hooks.notify")' in shown.stdout
-    assert "1 to declare in 1 file, 1 left to you" in shown.stderr
+    assert "1 to declare in 1 file, 3 left to you" in shown.stderr
     adopted = project.run("manage.py", "side_effects", "--adopt").stdout
     assert '"DECLARE": {"django.core.mail": "mail.send"},' in adopted
     assert '        "shop.hooks.notify",\n' in adopted
+    assert '        # "shop.hooks.told",  # left to you: declare it and uncomment this line, or' in adopted
+    assert "__call__" not in adopted
+    assert "thank" not in adopted
     assert "1 declared in 1 file" in project.run(*command, "--write").stderr
+    write_settings(project, adopted)
+    project.run("manage.py", "check")  # it would refuse a name that nothing declares
     assert "side_effect(name=" in (project.root / "shop/hooks.py").read_text()
     assert "--write goes with --audit --apply" in project.run(*command[:3], "--write", code=2).stderr
     assert "--apply does not go with --check" in project.run(*command, "--check", code=2).stderr

@@ -26,17 +26,20 @@ class Left(NamedTuple):
     Attributes:
         found: the function.
         why: the reason.
+        has_its_name: whether the effect has the function's name when that human declares it. Otherwise something else
+            is to be declared.
     """
 
     found: UndeclaredFunction
     why: str
+    has_its_name: bool = True
 
 
 def edited(
     before: bytes, functions: Sequence[UndeclaredFunction]
 ) -> tuple[bytes, list[UndeclaredFunction], list[Left]]:
     """A file with the decorators, the functions that got one, and those that are left."""
-    left = [Left(one, why) for one in functions if (why := _unfit(one))]
+    left = [Left(one, why, has_its_name=False) for one in functions if (why := _unfit(one))]
     wanted = {one.function: one for one in functions if not _unfit(one)}
     if not wanted:
         return before, [], left
@@ -140,7 +143,7 @@ class _Decorating(libcst.CSTTransformer):
             return updated_node
         why = self._why_not(name, original_node, is_nested=is_nested)
         if why:
-            self.left.append(Left(found, why))
+            self.left.append(Left(found, why, has_its_name=not is_nested))
             return updated_node
         self.written.append(found)
         written = libcst.parse_expression(self._decorator + found.decorator.removeprefix(NAME))
