@@ -7,7 +7,7 @@ from pathlib import Path
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Which file a snippet belongs to, as the sentences before it say.
 _FILE = re.compile(r"(?:Save|Write)\s[^.]*?`([\w/]+\.py)`")
-_INSTEAD = re.compile(r"write `(.+?)` for `(.+?)` in the test")
+_INSTEAD = re.compile(r"change `(.+?)` to `(.+?)` in the test")
 #: What differs from run to run, and from machine to machine.
 _VARIES = (
     (re.compile(r"\d+\.\d+ ?s\b"), "TIME"),
@@ -60,7 +60,7 @@ class Newcomer:
 
     def _change(self, said: str, text: str) -> None:
         """Make a test fail, as the page asks for, look at what it says, and take the change back."""
-        (new, old), path = _INSTEAD.findall(said)[0], self.folder / self._file
+        (old, new), path = _INSTEAD.findall(said)[0], self.folder / self._file
         before = path.read_text(encoding="utf-8")
         assert old in before
         path.write_text(before.replace(old, new), encoding="utf-8")
