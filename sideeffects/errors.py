@@ -1,4 +1,4 @@
-"""What can go wrong, each with its fields kept, its pickling intact and the way out in its message."""
+"""What can go wrong. Each error keeps its fields, can be pickled, and says the way out in its message."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class PlanChanged(SideEffectError):
         name: the effect that was called.
         problem: what differs from the plan, in a sentence.
         caller: where it was called, as `file:line`.
-        argument: the argument that differs; empty where another effect was due, or none.
+        argument: the argument that differs; empty if the plan has another effect here, or no further call.
         planned: its value in the plan, as text, redacted.
         given: its value in the call, as text, redacted.
     """
@@ -365,7 +365,7 @@ class DeclarationError(SideEffectError):
 class LedgerError(SideEffectError):
     """The ledger that several processes share (`SIDE_EFFECTS["LEDGER"]`) cannot be written or read.
 
-    A call that cannot be written down is not executed: its record is what was asked for. An outcome that cannot be
+    A call that cannot be written down is not executed, because you asked for its record. An outcome that cannot be
     written is logged instead, since by then the effect has run.
 
     Args:

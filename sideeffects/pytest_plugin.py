@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         choices=[Mode.RECORD.value, Mode.RAISE.value],
         default=None,
         help="What happens to side effects that no test names: 'record' writes their calls down (the default), "
-        "'raise' refuses them. Markers, with blocks and FORCE_RUN come first.",
+        "'raise' refuses them. Markers, `with` blocks and FORCE_RUN come first.",
     )
     group.addoption(
         "--side-effects-baseline",

@@ -71,7 +71,7 @@ def enter(header: Mapping[str, Any]) -> Callable[[], object]:
     forced = frozenset(name for name in given if isinstance(name, str)) if isinstance(given, list | tuple) else ()
     rules = [OverrideRule(name, Decision(Mode.EXECUTE, f"{_HANDED_OVER} that named it")) for name in forced]
     if not is_here(header):
-        unnamed = Decision(Mode.RECORD, f"{_HANDED_OVER} that named nothing else")
+        unnamed = Decision(Mode.RECORD, f"{_HANDED_OVER} that did not name it")
         rules.insert(0, OverrideRule(registry.EVERYTHING, unnamed))
     threads.install()
     return state.overrides.enter(

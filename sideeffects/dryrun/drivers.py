@@ -144,7 +144,7 @@ class Link(ABC):
         """A statement is sent, unless there is a reason against it; the command's own transaction begins with it."""
         if self.is_over:
             self.given.refusals.refuse(
-                f"the database {self._alias!r} can no longer be used: its transaction has ended, against the dry run"
+                f"the database {self._alias!r} can no longer be used: the transaction of the dry run has ended"
             )
         if reason:
             self.given.refusals.refuse(f"{text.strip()[:_SHOWN]!r} {reason} (database {self._alias!r})")

@@ -154,8 +154,8 @@ class MySQLLink(Link):
             self.ends_session = True
         else:
             self.given.remarks.note(
-                f"{text.strip()[:_SHOWN]!r} may have changed the session, which no rollback takes back: the session "
-                f"goes on with the transaction around the dry run (database {self._alias!r})"
+                f"{text.strip()[:_SHOWN]!r} may have changed the session, which no rollback takes back: the "
+                f"transaction around the dry run goes on in that session (database {self._alias!r})"
             )
 
     def before(self, method: str, query: Any, cursor: Any, options: Mapping[str, Any]) -> tuple[Any, Look]:  # noqa: ARG002 - as others do

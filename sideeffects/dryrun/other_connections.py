@@ -23,7 +23,7 @@ from sideeffects.dryrun.membership import belong
 from sideeffects.dryrun.refusals import Notes, Refusals
 
 _OTHER: Final = "in another thread, or on another connection, than the one that the dry run rolls back"
-_ADVICE: Final = "write in its own thread (which is that of async_to_sync(), and not that of asyncio.run())"
+_ADVICE: Final = "write in the thread that began the dry run (async_to_sync() uses it, asyncio.run() does not)"
 #: What Django itself sends around the statements of a transaction. None of it leaves anything.
 _DJANGO: Final = re.compile(
     r"""\s*(?:begin(?:\s+(?:deferred|immediate|exclusive))?|

@@ -166,8 +166,8 @@ class DatabaseMedium(Medium):
         self.look_every = 0.0 if self.may_roll_back else 5.0
         if self.may_roll_back:
             self.caution = (
-                "on SQLite the records of a database cache are part of the caller's transaction: what rolls back, a "
-                "TestCase for one, takes its records along"
+                "on SQLite the records of a database cache are part of the caller's transaction: if that rolls back, "
+                "as in a TestCase, its records are gone"
             )
 
     @property

@@ -68,7 +68,7 @@ def given(declared: Declared, instance: Any, args: tuple[Any, ...], kwargs: dict
     """
     parameters = _parameters(declared, is_bound=instance is not None)
     if declared.effect.kind in _STREAMS:
-        raise CannotBeHeld(f"it is a {declared.effect.kind}: what the code inside its block or loop does cannot wait")
+        raise CannotBeHeld(f"it is a {declared.effect.kind}: the code that uses it, in a block or a loop, cannot wait")
     bound = inspect.Signature(parameters).bind(*args, **kwargs).arguments
     for name, value in bound.items():
         _check(value, name)

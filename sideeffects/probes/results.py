@@ -39,7 +39,7 @@ class ProbeEffect:
         reason: why.
         caller: `file:line`.
         text: the call in one line, redacted.
-        is_held_back: whether it would have happened outside of a probe: it was not forced, or waits for a commit.
+        is_held_back: whether it was held back: it was recorded, or waits for a commit, which a probe never makes.
 
     Example:
         >>> with capture() as calls:

@@ -44,7 +44,7 @@ class ProbeRunner:
     """Runs probes. `PROBE_RUNNER` names a subclass of it.
 
     Args:
-        parallel: how many may run together; `None` for as many as wait, up to 16.
+        parallel: how many may run together; `None` for 16. A further one starts only while all others wait.
         timeout: seconds for each probe. A class may ask for less; it may ask for more only if this is not given.
         read_only: whether no probe may write.
         failfast: whether to begin nothing more after the first failure.

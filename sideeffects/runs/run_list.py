@@ -247,8 +247,8 @@ def _execute(task: RunTask, call: Call | None, kwargs: Mapping[str, Any], is_asy
 def _redirected(task: RunTask, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     if args:
         raise TypeError(
-            f"a redirect of {task.name} cannot hold in a run list, which gives all arguments by keyword: this effect "
-            f"takes {len(args)} of them by position alone"
+            f"a redirect of {task.name} cannot work in a run list, which gives all arguments by keyword: this effect "
+            f"takes {len(args)} of them only by position"
         )
     return kwargs
 

@@ -80,8 +80,8 @@ class Commits:
 def commits() -> Commits:
     """In a test that is rolled back, do what a commit does at the end of the application's outermost `atomic`.
 
-    The callbacks of `transaction.on_commit` run then, and at once outside of any such block; a rollback drops them. It
-    holds for all databases and threads of the test. The rows stay in the test's own transaction.
+    The callbacks of `transaction.on_commit` run then. Outside of any such block they run at once; a rollback drops
+    them. It holds for all databases and threads of the test. The rows stay in the test's own transaction.
 
     Use it as a block, or as a decorator of functions, test methods and `TestCase` classes.
 

@@ -334,7 +334,7 @@ def test_run_lists_give_what_a_redirect_made() -> None:
 
     with policy(redirect(to="QA"), "sms.*"):
         assert run_side_effects("list", [(send, {"to": "Ada"})], swallow=False).results[0][0] == "QA"
-        with pytest.raises(TypeError, match=r"a redirect of sms.push cannot hold in a run list"):
+        with pytest.raises(TypeError, match=r"a redirect of sms.push cannot work in a run list"):
             run_side_effects("list", [(push, {})], swallow=False)
 
 

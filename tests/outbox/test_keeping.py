@@ -151,7 +151,7 @@ def test_what_cannot_wait_is_refused(outbox: Any) -> None:
     local = side_effect(name="local.send")(Local.send)
     for call, message in (
         (lambda: Gateway().charge(5), "it is a method, and the Gateway that it is called on cannot be kept"),
-        (lines, "it is a generator: what the code inside its block or loop does cannot wait"),
+        (lines, "it is a generator: the code that uses it, in a block or a loop, cannot wait"),
         (lock, "it is a context manager: "),
         (local, "the class test_what_cannot_wait_is_refused.<locals>.Local cannot be found again under its name"),
         (side_effect(name="n" * 300)(lambda: None), "names of at most 255 characters"),

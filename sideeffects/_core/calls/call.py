@@ -164,7 +164,7 @@ class Call(Given):
         return self._process.racer
 
     def handed_on(self) -> Call:
-        """The same call, for readers in the parent process: where races are nested, the outer racer made it."""
+        """The same call, for readers in the parent process: if races are nested, its racer is the outer one."""
         outer = process.current.racer
         return Call.from_record({**self.to_record(), "racer": self.racer if outer is None else outer})
 

@@ -89,7 +89,7 @@ def redirect(*, unless: Callable[[Mapping[str, Any]], object] | None = None, **c
 
     Args:
         unless: called with the arguments by name; where its answer is true the call executes unchanged.
-        **changes: by argument, its new value, or a function that is called with the arguments by name and returns it.
+        **changes: the new value of each argument, or a function that takes all arguments by name and returns it.
 
     Returns:
         the value.

@@ -78,7 +78,7 @@ def is_retried(retries: int, name: str) -> bool:
     if retries > MOST_RETRIES:
         raise SideEffectError(
             f"side effect {name!r} has asked for {MOST_RETRIES} retries, and run_enqueued() stops here: give the task "
-            f"a limit of its own (max_retries), or let what it waits for succeed"
+            f"a limit of its own (max_retries), or let it succeed"
         )
     return True
 

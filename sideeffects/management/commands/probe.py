@@ -84,7 +84,7 @@ class Command(BaseCommand):
         add("--exclude-tag", action="append", default=[], metavar="TAG", help="No probes with this tag.")
         add("--skip", action="append", default=[], metavar="APP", help="No probes of this app.")
         add("--failfast", action="store_true", help="Begin nothing more after the first failure.")
-        add("--parallel", type=_count, metavar="N", help="How many run together (default: as many as wait, up to 16).")
+        add("--parallel", type=_count, metavar="N", help="At most so many run together (default: 16).")
         add("--timeout", type=_seconds, metavar="SECONDS", help="The most that each probe may take.")
         add("--list", action="store_true", help="Show which probes there are; run nothing.")
         add("--format", choices=_FORMATS, default="text", help="How to show the results (default: text).")

@@ -158,8 +158,8 @@ class Racer:
             if self.at is not None:
                 self.complaint = RaceError(
                     f"two threads of racer {self.index + 1} are at a step at once, at {self.at.place} and {step.place}"
-                    f": exploring lets the steps of a racer's threads follow each other, and cannot order two that run "
-                    f"side by side. Wait for the thread before going on, or explore each side as a racer of its own"
+                    f": exploring needs the steps of one racer to come one after the other, also if it has several "
+                    f"threads. Wait for the thread before going on, or explore each side as a racer of its own"
                 )
                 raise self.complaint
             self.at = step

@@ -101,7 +101,7 @@ class Sweep:
         if not cells:
             if first.seen:
                 made = ", ".join(dict.fromkeys(seen.effect.name for seen in first.seen))
-                what = f"none of the effects that {self.where} calls is to fail: it calls {made}"
+                what = f"this sweep lets none of the effects fail that {self.where} calls: it calls {made}"
             else:
                 what = f"{self.where} calls no side effect in this process"
             raise FaultSweepError(f"{what}. There is nothing to sweep")

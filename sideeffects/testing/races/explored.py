@@ -129,8 +129,8 @@ def _under(
     if search.not_repeatable is not None:
         said = (
             f"not repeatable: racer {search.not_repeatable.racer + 1} took "
-            f"{search.not_repeatable.found or 'no step'}. In an earlier order, the same for it up to here, it took "
-            f"{search.not_repeatable.expected}. Something other than the racers decides what it does: the clock, "
+            f"{search.not_repeatable.found or 'no step'}. In an earlier order, which looked the same to it so far, it "
+            f"took {search.not_repeatable.expected}. Something other than the racers decides what it does: the clock, "
             f"chance, or what an earlier order left in memory. Let setup put that back, or stub it"
         )
         if found.worst is None:

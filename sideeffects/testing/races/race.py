@@ -32,7 +32,7 @@ class Race:
             test has connected to.
         repeat: how often the race is run at most; it ends with the first failure.
         seed: draws how long each racer waits after the gate, up to 4 ms. By default racers wait from the second of
-            `repeat` runs on, each with a seed of its own; `RaceResult.seed` has the one that failed.
+            `repeat` runs on, and each run has its own seed; `RaceResult.seed` has the one that failed.
         setup: called before each run; a mapping that it returns is added to the arguments of every call.
         check: called with the `RaceResult` of each run. The run failed when it raises or returns `False`. Without it,
             a run failed when a racer did.

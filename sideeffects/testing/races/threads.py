@@ -159,7 +159,7 @@ def _told(racer: _Racer, timeout: float) -> Told:
         stack = "" if frame is None else "".join(tracebacks.format_stack(frame))
         error: BaseException = TerminatedProcessError(
             f"racer {racer.index} still ran after {timeout:g} s: Race(timeout=...) allows more. A thread cannot be "
-            f"killed, so it goes on; as a process it would have been. Where it stands:",
+            f"killed, so it goes on (a process would be killed). Where it stands:",
             stack=stack,
         )
         return Told(WrappedError(error, racer=racer.index), racer.started, timeout)
