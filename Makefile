@@ -16,7 +16,7 @@ PIP   := -m pip --disable-pip-version-check --quiet --quiet
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv dev demo test coverage lint format types docs pictures check matrix bench clean
+.PHONY: help venv dev demo test coverage lint format types docs pictures check matrix bench dist clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,15 @@ matrix: ## Run the suite on every Python here, with every Django that it support
 
 bench: $(BENCH)/.installed ## Measure against bare calls, mocks and the peers from PyPI
 	$(BENCH)/bin/python tests/bench/run.py $(ARGS)
+
+dist: $(VENV) ## Build what goes to PyPI, and refuse it while a link of README.md leads nowhere
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	@grep -oE '\]\(https://[^)]+' README.md | cut -c3- | sort -u | while read -r link; do \
+		curl --fail --silent --show-error --location --output /dev/null "$$link" \
+			|| { echo "README.md links to $$link, which does not answer: see Releasing in docs/contributing.md" >&2; exit 1; }; \
+	done
 
 clean: ## Remove the environments and everything generated
 	rm -rf .venv .venv-* docs/_build build dist .coverage .coverage.* htmlcov

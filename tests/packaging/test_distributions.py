@@ -15,7 +15,9 @@ from tests.support.distributions import Built
 from tests.support.projects import ROOT, clean_environment
 
 pytestmark = pytest.mark.once
-CLASSIFIERS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["classifiers"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CLASSIFIERS = PROJECT["classifiers"]
+URLS = PROJECT["urls"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -50,24 +52,36 @@ def test_pypi_takes_both(built: Built) -> None:
     assert (checked.returncode, checked.stdout.count("PASSED")) == (0, 2), checked.stdout + checked.stderr
 
 
-def test_the_page_on_pypi_leads_nowhere_that_is_not_there(description: str) -> None:
-    """Links of README.md into the repository have become words, the others are absolute, and nothing else is lost."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_links_of_the_page_on_pypi_hold_anywhere(description: str) -> None:
+    """PyPI shows README.md as it is, and has none of the repository's files: each link and picture is absolute."""
+    assert description.strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
     assert [link for link in LINK.findall(description) if not link.startswith("https://")] == []
-    headings = re.findall(r"^#+ .+$", readme, re.MULTILINE)
-    assert re.findall(r"^#+ .+$", description, re.MULTILINE) == [
-        heading for heading in headings if heading != "## What you see"
-    ]
-    assert "Fault sweeps |" in description
-    assert description.count("```") == readme.count("```")
 
 
-def test_links_of_the_readme_lead_to_files_that_the_sdist_has(unpacked: Path) -> None:
-    """Pictures included. Only the badge of CI leads out of the repository, to where its host shows its runs."""
+def test_links_of_the_readme_lead_to_what_there_is(unpacked: Path) -> None:
+    """To pages that the docs have, to pictures of the repository, and to its one workflow; badges apart."""
     readme = (unpacked / "README.md").read_text(encoding="utf-8")
-    inside = {link for link in LINK.findall(readme) if not link.startswith(("https://", "../../actions/"))}
-    assert len(inside) > 10
-    assert [link for link in sorted(inside) if not (unpacked / link).is_file()] == []
+    docs, source = URLS["Documentation"], URLS["Source"]
+    files = source.replace("//github.com/", "//raw.githubusercontent.com/") + "/main/"
+    pages = {link.removeprefix(docs) for link in LINK.findall(readme) if link.startswith(docs)}
+    pictures = {link.removeprefix(files) for link in LINK.findall(readme) if link.startswith(files)}
+    assert len(pages) > 10
+    assert len(pictures) > 5
+    named = [f"docs/{page.removesuffix('.html') or 'index'}.md" for page in pages] + [*pictures]
+    assert [name for name in sorted(named) if not (unpacked / name).is_file()] == []
+    others = {link for link in LINK.findall(readme) if not link.startswith((docs, files, "https://img.shields.io/"))}
+    workflow = f"{source}/actions/workflows/ci.yml"
+    assert others == {workflow, f"{workflow}/badge.svg"}
+    assert (ROOT / ".github" / "workflows" / "ci.yml").is_file()
+
+
+def test_the_addresses_of_the_project_are_one_name() -> None:
+    """The pages of a repository on GitHub stand under its owner's name, which contributing.md tells to check."""
+    owner, name = URLS["Source"].removeprefix("https://github.com/").split("/")
+    assert URLS["Documentation"] == f"https://{owner}.github.io/{name}/"
+    assert URLS["Changelog"] == f"{URLS['Documentation']}changelog.html"
+    assert URLS["Issues"] == f"{URLS['Source']}/issues"
+    assert f"`github.com/{owner}/{name}`" in (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("badge", "prefix"), [("Python", "Programming Language :: Python :: 3."), ("Django", "")])
