@@ -283,6 +283,30 @@ def test_what_rq_gives_to_a_function_stays(queue: Any) -> None:
             side_effect(name="rq.again")(task)
 
 
+def passing_on(names: list[str]) -> None:
+    """A job that hands others to a queue with workers."""
+    connection = rq.get_current_job().connection
+    for number, name in enumerate(names):
+        rq.Queue("passed-on", connection=connection).enqueue(getattr(sys.modules[__name__], name), f"one-{number}")
+    datas = [rq.Queue.prepare_data(getattr(sys.modules[__name__], name), args=("many",)) for name in names]
+    rq.Queue("passed-on", connection=connection).enqueue_many(datas)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_a_job_enqueues_where_it_is_run_at_once_is_decided(queue: Any, many: bool) -> None:
+    """It is no part of the job's own publishing: no effect reaches the other queue, and what does says its test run."""
+    given = (["send", "plain"],)
+    with capture() as calls:
+        if many:
+            queue.enqueue_many([queue.prepare_data(passing_on, args=given)])
+        else:
+            queue.enqueue(passing_on, *given)
+    assert [call.arguments["to"] for call in calls] == ["one-0", "many"]
+    passed_on = rq.Queue("passed-on", connection=queue.connection).jobs
+    assert [job.args[0] for job in passed_on] == ["one-1", "many"]
+    assert all(job.meta["side_effects"]["test_run"] for job in passed_on)
+
+
 def note(job: Any, connection: Any, *came_of: Any) -> None:
     executed.append("noted")
 
@@ -364,6 +388,34 @@ def test_in_a_transaction_a_job_waits_for_the_commit(queue: Any, production: Non
             raise ZeroDivisionError
         connection.close()
     assert executed == ["committed", "many", "many"]
+
+
+def again(to: str) -> Any:
+    executed.append(to)
+    if to.startswith("failing"):
+        raise ConnectionError(to)
+    return rq.Retry(max=1, interval=60) if to.startswith("asking") else to
+
+
+def test_a_job_that_is_put_back_for_later_is_no_new_call(
+    waiting: Any, production: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry or a repetition after a while is redirected once, like one that comes at once."""
+    effect = side_effect(name="rq.again")(again)
+    monkeypatch.setattr(sys.modules[__name__], "again", effect)
+    shifted = redirect(to=lambda arguments: arguments["to"] + "+")
+    with override_settings(SIDE_EFFECTS={"POLICY": {effect.effect.name: shifted}}), capture() as calls:
+        waiting.enqueue(again, "failing", retry=rq.Retry(max=1, interval=60))
+        waiting.enqueue(again, "asking")
+        waiting.enqueue(again, "repeated", repeat=rq.Repeat(times=1, interval=60))
+        waiting.work()
+        assert len(waiting.scheduled_job_registry) == 3
+        for job in waiting.scheduled_job_registry.get_job_ids():
+            waiting.scheduled_job_registry.remove(job)
+            waiting.push_job_id(job)  # its time has come
+        waiting.work()
+    assert Counter(executed) == {"failing+": 2, "asking+": 2, "repeated+": 2}
+    assert calls.count("rq.again") == 3
 
 
 def test_a_redirect_changes_what_the_queue_gets(queue: Any, production: None) -> None:

@@ -37,6 +37,10 @@ def install() -> None:
         },
     )
     wrap_methods(importlib.import_module("rq.worker").BaseWorker, {"perform_job": _obeying})
+    putting_back = publishing.putting_back
+    wrap_methods(importlib.import_module("rq").job.Job, {"retry": putting_back, "_handle_retry_result": putting_back})
+    repeat: Any = importlib.import_module("rq.repeat").Repeat
+    repeat.schedule = staticmethod(putting_back(repeat.schedule))
     _join_running_job()
 
 
@@ -59,6 +63,7 @@ def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: Any, job: Any, *args: Any, **options: Any) -> Any:
         _joined.close()
         with ExitStack() as block:
+            block.enter_context(publishing.publishing())  # where the queue runs its jobs at once
             block.enter_context(running(str(job.func_name), engine.TASK))
             if publishing.KEY in job.meta:
                 block.enter_context(obeyed(job.meta[publishing.KEY], task=job.id))

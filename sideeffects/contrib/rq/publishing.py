@@ -10,7 +10,8 @@ import functools
 import importlib
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -25,16 +26,30 @@ __tracebackhide__ = True
 
 KEY: Final = "side_effects"
 
-#: Whether a queue is publishing what has been decided: what it asks the class that it is made from is the same call.
-_publishing: Final[ContextVar[bool]] = ContextVar("sideeffects_publishing_rq", default=False)
+#: The ids of the jobs that are being published after they were decided: what a queue asks the class that it is made
+#: from is the same call.
+_publishing: Final[ContextVar[frozenset[str]]] = ContextVar("sideeffects_publishing_rq", default=frozenset())
 
 
-def _published(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    token = _publishing.set(True)
+@contextmanager
+def publishing(*ids: str) -> Generator[None]:
+    """Publish these jobs without deciding once more; without any, decide on all. A job that runs here is among none."""
+    token = _publishing.set(frozenset(ids))
     try:
-        return original(*args, **options)
+        yield
     finally:
         _publishing.reset(token)
+
+
+def putting_back(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What hands a job to its queue again, to try or to repeat it, without deciding once more: it is no new call."""
+
+    @functools.wraps(original)
+    def put_back(job: Any, *args: Any, **options: Any) -> Any:
+        with publishing(job.id):
+            return original(job, *args, **options)
+
+    return put_back
 
 
 def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,9 +58,14 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     @forgetting
     def publish(self: Any, job: Any, *args: Any, **options: Any) -> Any:
-        if _publishing.get():
+        if job.id in _publishing.get():
             return original(self, job, *args, **options)
-        return _publish(functools.partial(_published, original, self, job, *args, **options), self, job)
+
+        def decided() -> Any:
+            with publishing(job.id):
+                return original(self, job, *args, **options)
+
+        return _publish(decided, self, job)
 
     return publish
 
@@ -94,7 +114,8 @@ def deciding_many(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     @forgetting
     def enqueue_many(self: Any, job_datas: Iterable[Any], *args: Any, **options: Any) -> Any:
-        if _publishing.get():
+        job_datas = list(job_datas)
+        if {data.job_id for data in job_datas} <= _publishing.get():
             return original(self, job_datas, *args, **options)
         executing: list[Any] = []
         decided: list[Publication] = []
@@ -123,7 +144,8 @@ def deciding_many(original: Callable[..., Any]) -> Callable[..., Any]:
 
         def publish() -> None:
             if executing:
-                sent.extend(_published(original, self, executing, *args, **options))
+                with publishing(*(data.job_id for data in executing)):
+                    sent.extend(original(self, executing, *args, **options))
 
         _together(decided, publish)
         waiting = [] if sent else [_job_of(self, data) for data in executing]  # for the commit
