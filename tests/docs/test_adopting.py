@@ -136,6 +136,16 @@ def test_the_suite_is_green_after_every_step(project: Project) -> None:
     told = project.run("-W", "ignore", "manage.py", "test", "tests").replace(f"{project.path}{os.sep}", "")
     [shown] = re.findall(r"```text\n(AssertionError.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert shown in told
+
+    [refused] = re.findall(r'`("POLICY": {.*?})`', PAGE.read_text(encoding="utf-8"))
+    project.write({"test_settings.py": take_out["test_settings.py"].replace("{\n", f"{{\n{refused},\n", 1)})
+    both = [
+        *looked_below,
+        "test_the_customer_gets_a_receipt",
+    ]  # the second one was green, though its message went nowhere
+    assert project.failing() == {"manage.py test": both, "pytest": both}
+    project.write({"test_settings.py": take_out["test_settings.py"]})
+
     project.write({"tests.py": take_out["tests.py"]})
     assert project.failing() == GREEN
 
