@@ -22,7 +22,7 @@ def draw() -> str:
         box(148, 212, 112, 92, "its threads", "and its tasks", SEES),
         box(268, 212, 112, 92, "request B", "another thread", NOT),
         box(388, 212, 112, 92, "a worker", "another process", NOT),
-        caption(340, "Work that outlives the block keeps RECORD and RAISE,"),
+        caption(340, "Work that outlives the block keeps HOLD, RECORD and RAISE,"),
         caption(360, "and loses EXECUTE and stubs."),
     ]
     return picture(
