@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from sideeffects import SideEffectBlocked, capture, forbid, force_run, redirect, registry, side_effect, stub
+from sideeffects import SideEffectBlocked, capture, forbid, force_run, record, redirect, registry, side_effect, stub
 from sideeffects.testing import isolated_registry
 from tests.support.queue_project import QueueProject
 from tests.support.redis_server import redis_server
@@ -303,6 +303,23 @@ def test_periodic_rescheduled_and_grouped_tasks_are_decided(shop: Any) -> None:
     assert shop.executed[:-1] == ["nightly", "tomorrow", "group", "group"]
     assert isinstance(shop.executed[-1], ZeroDivisionError)
     assert (calls.count("h.nightly"), calls.count("h.above")) == (2, 10)
+
+
+def test_what_is_only_shown_by_a_queue_is_decided_when_it_is_enqueued(shop: Any, production: None) -> None:
+    """The queue's own consumers put back what they have taken out; everybody else makes a new call."""
+    shop.above.schedule(("later",), delay=3600)
+    shop.work()
+    shop.above("soon")
+    with record("h.above"), capture() as calls:
+        for task in (*shop.queue.scheduled(), *shop.queue.pending()):
+            shop.queue.enqueue(task)
+        taken = shop.queue.dequeue()
+        shop.queue.enqueue(taken)
+        shop.queue.enqueue(taken)
+    assert [call.arguments["to"] for call in calls] == ["later", "soon", "soon"]
+    assert (len(shop.queue.pending()), len(shop.queue.scheduled())) == (1, 1)
+    shop.work()
+    assert shop.executed == ["soon"]
 
 
 def test_a_task_is_one_effect(shop: Any) -> None:

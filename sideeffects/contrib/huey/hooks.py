@@ -31,6 +31,7 @@ def install() -> None:
     registry: Any = importlib.import_module("huey.registry")
     api.TaskWrapper.effect = EffectOfTask(effect_below)
     wrap_methods(api.Huey, {"enqueue": publishing.deciding, "add_schedule": publishing.deciding, "execute": _obeying})
+    wrap_methods(api.Huey, {"dequeue": messages.taking, "read_schedule": messages.taking})
     hooks: dict[str, Callable[[Any], Any]] = {"string_to_task": _knowing_ours}
     hooks.update(create_message=messages.packing, create_task=messages.unpacking)
     wrap_methods(registry.Registry, hooks)

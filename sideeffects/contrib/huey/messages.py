@@ -7,12 +7,13 @@ message alone. It is there in a test run, and where the task is an effect.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 KEYWORD: Final = "__side_effects__"
 _ATTRIBUTE: Final = "_side_effects_header"
+_TAKEN: Final = "_side_effects_taken"
 
 
 def header_of(task: Any) -> Mapping[str, Any] | None:
@@ -35,6 +36,31 @@ def carrying(task: Any, header: Mapping[str, Any]) -> Generator[None]:
         vars(task).pop(_ATTRIBUTE, None)
         if before is not None:
             vars(task)[_ATTRIBUTE] = before
+
+
+def is_put_back(task: Any, name: str) -> bool:
+    """Whether it was decided and published before, and comes back from who has taken it out: a consumer, as a rule.
+
+    So do retries, and tasks whose time has come. Asked about what it was only shown, it says no; asked twice as well.
+    """
+    header = header_of(task)
+    call = None if header is None else header.get("call")
+    is_taken = vars(task).pop(_TAKEN, False)
+    return bool(is_taken and isinstance(call, Mapping) and (call.get("name"), call.get("task")) == (name, task.id))
+
+
+def taking(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Huey.dequeue` and `read_schedule`, which take tasks out; `pending` and `scheduled` only show them."""
+
+    @functools.wraps(original)
+    def take(*args: Any, **options: Any) -> Any:
+        taken = original(*args, **options)
+        tasks: Iterable[Any] = taken if isinstance(taken, list) else () if taken is None else (taken,)
+        for task in tasks:
+            vars(task)[_TAKEN] = True
+        return taken
+
+    return take
 
 
 def packing(original: Callable[..., Any]) -> Callable[..., Any]:

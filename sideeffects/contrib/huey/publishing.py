@@ -15,7 +15,7 @@ from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.state.state import state
 from sideeffects._core.values.frames import forgetting
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
-from sideeffects.contrib.huey.messages import carrying, header_of
+from sideeffects.contrib.huey.messages import carrying, header_of, is_put_back
 from sideeffects.contrib.huey.tasks import effect_of_task
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
 
@@ -64,9 +64,7 @@ def _enqueue(publish: Callable[[Any], Any], huey: Any, task: Any) -> Any:
         with carrying(task, header):
             return publish(task)
     name = found.declared.effect.name
-    call = None if given is None else given.get("call")
-    if given is not None and isinstance(call, dict) and (call.get("name"), call.get("task")) == (name, task.id):
-        # A consumer puts back what was decided and published before: a retry, or a task whose time has come.
+    if given is not None and is_put_back(task, name):
         with carrying(task, given):
             return publish(task)
     check_arguments(name, args, kwargs, huey.serializer.serialize, type(huey.serializer).__name__)
