@@ -1,6 +1,6 @@
 """dj-saferunner's names, for code and tests that were written for it: only the imports change.
 
-A run list that was recorded is read back from our own ledger, the one that processes share where
+A run list that was recorded is read back from our own ledger: the one that processes share, if
 `SIDE_EFFECTS["LEDGER"]` names one. Otherwise nothing is kept outside a test run, and so nothing is found.
 """
 
@@ -32,7 +32,7 @@ def safely_run_processes(run_id: object, task_list: Iterable[Task] = ()) -> RunR
     """Run a list of tasks; see `sideeffects.run_side_effects`.
 
     Args:
-        run_id: what this list is called; anything but a text stands for its text.
+        run_id: what this list is called; a value that is no text counts as its `str()`.
         task_list: `(callable, kwargs)` or `(callable, kwargs, is_async)`.
 
     Returns:

@@ -182,7 +182,9 @@ class Shared:
                 raise
             if not _is_remarked:
                 _is_remarked.append(True)
-                logger.warning("%s: calls of tests that may not use it are not written there", error)
+                logger.warning(
+                    "%s. Calls of a test that may not use the ledger's database are not written to the ledger", error
+                )
 
     def _check_turn(self) -> None:
         if self._turns.is_taken:

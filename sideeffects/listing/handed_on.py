@@ -52,8 +52,8 @@ def queues(effects: Iterable[tuple[str, SideEffect]]) -> Iterator[str]:
             kind = type(task)
             yield (
                 f"{where}: a {kind.__module__}.{kind.__qualname__} hands {name} to a queue by .{way_of(task)}() "
-                f"without a decision, in a test run too: declare the function that calls that, and accept this one by "
-                f"a comment '# sideeffects: accepted' at its def"
+                f"without a decision, in a test run too: declare the function that calls .{way_of(task)}(), and accept "
+                f"this finding by a comment '# sideeffects: accepted' at the def of {name}"
             )
 
 

@@ -54,7 +54,7 @@ def declared_mail(name: str) -> Declared:
         declared = declared_named(name)
     except UnknownSideEffect as error:
         raise CannotBeMade(
-            f"in this code mail is not declared as {name!r}. Declare it so, or reject the call"
+            f"this code declares no mail as {name!r}. Declare mail under that name, or reject the call"
         ) from error
     if not is_mail(declared):
         raise CannotBeMade(f"side effect {name!r} is no mail any more; reject the call")

@@ -44,7 +44,7 @@ class ProbeRunner:
     """Runs probes. `PROBE_RUNNER` names a subclass of it.
 
     Args:
-        parallel: how many may run together; `None` for 16. A further one starts only while all others wait.
+        parallel: how many may run together; `None` for 16. Another starts only while all that run wait.
         timeout: seconds for each probe. A class may ask for less; it may ask for more only if this is not given.
         read_only: whether no probe may write.
         failfast: whether to begin nothing more after the first failure.
@@ -120,7 +120,7 @@ class ProbeRunner:
         return self.timeout if own is None else min(own, self.timeout)
 
     def perform(self, unit: Unit, guard: Guard, deadline: float | None) -> ProbeResult:
-        """Run one unit under its protection, in this thread."""
+        """Run one unit (a probe or a fixture) under its protection, in this thread."""
         traits = unit.traits
         started = time.perf_counter()
         if traits.problem:
@@ -245,7 +245,7 @@ class ProbeRunner:
             self._note(unit, result)
 
     def work(self, worker: Worker) -> None:
-        """What a worker does: one unit after the other."""
+        """What a worker does: one probe or fixture after the other."""
         try:
             while True:
                 with self._lock:

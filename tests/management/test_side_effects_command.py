@@ -537,7 +537,7 @@ def test_check_finds_effects_that_queues_hand_over_which_are_not_adapted(project
         "a shop.queue.Task hands queue.five to a queue by .defer()",
         "a shop.queue.Task hands queue.one to a queue by .defer()",
     ]
-    assert "accept this one by a comment '# sideeffects: accepted' at its def" in run.stdout
+    assert "accept this finding by a comment '# sideeffects: accepted' at the def of queue." in run.stdout
 
 
 def test_check_is_silent_and_exits_with_0_when_all_is_well(project: Project) -> None:

@@ -65,7 +65,7 @@ def test_mail_that_is_no_effect_any_more_is_kept(outbox: Any) -> None:
         EmailMessage("a", "b", "c@x.test", ["d@x.test"]).send()
     with isolated_registry():
         assert actions.release([outbox.get().pk], by="eve").kept == 1
-        assert "in this code mail is not declared as 'mail.send'" in outbox.get().error
+        assert "this code declares no mail as 'mail.send'" in outbox.get().error
         side_effect(name="mail.send")(lambda: None)
         assert actions.release([outbox.get().pk], by="eve").kept == 1
         assert "no mail any more" in outbox.get().error

@@ -145,7 +145,7 @@ class Call(Given):
         return str(self._origin)
 
     def take_origin(self, origin: object) -> None:
-        """Note what started the code, where another process knows it: a worker gets it with the enqueued call."""
+        """Note what started the code. In a worker, this comes along with the enqueued call."""
         self._origin = origin
 
     @property
@@ -178,7 +178,7 @@ class Call(Given):
         return f"{self._process.pid}-{self._process.token}-{self._serial}"
 
     def take_id(self, number: str) -> None:
-        """Be the call that another process wrote down under this id, so that the outcome given here is added there."""
+        """Take the id under which another process wrote this call down: the outcome is added to that record."""
         pid, token, serial = number.split("-")
         self._process = Identity(int(pid), token, self._process.racer)
         self._serial = int(serial)
@@ -249,7 +249,7 @@ class Call(Given):
         }
 
     def as_line(self) -> dict[str, Any]:
-        """What a line of each decision says of it (see `state/live.py`): JSON-safe, redacted, without its outcome."""
+        """What `SIDE_EFFECTS_LIVE` shows of it, in one line: JSON-safe, redacted, without its outcome."""
         data = self.as_data()
         return {
             "at": self.at.isoformat(),

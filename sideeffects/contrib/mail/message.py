@@ -96,7 +96,7 @@ def send(
     backend: str = "",
 ) -> int:
     """Send a mail by any of Django's backends."""
-    raise NotImplementedError("this gives the effect its signature; backends send")
+    raise NotImplementedError("only the signature of this function is used: the mail backends do the sending")
 
 
 #: The parameters, in their order.

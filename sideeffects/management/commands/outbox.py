@@ -39,7 +39,7 @@ examples:
 
 exit codes:
   0    done
-  1    a call failed, could not be executed, or was in no state for it
+  1    a call failed, could not be executed, or was in a state that does not allow the action
   2    nothing was done: a number, name or option means nothing, or the app is not installed
   130  stopped by Ctrl-C; the call that ran is perhaps done, and the others wait as before
 """

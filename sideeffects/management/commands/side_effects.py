@@ -71,7 +71,7 @@ exit codes:
             help="Show problems instead, a line each, and exit with 1 if there are any: effects without a docstring; "
             "names and globs in the settings that mean no effect; functions that are two effects; functions that a "
             "signal, a URL, a template library, an admin or a task calls without a decision; functions that a queue "
-            "without an adapter publishes without one. With --audit: functions to declare.",
+            "without an adapter publishes without a decision. With --audit: functions to declare.",
         )
         add_audit_arguments(parser)
         add("--pause", metavar="GLOB", help="Stop these effects in all processes, at once and until --resume.")

@@ -170,7 +170,7 @@ class Trace:
                     current = racer
                     break
             else:
-                raise AssertionError("clocks that no order has")
+                raise AssertionError("no order of the steps agrees with their vector clocks: a bug in sideeffects")
         return places
 
     def _switches(self, places: Sequence[int]) -> int:

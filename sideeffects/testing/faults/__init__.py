@@ -84,7 +84,7 @@ def fault_sweep(
     Args:
         scenario: the function; left out for a decorator.
         invariants: functions called after each run: they raise, or return `False`, when something does not hold. They
-            may ask for the scenario's arguments, for `calls` (the run's) and `fault` (the cell; first `None`).
+            may ask for the scenario's arguments, the run's `calls`, and its `fault` (a cell; `None` in the first run).
         raises: exceptions, or their classes, for all effects; or a mapping of effect, name or glob to some. Effects
             that are not mentioned fail with what they declare in `raises`, else with `SideEffectFault`.
         expected: exceptions that may come out when an effect has failed, besides the one that it failed with.
@@ -92,8 +92,8 @@ def fault_sweep(
         points: `"before"` (nothing is done) and `"after"` (it is done, and the answer is lost), or one of them.
         depth: 2 lets pairs of calls fail as well.
         cells: only these, by name.
-        setup: only for calls: called before each run; a mapping that it returns is the scenario's arguments.
-        check: whether cells that fail are an error. Only for calls.
+        setup: called before each run; a mapping that it returns is the scenario's arguments. Not for a decorator.
+        check: whether cells that fail are an error. Not for a decorator.
 
     Returns:
         the report; or the decorator.

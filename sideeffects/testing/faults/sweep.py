@@ -131,7 +131,7 @@ class Sweep:
         there = {seen.label for seen in after}
         for seen in _after(first.seen, fault):
             if seen.label not in there:
-                detail = f"{seen.label} is not called once {fault.name} has failed"
+                detail = f"{seen.label} is not called after {fault.name} has failed"
                 missed = [(fault, second) for second in self.options.choice.faults(seen)]
                 self._results += [CellResult(cell, NOT_REACHED, detail) for cell in missed]
 
@@ -167,8 +167,8 @@ def _why_missed(run: SweepRun, fault: Fault) -> str:
     if not run.has_met(fault):
         return f"{fault.label} was not called"
     return (
-        f"{fault.label} was called and has no outcome of its own: it waits for a commit that does not come (let it "
-        f"come: captureOnCommitCallbacks(execute=True)), it was refused or stubbed to fail, or it is never finished"
+        f"{fault.label} was called and has no outcome of its own. Either it waits for a commit that does not come (let "
+        f"it come: captureOnCommitCallbacks(execute=True)), or it was refused or stubbed to fail, or it never finishes"
     )
 
 

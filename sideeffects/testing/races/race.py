@@ -31,15 +31,15 @@ class Race:
             start. By default, those that the test may use; racers then connect before the start only to those that the
             test has connected to.
         repeat: how often the race is run at most; it ends with the first failure.
-        seed: draws how long each racer waits after the gate, up to 4 ms. By default racers wait from the second of
+        seed: draws how long each racer waits before its call, up to 4 ms. By default racers wait from the second of
             `repeat` runs on, and each run has its own seed; `RaceResult.seed` has the one that failed.
         setup: called before each run; a mapping that it returns is added to the arguments of every call.
         check: called with the `RaceResult` of each run. The run failed when it raises or returns `False`. Without it,
             a run failed when a racer did.
         meet_at: an effect, its name or a glob: each racer waits when it first reaches it, until all have reached it
             or have finished.
-        patience: seconds for which racers go on waiting there when no other racer comes or finishes. Correct code may
-            well keep the others from coming.
+        patience: seconds for which racers go on waiting there when no other racer comes or finishes. In correct
+            code the others may never come, because the first one keeps them out.
         switch_interval: seconds between switches of threads (`sys.setswitchinterval`), for `"threads"`: small ones make
             races likelier.
         explore: the calls are run in every order of their steps, in threads. A step is a statement that Django sends, a

@@ -63,8 +63,8 @@ class RaceResult(list[Any]):
         start_skew: seconds between the first and the last start; 0.0 when fewer than two started.
         outputs: what each racer printed to stdout and stderr; empty for threads, whose output is the test's.
         met: the racers that were held together at `meet_at`.
-        seed: what made the racers' small delays after the gate; `None` when there were none. `Race(seed=...)` repeats
-            them.
+        seed: what made the racers' small delays before their calls; `None` when there were none. `Race(seed=...)`
+            repeats them.
         runs: how often the race was run.
         failures: how often it failed: 0 or 1, because a race ends with its first failure. Of an explored race, how many
             orders failed.
@@ -119,7 +119,7 @@ class RaceResult(list[Any]):
         return self.explored.schedule if self.explored is not None and self.explored.failed else None
 
     def timeline(self) -> str:
-        """The order that the results are of, as a table with a column for each racer; empty if nothing was explored."""
+        """The order that gave these results, as a table with a column for each racer; empty if nothing was explored."""
         return "" if self.explored is None else self.explored.timeline()
 
     @property
