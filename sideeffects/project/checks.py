@@ -25,7 +25,7 @@ TAG: Final = "sideeffects"
 
 
 def check_settings(app_configs: object = None, **options: object) -> Sequence[CheckMessage]:
-    """E001 to E018: the values of the settings. E020 to E029: what they name. W003, W004, W008: what does not work.
+    """E001 to E019: the values of the settings. E020 to E029: what they name. W003, W004, W008: what does not work.
 
     Modules are looked for only when a name is not known without.
     """
