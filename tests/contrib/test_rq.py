@@ -307,6 +307,25 @@ def test_what_a_job_enqueues_where_it_is_run_at_once_is_decided(queue: Any, many
     assert all(job.meta["side_effects"]["test_run"] for job in passed_on)
 
 
+class Caller:
+    def __call__(self, to: str) -> None:
+        executed.append(to)
+
+
+def test_an_object_that_is_a_job_is_the_effect_that_it_runs(waiting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RQ calls it: no queue gets it unless the test names it."""
+    monkeypatch.setattr(Caller, "__call__", side_effect(name="rq.called")(Caller.__call__))
+    with capture() as calls:
+        waiting.enqueue(Caller(), "recorded")
+        waiting.enqueue_many([waiting.prepare_data(Caller(), args=("recorded",))])
+        assert waiting.job_ids == []
+        with force_run("rq.called"):
+            waiting.enqueue(Caller(), "forced")
+            waiting.work()
+    assert executed == ["forced"]
+    assert calls.count("rq.called") == 3
+
+
 def note(job: Any, connection: Any, *came_of: Any) -> None:
     executed.append("noted")
 

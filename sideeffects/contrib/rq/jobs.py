@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -67,4 +68,7 @@ def effect_below(function: Any) -> Reached | None:
         function = _effects.get(function, function)
     except TypeError:  # it cannot be hashed, so nobody has declared it
         return None
-    return effect_of(function)
+    found = effect_of(function)
+    if found is None and not inspect.isroutine(function):
+        return effect_of(getattr(function, "__call__", None))  # noqa: B004 - an object that is called as a job
+    return found
