@@ -12,7 +12,9 @@ from typing import Any
 import django
 from django.db import connections
 
+from sideeffects._core.calls.effect import SideEffect
 from sideeffects._core.calls.registry import function_of, registry
+from sideeffects._core.values.kinds import is_scalar
 
 
 def code_of(command: object) -> dict[str, str]:
@@ -23,7 +25,7 @@ def code_of(command: object) -> dict[str, str]:
     """
     effects = hashlib.sha256()
     for name, effect in registry.items():
-        said = (name, effect.dotted_path, effect.kind, str(effect.signature), effect.on_commit, effect.reads)
+        said = (name, effect.dotted_path, effect.kind, _parameters(effect), effect.on_commit, effect.reads)
         effects.update(f"{said}\n{_source_of(function_of(name))}".encode())
     return {
         "sideeffects": _version(),
@@ -32,6 +34,16 @@ def code_of(command: object) -> dict[str, str]:
         "effects": effects.hexdigest()[:32],
         "command": hashlib.sha256(_source_of(inspect.getmodule(type(command))).encode()).hexdigest()[:32],
     }
+
+
+def _parameters(effect: SideEffect) -> list[tuple[str, str, str]] | None:
+    """Name, kind and default of each, as any process tells them: what an object shows may be its address."""
+    if effect.signature is None:
+        return None
+    return [
+        (one.name, one.kind.name, repr(one.default) if is_scalar(kind := type(one.default)) else kind.__qualname__)
+        for one in effect.signature.parameters.values()
+    ]
 
 
 def _version() -> str:
