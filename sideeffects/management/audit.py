@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from django.apps import apps
@@ -12,7 +11,6 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from sideeffects._core.calls import registry
-from sideeffects._core.values.whose_code import OWN, kind_of
 from sideeffects._core.verbs import declare
 from sideeffects.guard.baseline import BaselineError
 from sideeffects.listing.audit import (
@@ -30,7 +28,7 @@ from sideeffects.listing.selection import UnknownValue, app_of, check_values, la
 from sideeffects.management import adopting
 from sideeffects.management.command import Command, wrong
 from sideeffects.project import live_settings
-from sideeffects.project.discovery.files import module_files
+from sideeffects.project.discovery.files import own_files
 
 _Found = TypeVar("_Found", Unclear, UndeclaredFunction)
 
@@ -63,7 +61,7 @@ def run(command: Command, patterns: Sequence[str], *, check: bool, options: Mapp
     """Read the project's source, and show what it says."""
     _refuse_others(patterns, check=check, options=options)
     live_settings.current_rules()  # what the settings declare is declared
-    files = _own(module_files(settings, apps))
+    files = own_files(settings, apps)
     progress = _progress(command) if options["verbosity"] and command.stderr.isatty() else _no_progress
     found = Audit(files, _declared_targets(), progress)
     listed = _of_modules(found.found, files, options)
@@ -153,12 +151,6 @@ def _progress(command: Command) -> Callable[[int, int], object]:
 
 def _no_progress(number: int, count: int) -> None:
     """Nobody watches."""
-
-
-def _own(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Without installed packages, into which nobody writes a decorator; all, for a project that is one itself."""
-    own = {name: path for name, path in files.items() if kind_of(str(path)) == OWN}
-    return own or dict(files)
 
 
 def _declared_targets() -> set[str]:

@@ -540,6 +540,68 @@ def test_check_finds_effects_that_queues_hand_over_which_are_not_adapted(project
     assert "accept this finding by a comment '# sideeffects: accepted' at the def of queue." in run.stdout
 
 
+def test_check_finds_effects_that_are_handed_over_by_their_name(project: Project) -> None:
+    """To queues that are not adapted; unless the function that does so is an effect itself, or the call is accepted."""
+    project.write(
+        "shop/publishing.py",
+        """
+        from sideeffects import side_effect
+        from shop import sms
+        from shop.sms import send
+
+
+        def with_django_q(to):
+            from django_q import tasks
+            from django_q.models import Schedule
+            from django_q.tasks import async_task
+
+            async_task("shop.sms.send", to)
+            tasks.async_task(send, to)
+            async_task(print, to, hook=sms.send)
+            Schedule.objects.create(func="shop.sms.send")
+            async_task("shop.sms.other", to)
+
+
+        async def with_arq(pool, app, queue, broker):
+            await pool.enqueue_job("send", "ann")
+            await queue.enqueue("send", to="ann")
+            app.configure_task("shop.sms.send").defer(to="ann")
+            AsyncKicker(task_name="shop.sms:send", broker=broker)
+
+
+        def with_rq(queue, job):
+            queue.enqueue("shop.sms.send")
+            queue.enqueue_job(job)
+
+
+        def accepted(pool):
+            pool.enqueue_job("send")  # sideeffects: accepted
+
+
+        @side_effect(name="shop.publish")
+        def publish(pool):
+            "Publish."
+            pool.enqueue_job("send")
+        """,
+    )
+    run = project.run(*COMMAND, "--check", "sms.*", code=1)
+
+    found = [line.partition(" hands ") for line in run.stdout.splitlines()]
+    assert [where.partition(": ")[2] for where, _, _ in found] == [
+        "async_task()",
+        "tasks.async_task()",
+        "async_task()",
+        "Schedule.objects.create()",
+        "pool.enqueue_job()",
+        "queue.enqueue()",
+        "app.configure_task()",
+        "AsyncKicker()",
+    ]
+    assert found[0][0].startswith("shop/publishing.py:11: ")
+    assert {rest.partition(" ")[0] for _, _, rest in found} == {"sms.send"}
+    assert "'# sideeffects: accepted' on its line" in run.stdout
+
+
 def test_check_is_silent_and_exits_with_0_when_all_is_well(project: Project) -> None:
     """The standard output is for problems; the selection narrows what is checked."""
     run = project.run(*COMMAND, "--check", "sms.*")

@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.apps import apps
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from sideeffects._core.calls import registry
 from sideeffects._core.calls.decision import Mode
 from sideeffects._core.state.state import state
-from sideeffects.listing import handed_on
+from sideeffects.listing import handed_by_name, handed_on
 from sideeffects.listing.formats import as_details, as_json, as_markdown, as_table
 from sideeffects.listing.problems import problems_of, problems_of_settings
 from sideeffects.listing.rows import Row, rows_of
@@ -25,6 +27,7 @@ from sideeffects.management.output import kept_clean
 from sideeffects.management.spans import span
 from sideeffects.project import live_settings
 from sideeffects.project.discovery import finding
+from sideeffects.project.discovery.files import own_files
 
 _NONE_DECLARED: Final = "No side effect is declared. Put @side_effect above a function that reaches the outside world."
 
@@ -122,7 +125,8 @@ exit codes:
         problems: list[str] = []
         if check:
             known = [(row.where, row.effect) for row in rows if row.decision is not None]
-            handed_on_here = [*handed_on.problems(known), *handed_on.queues(known)]
+            by_name = handed_by_name.problems((effect for _, effect in known), own_files(settings, apps))
+            handed_on_here = [*handed_on.problems(known), *handed_on.queues(known), *by_name]
             attempts = map(str, discovered.attempts)
             problems = [*problems_of(rows), *handed_on_here, *attempts, *problems_of_settings(rules)]
         if not check:

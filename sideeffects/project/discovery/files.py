@@ -15,6 +15,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Final
 
+from sideeffects._core.values.whose_code import OWN, kind_of
+
 _OURSELVES: Final = "sideeffects"
 _LEFT_OUT_FILES: Final = frozenset(("__main__", "conftest", "manage", "setup", "tests"))
 _LEFT_OUT_FOLDERS: Final = frozenset(
@@ -43,6 +45,12 @@ def module_files(settings: Any, apps: Any) -> dict[str, Path]:
     for root in _import_roots(settings, top):
         found.add_root(root)
     return found.files
+
+
+def own_files(settings: Any, apps: Any) -> dict[str, Path]:
+    """These without installed packages, into which nobody writes; all, for a project that is one itself."""
+    files = module_files(settings, apps)
+    return {name: path for name, path in files.items() if kind_of(str(path)) == OWN} or files
 
 
 def _settings_module(settings: Any) -> str:
