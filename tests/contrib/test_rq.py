@@ -392,6 +392,30 @@ def test_callbacks_and_jobs_that_are_queued_again_are_decided(waiting: Any, monk
     assert len(executed) == len(["fine", "noted", "noted", "noted"])
 
 
+def test_callbacks_for_which_no_job_runs_obey_the_test_of_the_job(
+    waiting: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker calls that for a stopped job itself, and for a job whose process has died when it cleans up."""
+    from rq.registry import StartedJobRegistry
+
+    noted = side_effect(name="rq.note")(note)
+    monkeypatch.setattr(sys.modules[__name__], "note", noted)
+    jobs = [waiting.enqueue(plain, "never runs", on_stopped=rq.Callback(note), on_failure=rq.Callback(note))]
+    with force_run("rq.note"):
+        jobs.append(waiting.enqueue(plain, "forced", on_stopped=rq.Callback(note), on_failure=rq.Callback(note)))
+    request.getfixturevalue("production")  # from here on we are a worker outside of the test run
+    registry = StartedJobRegistry(queue=waiting)
+    for number, job in enumerate(jobs):
+        fetched = rq.job.Job.fetch(job.id, connection=waiting.connection)
+        fetched.stopped_callback(fetched, fetched.connection)
+        assert len(executed) == number
+        fetched.set_status("started")
+        waiting.connection.zadd(registry.key, {f"{job.id}:execution": 1})
+        registry.cleanup()
+        assert fetched.get_status() == "failed"
+    assert executed == ["noted"] * 2
+
+
 def test_in_a_transaction_a_job_waits_for_the_commit(queue: Any, production: None, django_db_blocker: Any) -> None:
     """One by one and together; and nothing is published when it rolls back."""
     from django.db import connection, transaction

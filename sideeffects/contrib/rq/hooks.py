@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
@@ -38,7 +39,10 @@ def install() -> None:
     )
     wrap_methods(importlib.import_module("rq.worker").BaseWorker, {"perform_job": _obeying})
     putting_back = publishing.putting_back
-    wrap_methods(importlib.import_module("rq").job.Job, {"retry": putting_back, "_handle_retry_result": putting_back})
+    job: Any = importlib.import_module("rq").job.Job
+    wrap_methods(job, {"retry": putting_back, "_handle_retry_result": putting_back})
+    for callback in ("success_callback", "failure_callback", "stopped_callback"):
+        setattr(job, callback, property(_obedient(vars(job)[callback].fget)))
     repeat: Any = importlib.import_module("rq.repeat").Repeat
     repeat.schedule = staticmethod(putting_back(repeat.schedule))
     _join_running_job()
@@ -56,6 +60,26 @@ def _join_running_job() -> None:
     _joined.enter_context(running(str(job.func_name), engine.TASK))
     if publishing.KEY in job.meta:
         _joined.enter_context(obeyed(job.meta[publishing.KEY], task=job.id))
+
+
+def _obedient(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A callback of a job that obeys what the job says: a worker may call it when the job runs no more."""
+
+    def get(self: Any) -> Any:
+        callback = original(self)
+        header = self.meta.get(publishing.KEY)
+        if header is None or not callable(callback) or inspect.iscoroutinefunction(callback):
+            return callback
+        about = {key: value for key, value in header.items() if key != "call"} if isinstance(header, dict) else header
+
+        @functools.wraps(callback)
+        def obedient(*args: Any, **options: Any) -> Any:
+            with running(str(self.func_name), engine.TASK), obeyed(about):
+                return callback(*args, **options)
+
+        return obedient
+
+    return get
 
 
 def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:
