@@ -31,7 +31,7 @@ test: $(VENV) ## Run the suite and the snippets of README.md and docs/
 
 # -- Checks --------------------------------------------------------------------------------------------------------
 
-check: lint types docs test ## lint, types, docs and test: all that a change must pass
+check: lint types docs test ## lint, types, docs and test
 
 lint: $(VENV)/.with-lint ## Rules and formatting (ruff), and the scripts (shellcheck)
 	$(BIN)/ruff check .
