@@ -89,6 +89,11 @@ TASKS = """
         note(f"callback {result}")
 
 
+    @side_effect(name="stopped")
+    def stopped_callback(job, connection):
+        note("stopped")
+
+
     def many(function):
         datas = [Queue.prepare_data(function, args=("many",)) for _ in range(2)]
         return queue.enqueue_many(datas)
@@ -207,6 +212,28 @@ def test_a_worker_from_a_test_run_is_in_a_test_run(project: QueueProject) -> Non
             """)
         project.wait_for(1)
     assert project.executed == Counter(["plain plain"]), log.read_text()
+
+
+@pytest.mark.processes
+def test_a_process_that_imports_us_for_a_callback_obeys_the_job(project: QueueProject) -> None:
+    """RQ's workers import a job's module in the processes that they start, and call `on_stopped` themselves."""
+    stopped = """
+        import os
+        import redis
+        import rq
+        from rq.callbacks import execute_stopped_callback
+
+        connection = redis.Redis.from_url(os.environ["REDIS_URL"])
+        for job in rq.Queue(os.environ["QUEUE"], connection=connection).jobs:
+            execute_stopped_callback(job, rq.timeouts.UnixSignalDeathPenalty)
+        """
+    publish = "from shop_tasks import plain, queue; queue.enqueue(plain, 1, on_stopped='shop_tasks.stopped_callback')"
+    project.in_test_run(publish)
+    project.in_production(stopped)
+    assert not project.executed
+    project.in_production(publish)
+    project.in_production(stopped)
+    assert project.executed == Counter(["stopped"])
 
 
 # -- in this process

@@ -41,31 +41,53 @@ def install() -> None:
     putting_back = publishing.putting_back
     job: Any = importlib.import_module("rq").job.Job
     wrap_methods(job, {"retry": putting_back, "_handle_retry_result": putting_back})
-    for callback in ("success_callback", "failure_callback", "stopped_callback"):
+    for callback in _CALLBACKS:
         setattr(job, callback, property(_obedient(vars(job)[callback].fget)))
     repeat: Any = importlib.import_module("rq.repeat").Repeat
     repeat.schedule = staticmethod(putting_back(repeat.schedule))
     _join_running_job()
 
 
+#: What gives a job's callbacks.
+_CALLBACKS: Final = ("success_callback", "failure_callback", "stopped_callback")
+
 #: The block of a job that ran already when this was imported.
 _joined: Final = ExitStack()
+#: The id of that job, as long as the block is open.
+_joined_ids: Final[set[str]] = set()
 
 
 def _join_running_job() -> None:
-    """Obey the job that runs here: a worker of RQ imports a job's module, and so this, when it runs the first one."""
-    job = importlib.import_module("rq").get_current_job()
+    """Obey the job that runs here: a worker of RQ imports a job's module, and so this, when it runs the first one.
+
+    Or a callback of it: the process that watches over the others calls some itself.
+    """
+    job = importlib.import_module("rq").get_current_job() or _job_whose_callback_is_imported()
     if job is None:
         return
+    _joined_ids.add(job.id)
+    _joined.callback(_joined_ids.clear)
     _joined.enter_context(running(str(job.func_name), engine.TASK))
     if publishing.KEY in job.meta:
         _joined.enter_context(obeyed(job.meta[publishing.KEY], task=job.id))
+
+
+def _job_whose_callback_is_imported() -> Any:
+    kind = importlib.import_module("rq").job.Job
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name in _CALLBACKS and isinstance(frame.f_locals.get("self"), kind):
+            return frame.f_locals["self"]
+        frame = frame.f_back
+    return None
 
 
 def _obedient(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A callback of a job that obeys what the job says: a worker may call it when the job runs no more."""
 
     def get(self: Any) -> Any:
+        if self.id not in _joined_ids and importlib.import_module("rq").get_current_job() is None:
+            _joined.close()
         callback = original(self)
         header = self.meta.get(publishing.KEY)
         if header is None or not callable(callback) or inspect.iscoroutinefunction(callback):
