@@ -32,6 +32,15 @@ def obeyed(header: object, **same: str | None) -> Generator[None]:
 
 
 @contextmanager
+def obeyed_besides(header: object) -> Generator[None]:
+    """Run what belongs to a task and is no call of it, such as a callback, as the task's header says."""
+    with obeyed(
+        {key: value for key, value in header.items() if key != "call"} if isinstance(header, Mapping) else header
+    ):
+        yield
+
+
+@contextmanager
 def running(task: str, ours: str = "") -> Generator[None]:
     """Let the calls made inside say that this task set them going.
 

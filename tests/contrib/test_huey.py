@@ -322,6 +322,26 @@ def test_what_is_only_shown_by_a_queue_is_decided_when_it_is_enqueued(shop: Any,
     assert shop.executed == ["soon"]
 
 
+def test_signals_of_a_scheduler_obey_the_test_of_the_task(shop: Any, request: pytest.FixtureRequest) -> None:
+    """They are about a task that does not run there, in a consumer that is in no test run."""
+
+    @shop.queue.signal("enqueued")
+    @side_effect(name="h.signal")
+    def note(signal: str, task: Any) -> None:
+        shop.executed.append(task.args[0])
+
+    with capture() as calls:
+        shop.plain.schedule(("recorded",), delay=1)
+        with force_run("h.signal"):
+            shop.plain.schedule(("forced",), delay=1)
+        shop.work()
+    assert (shop.executed, calls.count("h.signal")) == (["forced"], 2)
+    request.getfixturevalue("production")  # from here on we are that consumer
+    for task in shop.queue.read_schedule(datetime.datetime.now() + datetime.timedelta(days=2)):  # noqa: DTZ005
+        shop.queue.enqueue(task)
+    assert shop.executed == ["forced", "forced"]
+
+
 def test_a_task_is_one_effect(shop: Any) -> None:
     """It stays the task that it is; declared again under another name, it is refused."""
     from huey.api import TaskWrapper

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.arriving import obeyed, running
+from sideeffects.contrib.arriving import obeyed, obeyed_besides, running
 from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.huey import messages, publishing
 from sideeffects.contrib.huey.tasks import declare_task, effect_below
@@ -31,7 +31,7 @@ def install() -> None:
     registry: Any = importlib.import_module("huey.registry")
     api.TaskWrapper.effect = EffectOfTask(effect_below)
     wrap_methods(api.Huey, {"enqueue": publishing.deciding, "add_schedule": publishing.deciding, "execute": _obeying})
-    wrap_methods(api.Huey, {"dequeue": messages.taking, "read_schedule": messages.taking})
+    wrap_methods(api.Huey, {"dequeue": messages.taking, "read_schedule": messages.taking, "_emit": _obeying_besides})
     hooks: dict[str, Callable[[Any], Any]] = {"string_to_task": _knowing_ours}
     hooks.update(create_message=messages.packing, create_task=messages.unpacking)
     wrap_methods(registry.Registry, hooks)
@@ -45,6 +45,20 @@ def _knowing_ours(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, task_str)
 
     return string_to_task
+
+
+def _obeying_besides(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Signals: a consumer's scheduler sends some about a task that does not run."""
+
+    @functools.wraps(original)
+    def emit(self: Any, signal: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
+        header = messages.header_of(task)
+        if header is None:
+            return original(self, signal, task, *args, **kwargs)
+        with obeyed_besides(header):
+            return original(self, signal, task, *args, **kwargs)
+
+    return emit
 
 
 def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.arriving import obeyed, running
+from sideeffects.contrib.arriving import obeyed, obeyed_besides, running
 from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.rq import jobs, publishing
 from sideeffects.engines import rq as engine
@@ -92,11 +92,10 @@ def _obedient(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         header = self.meta.get(publishing.KEY)
         if header is None or not callable(callback) or inspect.iscoroutinefunction(callback):
             return callback
-        about = {key: value for key, value in header.items() if key != "call"} if isinstance(header, dict) else header
 
         @functools.wraps(callback)
         def obedient(*args: Any, **options: Any) -> Any:
-            with running(str(self.func_name), engine.TASK), obeyed(about):
+            with running(str(self.func_name), engine.TASK), obeyed_besides(header):
                 return callback(*args, **options)
 
         return obedient
