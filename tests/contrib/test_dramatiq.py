@@ -350,6 +350,29 @@ def test_what_follows_a_group_or_a_failure_is_decided(shop: Any) -> None:
     assert shop.executed == ["after"] * 3
 
 
+def test_middleware_obeys_the_test_of_a_message_that_was_delayed(shop: Any, request: pytest.FixtureRequest) -> None:
+    """A worker's own thread puts it back when its time has come, in a process that is in no test run."""
+
+    @side_effect(name="d.count")
+    def count(queue: str) -> None:
+        shop.executed.append(queue)
+
+    class Counting(dramatiq.Middleware):
+        def after_enqueue(self, broker: Any, message: Any, delay: int | None) -> None:
+            count(message.queue_name)
+
+    shop.above.broker.add_middleware(Counting())
+    with capture() as calls:
+        shop.plain.send_with_options(args=("recorded",), delay=400)
+        assert calls.count("d.count") == 1
+        with force_run("d.count"):
+            shop.plain.send_with_options(args=("forced",), delay=400)
+    assert shop.executed == ["default.DQ"]
+    request.getfixturevalue("production")  # from here on the worker is one outside of the test run
+    shop.finish()
+    assert shop.executed == ["default.DQ", "default"]
+
+
 def test_an_actor_is_one_effect(shop: Any) -> None:
     """It stays the actor that it is; declared again under another name, or made of a class, it is refused."""
     assert isinstance(shop.above, dramatiq.Actor)

@@ -5,18 +5,19 @@ The header of `contrib/publishing.py` travels as an option of the message.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.state import state
 from sideeffects._core.values.frames import forgetting
+from sideeffects.contrib.arriving import obeyed_besides
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.dramatiq.actors import effect_below
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
@@ -46,7 +47,9 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
 def _published(original: Callable[..., Any], broker: Any, message: Any, options: dict[str, Any]) -> Any:
     token = _publishing.set(message.message_id)
     try:
-        return original(broker, message, **options)
+        # Middleware hears of it, also in a worker's thread that puts back messages which were delayed.
+        with obeyed_besides(message.options[OPTION]) if OPTION in message.options else nullcontext():
+            return original(broker, message, **options)
     finally:
         _publishing.reset(token)
 
@@ -156,7 +159,7 @@ def _rerun(broker: Any, actor: Any, message: Any, name: str, forced: enqueued.Fo
 
 def _keep(broker: Any, message: Any, result: Any) -> None:
     if carried_here() is not None and not isinstance(result, Exception):
-        with contextlib.suppress(RuntimeError):  # the broker has none
+        with suppress(RuntimeError):  # the broker has none
             # The process that published the message before it may wait for it.
             broker.get_results_backend().store_result(message, result, _TTL)
     if state.test_run.is_on():
