@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.projects import Project, django_project
+from tests.support.redis_server import redis_server
 
 #: Ways out of a test that need nothing but Python. Each calls the effect; the tests of any runner call these.
 PLACES = """
@@ -191,6 +192,33 @@ QUEUE_TESTS = """
             page()
 """
 
+JOBS = """
+    import os
+
+    import redis
+    import rq
+    from django.test import SimpleTestCase
+    from effects import attempt, send
+
+    connection = redis.Redis.from_url(os.environ["REDIS_URL"])
+    at_once = rq.Queue("at-once", connection=connection, is_async=False)
+    waiting = rq.Queue("waiting", connection=connection)
+
+
+    def remind(place):
+        attempt(place)
+        waiting.enqueue(send, place)
+
+
+    class JobTest(SimpleTestCase):
+        def test_jobs(self):
+            at_once.enqueue(remind, "a job that is run at once")
+            waiting.enqueue(remind, "a job beside its queue")
+            self.assertEqual([job.func_name.rpartition(".")[2] for job in waiting.jobs], ["remind"])
+            rq.SimpleWorker([waiting], connection=connection).work(burst=True)
+            self.assertEqual(waiting.count, 0)
+"""
+
 
 def shapes(place: str) -> set[str]:
     """What `attempt_all_shapes(place)` attempts."""
@@ -248,6 +276,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = with_tests(django_project(tmp_path_factory.mktemp("shop")))
     project.write("shop/test_shop.py", DJANGO_TESTS)
     project.write("shop/test_queues.py", QUEUE_TESTS)
+    project.write("shop/jobs.py", JOBS)
     return project
 
 
@@ -312,6 +341,15 @@ def test_nothing_executes_in_a_django_test_run(
     shop.run(*arguments, environment=environment)
 
     assert_nothing_executed(shop, expected)
+
+
+def test_nothing_executes_in_jobs_of_rq(shop: Project) -> None:
+    """Run at once or by a worker beside the test; what they enqueue in turn reaches no queue."""
+    pytest.importorskip("rq")
+    with redis_server() as url:
+        shop.run("manage.py", "test", "shop.jobs", environment={"REDIS_URL": url})
+
+    assert_nothing_executed(shop, {"a job that is run at once", "a job beside its queue"})
 
 
 @pytest.mark.parametrize(
