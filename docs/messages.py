@@ -30,6 +30,7 @@ NOT_MESSAGES: Final = {
     "outbox/models.py": "labels of the admin",
     "outbox/pages": "pages of the admin",
     "probes/reports": "reports",
+    "project/discovery/module.py": "lists of names",
     "testing/exploring/statements.py": "words of SQL",
     "testing/exploring/timeline.py": "a report",
 }
@@ -41,6 +42,7 @@ _MOST_WITHOUT_STOPS: Final = 25
 _HELP: Final = {"help", "epilog", "description", "help_text", "verbose_name", "short_description"}
 _NO_SENTENCE: Final = re.compile(
     r"\\[bsw]|\(\?|</|/>|\b(?:SELECT|UPDATE|INSERT|DELETE|CREATE|SAVEPOINT|ISOLATION)\b|^\s*--|default:|Content-Security"
+    r"|^import "
 )
 _SMALL_WORDS: Final = frozenset(
     "a all and any are at be been by can cannot could did does for from had has have if in into is it its may must no "
@@ -136,7 +138,7 @@ def _text_of(node: ast.AST) -> str | None:
 
 def _is_sentence(text: str) -> bool:
     words = re.findall(r"[A-Za-z']+", text)
-    if text.startswith("examples:") or (len(words) > _MOST_WITHOUT_STOPS and not re.search(r"[.,:;]", text)):
+    if "examples:" in text or (len(words) > _MOST_WITHOUT_STOPS and not re.search(r"[.,:;]", text)):
         return False  # the help of a command; a list of words
     return (
         len(words) >= _FEWEST_WORDS
