@@ -104,7 +104,7 @@ class UndeclaredSideEffect(SideEffectError):
 
 
 class EffectInTransaction(SideEffectError):
-    """An effect was called inside an open transaction, which cannot take it back if it rolls back.
+    """An effect was called inside an open transaction, and a rollback cannot take the effect back.
 
     Args:
         name: the effect's name.

@@ -79,7 +79,7 @@ def _split(sql: str) -> Iterator[str]:
 #: What of PostgreSQL no transaction takes back, with why. `nextval` is not among these: all that it leaves is a gap.
 _IRREVOCABLE: Final = (
     (re.compile(r"\bsetval\"?\s*\(", re.IGNORECASE), "sets a sequence, which no rollback takes back"),
-    (re.compile(r"\bu&\"", re.IGNORECASE), "spells a name in code points, so nobody can tell what it does"),
+    (re.compile(r"\bu&\"", re.IGNORECASE), "writes a name with Unicode escapes, so nobody can tell what it does"),
     (
         re.compile(r"\bcopy\b.*?\b(?:to|from)\s+program\b|\bcopy\b.*?\bto\s+(?:e|u&)?\s*''", re.IGNORECASE | re.DOTALL),
         "runs a program or writes a file on the server, which no rollback takes back",

@@ -87,7 +87,7 @@ class Commands:
             or (name == "flushdb" and not server.is_of_a_cache())
             or (name in _REMOVING and self._is_dry() and server.holds_messages(command[1:]))
         ):
-            self._refuse(f"{name.upper()} of Redis, which lasts, is refused in a dry run: {ADVICE}")
+            self._refuse(f"{name.upper()} of Redis is refused in a dry run, since no rollback takes it back: {ADVICE}")
 
     def _is_doubtful(self, name: str, script: str) -> bool:
         return script not in self._harmless if "sha" in name else _IN_SCRIPTS.search(script) is not None

@@ -105,6 +105,6 @@ def stale_words(file: str, stale: Sequence[tuple[str, str, str]]) -> list[str]:
     """The entries of the baseline that nothing was found for."""
     what = "an entry" if len(stale) == 1 else f"{len(stale)} entries"
     return [
-        f"{file} has {what} that this run did not find. If they are fixed, {HOW_TO_UPDATE} removes:",
+        f"{file} has {what} that this run did not find. If they are fixed, {HOW_TO_UPDATE} removes them:",
         *(f"  {site}: {kind} {what}" for kind, site, what in stale),
     ]

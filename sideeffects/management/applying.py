@@ -128,7 +128,7 @@ def _fate_of_rows(applied: Applied, *, is_atomic: bool) -> str:
     if not is_atomic:
         return "Rows that were committed are kept (--no-atomic)."
     if not applied.rolled_back:
-        return "All rows are kept: it came after the commit."
+        return "All rows are kept: what went wrong came after the commit."
     return f"All rows were rolled back ({', '.join(sorted(applied.rolled_back))})."
 
 

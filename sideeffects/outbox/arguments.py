@@ -195,7 +195,8 @@ def _filled(
         elif parameter.kind is parameter.KEYWORD_ONLY or (has_gap and parameter.kind is _BY_EITHER):
             kwargs[parameter.name] = left.pop(parameter.name)
         elif has_gap:
-            raise _changed(name, f"takes {parameter.name!r} by position, and the call has no value for one before that")
+            gap = f"takes {parameter.name!r} only by position, and the call has no value for a parameter before it"
+            raise _changed(name, gap)
         elif parameter.kind is parameter.VAR_POSITIONAL:
             args += left.pop(parameter.name)
         else:

@@ -144,7 +144,7 @@ def uncounted_budgets(rules: Rules) -> Iterator[CheckMessage]:
         yield CheckWarning(f"SIDE_EFFECTS['POLICY'] has a budget for {named}: {said}", hint=_PAST, id=f"{TAG}.W008")
 
 
-_PAST: Final = "Until then each call counts as past the limit, and gets what the budget says in `then`."
+_PAST: Final = "As long as the cache cannot count, each call is past the limit and gets what the budget says in `then`."
 
 
 def unusable_engine(rules: Rules) -> Iterator[Problem]:

@@ -37,7 +37,7 @@ def test_what_no_rollback_takes_back_is_refused(database: Database) -> None:
         ("DO $$ BEGIN PERFORM 1; /* */ PERFORM setval /* */ ('rows_id_seq', 99); END $$", "sets a sequence"),
         ("SELECT pg_catalog . setval /* */ -- more\n ('rows_id_seq', 99)", "sets a sequence"),
         (r"SELECT E'it\'s', setval('rows_id_seq', 99)", "sets a sequence"),
-        ("""SELECT U&"set\\0076al"('rows_id_seq', 99)""", "code points"),
+        ("""SELECT U&"set\\0076al"('rows_id_seq', 99)""", "Unicode escapes"),
         ("COPY rows TO E'/nowhere/at/all'", "writes a file"),
         ("SELECT pg_create_physical_replication_slot('dry')", "acts outside"),
         ("SELECT pg_stat_reset()", "acts outside"),

@@ -195,7 +195,7 @@ def test_what_code_cannot_make_any_more_is_kept(outbox: Any, sms: Sms) -> None:
     assert released(lambda to: None).startswith(f"{changed}does not take 'body' any more")
     assert released(lambda to, body, sender: None).startswith(f"{changed}needs 'sender', which the call does not have")
     assert released(lambda a=0, to="", body="", /: None).startswith(
-        f"{changed}takes 'to' by position, and the call has no value"
+        f"{changed}takes 'to' only by position, and the call has no value"
     )
     assert released(lines).startswith("side effect 'sms.send' has become a generator")
     with isolated_registry():

@@ -188,7 +188,10 @@ def _for_one(effect: EffectFunction) -> Any:
 
     def function(instance: Any, *args: Any, **kwargs: Any) -> Any:
         if instance is not effect.__wrapped__.__self__:
-            raise TypeError(f"{effect.effect.name} is declared as the method of one object, and was called on another")
+            raise TypeError(
+                f"{effect.effect.name} is declared on the method of one object only, and was called on another object. "
+                f"Declare the method in its class instead"
+            )
         return effect(*args, **kwargs)
 
     return function

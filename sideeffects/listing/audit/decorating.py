@@ -66,7 +66,9 @@ def _unfit(found: UndeclaredFunction) -> str:
     last = found.function.rpartition(".")[2]
     if last.startswith("__") and last.endswith("__"):
         return f"{last} is called by Python itself: declare a method that it calls"
-    return "" if _CAN_BE_SAID.match(found.effect_name) else "an effect cannot have its name: choose one"
+    if not _CAN_BE_SAID.match(found.effect_name):
+        return "the function's name cannot be the name of an effect: give the effect another name"
+    return ""
 
 
 def _doubles(text: bytes) -> set[str]:

@@ -101,7 +101,7 @@ class Sweep:
         if not cells:
             if first.seen:
                 made = ", ".join(dict.fromkeys(seen.effect.name for seen in first.seen))
-                what = f"this sweep lets none of the effects fail that {self.where} calls: it calls {made}"
+                what = f"{self.where} calls {made}, and this sweep lets none of these effects fail"
             else:
                 what = f"{self.where} calls no side effect in this process"
             raise FaultSweepError(f"{what}. There is nothing to sweep")
