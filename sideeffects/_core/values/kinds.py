@@ -184,8 +184,10 @@ def holding(value: Any, items: list[Any], named: dict[str, Any]) -> Any:
     if isinstance(value, functools.partial | functools.partialmethod):
         made = functools.partial if isinstance(value, functools.partial) else functools.partialmethod
         return made(items[0], *items[1:], **named)
-    if type(value).__name__ in ("methodcaller", "Template"):
+    if type(value).__name__ == "methodcaller":
         return type(value)(*items, **named)
+    if type(value).__name__ == "Template":
+        return type(value)(*items)  # it refuses keywords, and none is one too many
     if type(value).__name__ == "Interpolation":
         return type(value)(named[value.expression], value.expression, value.conversion, value.format_spec)
     twin = copy.copy(value)
