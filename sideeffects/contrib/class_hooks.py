@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
+from types import MethodType, ModuleType
 from typing import Any
 
 
 def wrap_methods(base: Any, wrappers: dict[str, Callable[[Any], Any]]) -> None:
-    """Put a wrapper around these methods of a class, of those made from it so far, and of those made later."""
+    """Put a wrapper around these methods of a class, of those made from it so far, and of those made later.
+
+    To be called once for a class.
+    """
 
     def wrap_own(kind: Any) -> None:
         for name, wrapper in wrappers.items():
@@ -32,3 +37,12 @@ def wrap_methods(base: Any, wrappers: dict[str, Callable[[Any], Any]]) -> None:
         wrap_own(cls)
 
     base.__init_subclass__ = classmethod(init_subclass)
+
+
+def renew_taken(base: Any, name: str) -> None:
+    """Let modules that have taken this method of an object, before it was hooked, have it as it is now."""
+    for module in list(sys.modules.values()):
+        if isinstance(module, ModuleType):
+            for taken, value in list(vars(module).items()):
+                if type(value) is MethodType and value.__name__ == name and isinstance(value.__self__, base):
+                    vars(module)[taken] = getattr(value.__self__, name)

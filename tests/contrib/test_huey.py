@@ -404,6 +404,79 @@ def test_tasks_of_django_are_decided_by_both_ways_in(tmp_path: Path) -> None:
     )
 
 
+def test_what_was_taken_from_huey_before_us_is_decided_or_refused(tmp_path: Path) -> None:
+    """`djhuey.enqueue` is a bound method, and an app that comes before ours has imported it."""
+    QueueProject(tmp_path, "", "", [], "").program(
+        """
+        from django.conf import settings
+        settings.configure(
+            INSTALLED_APPS=["huey.contrib.djhuey", "sideeffects"],
+            HUEY={"name": "shop", "huey_class": "huey.MemoryHuey", "immediate": False},
+        )
+        from huey.contrib import djhuey
+        from huey.contrib.djhuey import HUEY, enqueue, task
+
+        hidden = [HUEY.enqueue]
+        import django
+        django.setup()
+        from sideeffects import capture, side_effect
+        from sideeffects.errors import SideEffectError
+
+
+        @side_effect(name="h.page")
+        @task()
+        def page(to): ...
+
+
+        @task()
+        def plain(to): ...
+
+
+        with capture() as calls:
+            djhuey.enqueue(page.s("ann"))
+            enqueue(page.s("ben"))
+            enqueue(plain.s("plain"))
+            hidden[0](plain.s("hidden"))
+            try:
+                hidden[0](page.s("kim"))
+            except SideEffectError as error:
+                assert "import sideeffects first" in str(error)
+            else:
+                raise AssertionError
+        assert [call.arguments["to"] for call in calls] == ["ann", "ben"], calls
+        waiting = HUEY.pending()
+        assert [task.args for task in waiting] == [("plain",), ("hidden",)], waiting
+        assert all(task._side_effects_header["test_run"] for task in waiting)
+        """,
+        environment={"SIDE_EFFECTS_TEST_RUN": "1"},
+    )
+
+
+def test_a_class_of_ones_own_that_is_made_later_is_decided(shop: Any) -> None:
+    """Where it hands over by itself, too."""
+
+    class Own(huey.MemoryHuey):
+        def enqueue(self, task: Any) -> Any:
+            self.storage.enqueue(self.serialize_task(task))
+            return huey.api.Result(self, task)
+
+    queue = Own("own")
+
+    @side_effect(name="h.own", returns="recorded")
+    @queue.task()
+    def own(to: str) -> None:
+        shop.executed.append(to)
+
+    with capture() as calls:
+        assert own("ann").get() == "recorded"
+        assert queue.pending() == []
+        with force_run("h.own"):
+            own("ben")
+        queue.execute(queue.dequeue())
+    assert shop.executed == ["ben"]
+    assert calls.count("h.own") == 2
+
+
 def test_in_a_transaction_a_task_waits_for_the_commit(shop: Any, production: None, django_db_blocker: Any) -> None:
     """And is never published when it rolls back."""
     from django.db import connection, transaction

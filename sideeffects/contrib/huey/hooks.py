@@ -3,6 +3,7 @@
 - What a task's class runs is the effect: `call_local`, immediate mode and consumers execute it.
 - `Huey.enqueue` publishes, whatever came there (calls, `schedule`, `map`, groups, chords, pipelines, periodic tasks):
   there the call is decided, in the process that makes it, and what is not to execute is not published.
+- `Huey.serialize_task` sees what goes past that, by a method that was taken before it was hooked.
 - `Huey.execute` runs a task, in a consumer or in immediate mode.
 - `Registry.create_message` and `create_task` are what a task goes through on its way: there the header gets in and out.
 """
@@ -17,7 +18,7 @@ from typing import Any
 
 from sideeffects._core.verbs.decorator import adapt
 from sideeffects.contrib.arriving import obeyed, obeyed_besides, running
-from sideeffects.contrib.class_hooks import wrap_methods
+from sideeffects.contrib.class_hooks import renew_taken, wrap_methods
 from sideeffects.contrib.huey import messages, publishing
 from sideeffects.contrib.huey.tasks import declare_task, effect_below
 from sideeffects.contrib.task_effects import EffectOfTask
@@ -30,8 +31,19 @@ def install() -> None:
     api: Any = importlib.import_module("huey.api")
     registry: Any = importlib.import_module("huey.registry")
     api.TaskWrapper.effect = EffectOfTask(effect_below)
-    wrap_methods(api.Huey, {"enqueue": publishing.deciding, "add_schedule": publishing.deciding, "execute": _obeying})
-    wrap_methods(api.Huey, {"dequeue": messages.taking, "read_schedule": messages.taking, "_emit": _obeying_besides})
+    wrap_methods(
+        api.Huey,
+        {
+            "enqueue": publishing.deciding,
+            "add_schedule": publishing.deciding,
+            "serialize_task": publishing.refusing,
+            "dequeue": messages.taking,
+            "read_schedule": messages.taking,
+            "execute": _obeying,
+            "_emit": _obeying_besides,
+        },
+    )
+    renew_taken(api.Huey, "enqueue")  # `huey.contrib.djhuey` has it
     hooks: dict[str, Callable[[Any], Any]] = {"string_to_task": _knowing_ours}
     hooks.update(create_message=messages.packing, create_task=messages.unpacking)
     wrap_methods(registry.Registry, hooks)

@@ -18,6 +18,7 @@ from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.huey.messages import carrying, header_of, is_put_back
 from sideeffects.contrib.huey.tasks import effect_of_task
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
+from sideeffects.errors import SideEffectError
 
 __tracebackhide__ = True
 
@@ -87,6 +88,26 @@ def _enqueue(publish: Callable[[Any], Any], huey: Any, task: Any) -> Any:
 
 
 _PACKAGES: Final = frozenset(("huey", "sideeffects"))
+
+
+def refusing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Huey.serialize_task`, through which all goes that is published: in a test run nothing that was not decided."""
+
+    @functools.wraps(original)
+    def serialize_task(self: Any, task: Any) -> Any:
+        if header_of(task) is not None or not state.test_run.is_on():
+            return original(self, task)
+        found = effect_of_task(task)
+        if found is not None and found.is_direct:
+            raise SideEffectError(
+                f"side effect {found.declared.effect.name!r} was handed to Huey in a test run by a method that was "
+                f"taken from {self.name!r} before sideeffects was imported, so nothing was decided: import sideeffects "
+                f"first, or call enqueue() on the Huey itself"
+            )
+        with carrying(task, test_run_part()):
+            return original(self, task)
+
+    return serialize_task
 
 
 # -- what is held back
