@@ -146,7 +146,8 @@ def test_a_call_has_the_message_and_what_a_policy_asks_for() -> None:
 
 
 def our_own_people(effect: Any, arguments: Any) -> str:
-    return "EXECUTE" if all(to.endswith("@example.com") for to in arguments["to"]) else "RECORD"
+    everybody = [*arguments["to"], *arguments["cc"], *arguments["bcc"]]
+    return "EXECUTE" if all(to.endswith("@example.com") for to in everybody) else "RECORD"
 
 
 def test_a_policy_on_recipients_sends_some_and_records_others(production: None) -> None:
@@ -221,6 +222,27 @@ def test_a_backend_that_hands_on_makes_no_second_call() -> None:
     with force_run("mail.send"), capture() as calls:
         Archives().send_messages([message()])
     assert [call.arguments["to"] for call in calls] == [["ben@example.org"], ["archive@example.com"]]
+
+
+@pytest.mark.parametrize("name", ["to", "cc", "bcc"])
+def test_a_backend_that_changes_the_recipients_makes_a_second_call(name: str, production: None) -> None:
+    """A policy may let the first ones through and not the others. Another subject makes none."""
+    added: list[str] = []
+
+    class Changes(BaseEmailBackend):
+        def send_messages(self, email_messages):
+            for one in email_messages:
+                one.subject = f"[shop] {one.subject}"
+                getattr(one, name).extend(added)
+            return Deliverer().send_messages(email_messages)
+
+    with override_settings(SIDE_EFFECTS={"MODE": "RECORD", "POLICY": {"mail.*": our_own_people}}), capture() as calls:
+        Changes().send_messages([message("a@example.com")])
+        added.append("eve@example.net")
+        Changes().send_messages([message("c@example.com")])
+    assert [call.mode for call in calls] == [Mode.EXECUTE, Mode.EXECUTE, Mode.RECORD]
+    assert "eve@example.net" in calls[2].arguments[name]
+    assert [sent.recipients() for sent in delivered] == [["a@example.com"]]
 
 
 def test_backends_that_extend_nothing_are_hooked_when_django_makes_them() -> None:

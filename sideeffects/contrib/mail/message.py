@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sideeffects._core.policy.redirect import Limits
 from sideeffects._core.values.copying import FRESH
@@ -103,9 +103,29 @@ def send(
 _NAMES: Final = send.__code__.co_varnames[1 : send.__code__.co_argcount]
 
 
-def key_of(message: Any) -> tuple[Any, ...]:
-    """What two messages have in common when one is the other, copied on its way from backend to backend."""
-    return tuple(getattr(message, name, None) for name in ("to", "cc", "bcc", "subject", "body", "from_email"))
+class Handed(NamedTuple):
+    """A message as it was handed to a backend.
+
+    Attributes:
+        message: it.
+        recipients: whom it reached then.
+        texts: its subject, body and sender.
+    """
+
+    message: Any
+    recipients: tuple[Any, ...]
+    texts: tuple[Any, ...]
+
+    def is_again(self, other: Handed) -> bool:
+        """Whether the other is this one on its way from backend to backend, perhaps as a copy."""
+        return self.recipients == other.recipients and (self.message is other.message or self.texts == other.texts)
+
+
+def handed(message: Any) -> Handed:
+    """A message as it is now."""
+    recipients = tuple(tuple(getattr(message, name, None) or ()) for name in ("to", "cc", "bcc"))
+    texts = tuple(getattr(message, name, None) for name in ("subject", "body", "from_email"))
+    return Handed(message, recipients, texts)
 
 
 def _described(attachment: Any) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from sideeffects._core.runtime.perform import ENDED, UNSEEN, Begun, begin
 from sideeffects._core.state.runtime_effect import Declared
 from sideeffects._core.state.state import state
 from sideeffects._core.values.callers import Site
-from sideeffects.contrib.mail.message import given, key_of, named, redirected
+from sideeffects.contrib.mail.message import Handed, given, handed, named, redirected
 
 #: The messages that are being sent: a backend may hand them on to another, which makes no second call of them.
-_on_their_way: Final[ContextVar[tuple[Any, ...]]] = ContextVar("sideeffects_mail", default=())
+_on_their_way: Final[ContextVar[tuple[Handed, ...]]] = ContextVar("sideeffects_mail", default=())
 #: Python 3.11 finds the members of an enumeration by a function, which takes longer than a call of one.
 _EXECUTE: Final = Mode.EXECUTE
 #: Modules between the caller and the backend: the caller is looked for above these.
@@ -130,7 +130,10 @@ def are_on_their_way(messages: Sequence[Any]) -> bool:
 
 def _is_on_its_way(message: Any) -> bool:
     others = _on_their_way.get()
-    return bool(others) and any(other is message or key_of(other) == key_of(message) for other in others)
+    if not others:
+        return False
+    now = handed(message)
+    return any(other.is_again(now) for other in others)
 
 
 def deliver(backend: Any, message: Any) -> Any:
@@ -140,7 +143,7 @@ def deliver(backend: Any, message: Any) -> Any:
 
 def _deliver(original: Original, backend: Any, messages: Sequence[Any]) -> Any:
     __tracebackhide__ = True
-    token = _on_their_way.set((*_on_their_way.get(), *messages))
+    token = _on_their_way.set((*_on_their_way.get(), *map(handed, messages)))
     try:
         return original(backend, messages)
     finally:
