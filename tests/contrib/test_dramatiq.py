@@ -373,6 +373,20 @@ def test_middleware_obeys_the_test_of_a_message_that_was_delayed(shop: Any, requ
     assert shop.executed == ["default.DQ", "default"]
 
 
+def test_who_hands_on_a_message_of_a_test_run_obeys_it(shop: Any, request: pytest.FixtureRequest) -> None:
+    """A process outside of it, such as one that takes failed messages up again."""
+    with force_run("d.above"):
+        forced = shop.above.send("forced")
+        shop.finish()
+    named_nothing = {**forced.options["side_effects"], "forced": []}
+    recorded = shop.above.message("recorded").copy(options={"side_effects": named_nothing})
+    request.getfixturevalue("production")  # from here on we are that process
+    for message in (forced, recorded):
+        shop.above.broker.enqueue(message)
+    shop.finish()
+    assert shop.executed == ["forced", "forced"]
+
+
 def test_an_actor_is_one_effect(shop: Any) -> None:
     """It stays the actor that it is; declared again under another name, or made of a class, it is refused."""
     assert isinstance(shop.above, dramatiq.Actor)

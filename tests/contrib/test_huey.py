@@ -342,6 +342,23 @@ def test_signals_of_a_scheduler_obey_the_test_of_the_task(shop: Any, request: py
     assert shop.executed == ["forced", "forced"]
 
 
+def test_who_hands_on_a_task_of_a_test_run_obeys_it(shop: Any, request: pytest.FixtureRequest) -> None:
+    """A process outside of it, such as a command that runs scheduled tasks now."""
+    shop.plain.schedule(("recorded",), delay=3600)
+    with force_run("h.above"):
+        shop.above.schedule(("forced",), delay=3600)
+    shop.work()
+    waiting = {task.name: task for task in shop.queue.scheduled()}
+    header = {**waiting["above"]._side_effects_header, "forced": []}
+    request.getfixturevalue("production")  # from here on we are that process
+    shop.queue.enqueue(waiting["plain"])
+    shop.queue.enqueue(waiting["above"])
+    waiting["above"]._side_effects_header = header
+    shop.queue.enqueue(waiting["above"])
+    assert [task.name for task in shop.queue.pending()] == ["plain", "above"]
+    assert all(task._side_effects_header["test_run"] for task in shop.queue.pending())
+
+
 def test_a_task_is_one_effect(shop: Any) -> None:
     """It stays the task that it is; declared again under another name, it is refused."""
     from huey.api import TaskWrapper

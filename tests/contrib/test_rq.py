@@ -1,5 +1,6 @@
 """Effects that are RQ jobs, with real worker processes and a real Redis."""
 
+import contextlib
 import json
 import signal
 import sys
@@ -441,6 +442,24 @@ def test_callbacks_for_which_no_job_runs_obey_the_test_of_the_job(
         registry.cleanup()
         assert fetched.get_status() == "failed"
     assert executed == ["noted"] * 2
+
+
+def test_what_goes_past_the_queue_has_its_mark_and_who_hands_it_on_obeys(
+    waiting: Any, request: pytest.FixtureRequest
+) -> None:
+    """As rq-scheduler does: it saves a job by itself, and a process outside of the test run enqueues it later."""
+    ids = []
+    for forced in (False, True):
+        with force_run("rq.send") if forced else contextlib.nullcontext():
+            job = rq.job.Job.create(send, args=(f"forced: {forced}",), connection=waiting.connection)
+            job.save()
+            ids.append(job.id)
+    request.getfixturevalue("production")  # from here on we are that process
+    for name in ids:
+        waiting.enqueue_job(rq.job.Job.fetch(name, connection=waiting.connection))
+    assert waiting.job_ids == ids[1:]
+    waiting.work()
+    assert executed == ["forced: True"]
 
 
 def test_in_a_transaction_a_job_waits_for_the_commit(queue: Any, production: None, django_db_blocker: Any) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.state import state
 from sideeffects._core.values.frames import forgetting
-from sideeffects.contrib.arriving import obeyed_besides
+from sideeffects.contrib.arriving import obeyed_besides, obeyed_from_elsewhere
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.dramatiq.actors import effect_below
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
@@ -39,7 +39,8 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     def enqueue(self: Any, message: Any, **options: Any) -> Any:
         if _publishing.get() == message.message_id:
             return original(self, message, **options)
-        return _enqueue(functools.partial(_published, original, self), self, message, options)
+        with obeyed_from_elsewhere(message.options.get(OPTION)):
+            return _enqueue(functools.partial(_published, original, self), self, message, options)
 
     return enqueue
 

@@ -14,6 +14,7 @@ from sideeffects._core.runtime import enqueued
 from sideeffects._core.runtime.deciding import explain_declared
 from sideeffects._core.state.state import state
 from sideeffects._core.values.frames import forgetting
+from sideeffects.contrib.arriving import obeyed_from_elsewhere
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.huey.messages import carrying, header_of, is_put_back
 from sideeffects.contrib.huey.tasks import effect_of_task
@@ -37,7 +38,8 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
             return _go_through(self, task)
         if not isinstance(task, api.Task) or _publishing.get() is task:
             return original(self, task)
-        return _enqueue(functools.partial(_published, original, self), self, task)
+        with obeyed_from_elsewhere(header_of(task)):
+            return _enqueue(functools.partial(_published, original, self), self, task)
 
     return enqueue
 

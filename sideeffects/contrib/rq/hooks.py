@@ -40,7 +40,7 @@ def install() -> None:
     wrap_methods(importlib.import_module("rq.worker").BaseWorker, {"perform_job": _obeying})
     putting_back = publishing.putting_back
     job: Any = importlib.import_module("rq").job.Job
-    wrap_methods(job, {"retry": putting_back, "_handle_retry_result": putting_back})
+    wrap_methods(job, {"retry": putting_back, "_handle_retry_result": putting_back, "save": publishing.marking})
     for callback in _CALLBACKS:
         setattr(job, callback, property(_obedient(vars(job)[callback].fget)))
     repeat: Any = importlib.import_module("rq.repeat").Repeat

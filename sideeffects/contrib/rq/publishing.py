@@ -18,6 +18,7 @@ from typing import Any, Final
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.runtime_effect import Reached
 from sideeffects._core.values.frames import forgetting
+from sideeffects.contrib.arriving import obeyed_from_elsewhere
 from sideeffects.contrib.carried_test_run import test_run_part
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
 from sideeffects.contrib.rq.jobs import effect_below, effect_in
@@ -65,7 +66,8 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
             with publishing(job.id):
                 return original(self, job, *args, **options)
 
-        return _publish(decided, self, job)
+        with obeyed_from_elsewhere(job.meta.get(KEY)):
+            return _publish(decided, self, job)
 
     return publish
 
@@ -101,6 +103,18 @@ def _decided(queue: Any, found: Reached, args: tuple[Any, ...], kwargs: dict[str
 
 
 _PACKAGES: Final = frozenset(("rq", "django_rq", "sideeffects"))
+
+
+def marking(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Job.save`, by which a job gets into Redis whoever publishes it: in a test run none is without its mark."""
+
+    @functools.wraps(original)
+    def save(self: Any, *args: Any, **options: Any) -> Any:
+        if KEY not in self.meta:
+            _mark(self, test_run_part())
+        return original(self, *args, **options)
+
+    return save
 
 
 def _mark(job: Any, header: dict[str, Any]) -> None:
