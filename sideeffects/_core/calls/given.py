@@ -62,7 +62,7 @@ class Given:
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The positional arguments as given, redacted."""
+        """The arguments by position, without defaults; as a redirect has changed them. Redacted."""
         hidden = self._hidden_positions()
         return tuple(
             kinds.REDACTED if position in hidden else self._clean(value) for position, value in enumerate(self._args)
@@ -70,7 +70,7 @@ class Given:
 
     @property
     def kwargs(self) -> Mapping[str, Any]:
-        """The keyword arguments as given, redacted."""
+        """The arguments by keyword, without defaults; as a redirect has changed them. Redacted."""
         return MappingProxyType(
             {name: kinds.REDACTED if self._hides(name) else self._clean(value) for name, value in self._kwargs.items()}
         )
