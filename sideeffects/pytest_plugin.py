@@ -83,9 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         f"{_USAGE}: execute, record, refuse or stub these side effects in this test, class or module. Effects are "
-        "given as decorated functions, names or globs. The closest marker wins, name by name. `guard` is what "
-        "happens to calls to the outside that are not declared: off, warn or raise. With `commits`, what waits for a "
-        "commit happens in tests that are rolled back.",
+        "given as decorated functions, names or globs. If several markers name one effect, the closest decides. "
+        "`guard` is what happens to calls to the outside that are not declared: off, warn or raise. With `commits`, "
+        "what waits for a commit happens in tests that are rolled back.",
     )
     state.children.collect()
     amount = config.getoption("--side-effects-explore")

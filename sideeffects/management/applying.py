@@ -101,7 +101,11 @@ def _report(saved: SavedPlan, applied: Applied, *, is_atomic: bool) -> list[str]
         lines += ["", *_done(applied.calls)]
         lines += ["", _fate_of_rows(applied, is_atomic=is_atomic)]
     elif any(map(fate_of, applied.calls)):
-        lines += ["", "Calls that did not simply succeed:", *(_line(call) for call in applied.calls if fate_of(call))]
+        lines += [
+            "",
+            "These calls failed, or were not done by the end:",
+            *(_line(call) for call in applied.calls if fate_of(call)),
+        ]
     if is_over and applied.missing:
         lines += ["", "These calls of the plan never came:", *map(_missing, applied.missing)]
     return lines

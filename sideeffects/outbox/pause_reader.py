@@ -102,7 +102,10 @@ class PauseReader:
                 return Decision(Mode.RAISE, f"whether it is paused is not known: {self._trouble}", _SETTING)
         elif not self._is_late and clock.monotonic() > self._late_at:
             self._is_late = True
-            logger.error("pauses have not been read for %d refreshes; what was known last stays in force", _PATIENCE)
+            logger.error(
+                "pauses have not been read for %g seconds; what was known last stays in force",
+                _PATIENCE * self._refresh,
+            )
         if not known.rows:
             return None
         return pauses.strictest(known.of(effect.name))

@@ -343,8 +343,9 @@ class HeldDatabase:
 
     def _note_ended(self) -> None:
         self.breaches.append(
-            f"the transaction of this probe on the database {self._alias!r} has ended before the probe did: without "
-            f"Django, by a deadlock, or with its session. What it had written by then may have stayed"
+            f"the transaction of this probe on the database {self._alias!r} has ended before the probe did: by "
+            f"a statement that bypassed Django, by a deadlock, or because the session ended. What it had written by "
+            f"then may have stayed"
         )
 
     def forget(self) -> None:

@@ -279,8 +279,8 @@ def _guarded(original: Any) -> Any:
             if guard is not None and not guard.covers(self):
                 raise DatabaseRefused(
                     f"a probe used the database {self.alias!r} in another thread or on another connection, where "
-                    f"nothing would be rolled back. Use it in the probe's own thread; asynchronous probes that are "
-                    f"SmokeTests do"
+                    f"nothing would be rolled back. Use it in the probe's own thread; in a SmokeTest, an async "
+                    f"test does so by itself"
                 )
         return original(self, *args, **kwargs)
 

@@ -30,7 +30,7 @@ class SideEffectsMixin(Case):
     a name in the class attributes does not exist, and when a forced `on_commit` effect still waits for the commit.
 
     The class attributes hold from before `setUpClass` (and so for `setUpTestData`) until after `tearDownClass`. Those
-    of a base class hold too; the closest class wins, name by name.
+    of a base class hold too. If several classes name one effect, the closest decides.
 
     Attributes:
         side_effects: the calls of the running test.

@@ -121,8 +121,8 @@ def test_fixtures_of_classes_and_modules_are_protected(run: ProbeRun) -> None:
 @BOTH
 def test_test_cases_with_a_loop_of_their_own(run: ProbeRun, alias: str) -> None:
     """Their queries would go to other threads, so they are refused; `suite()` does not make a difference."""
-    assert "asynchronous probes that are SmokeTests do" in run.message(f"Isolated_{alias}.test_isolated")
-    assert "asynchronous probes that are SmokeTests do" in run.message("Picked.test_picked")
+    assert "in a SmokeTest, an async test does so by itself" in run.message(f"Isolated_{alias}.test_isolated")
+    assert "in a SmokeTest, an async test does so by itself" in run.message("Picked.test_picked")
 
 
 def test_overrides_inside_a_probe_may_only_be_stricter(run: ProbeRun) -> None:

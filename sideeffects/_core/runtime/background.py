@@ -354,8 +354,8 @@ def check_class_known(function: Any) -> None:
         held = vars(_owner_of(function)).get(function.__name__)
     if isinstance(held, classmethod) and held.__func__ is function:
         raise TypeError(
-            f"{function.__qualname__}.enqueue does not know its class: since Python 3.13 @classmethod does not pass it "
-            f"on to what is below. Write @side_effect above @classmethod"
+            f"{function.__qualname__}.enqueue does not know its class: since Python 3.13 @classmethod no longer "
+            f"tells the class to a decorator below it. Write @side_effect above @classmethod"
         )
 
 

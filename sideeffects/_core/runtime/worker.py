@@ -80,7 +80,7 @@ def _run(parcel: Parcel) -> Any:
     call, args, kwargs, blocked = arrived
     mode = found.decision.mode
     if blocked is not None:
-        logger.info("held back in the background: %r: %s", call, found.decision)
+        logger.info("not executed in the background: %r: %s", call, found.decision)
         finish(call, Outcome(None, blocked, 0.0))
         raise blocked
     if mode is Mode.EXECUTE:
@@ -89,7 +89,7 @@ def _run(parcel: Parcel) -> Any:
         return execute(call, wrapped, args, kwargs)
     if mode is Mode.HOLD:
         hold(call, declared, instance, args, kwargs)
-    logger.info("held back in the background: %r: %s", call, found.decision)
+    logger.info("not executed in the background: %r: %s", call, found.decision)
     if found.stub is None and declared.returns is None:
         finish(call, NO_RESULT)
         return None

@@ -153,7 +153,7 @@ class _Decorating(libcst.CSTTransformer):
 
     def _why_not(self, name: str, node: libcst.FunctionDef, *, is_nested: bool) -> str:
         if is_nested:
-            return "it is made anew at each call of the function that it stands in: declare that, or move it out"
+            return "it is made anew at each call of the function around it: declare the outer one, or move this one out"
         if name in self._doubles:
             return "its module has two functions of that name"
         code = [libcst.Module([]).code_for_node(one.decorator) for one in node.decorators]

@@ -167,8 +167,9 @@ def _why_missed(run: SweepRun, fault: Fault) -> str:
     if not run.has_met(fault):
         return f"{fault.label} was not called"
     return (
-        f"{fault.label} was called and has no outcome of its own. Either it waits for a commit that does not come (let "
-        f"it come: captureOnCommitCallbacks(execute=True)), or it was refused or stubbed to fail, or it never finishes"
+        f"{fault.label} was called, and this fault did not reach it. Either it waits for a commit that does not come "
+        f"(let it come: captureOnCommitCallbacks(execute=True)), or it was refused or stubbed to fail, or it never "
+        f"finishes"
     )
 
 

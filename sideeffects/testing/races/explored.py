@@ -138,8 +138,8 @@ def _under(
         found.notes.append(said)
     elif not search.is_complete and search.run >= search._limit:  # noqa: SLF001
         found.notes.append(
-            f"max_schedules={options.max_schedules} orders were run, and there are more. Fewer rows, fewer racers or "
-            f"Race(preemptions=2) bound them; Race(max_schedules=...) allows more"
+            f"max_schedules={options.max_schedules} orders were run, and there are more. With fewer rows, fewer "
+            f"racers or Race(preemptions=2) there are fewer; Race(max_schedules=...) allows more to run"
         )
 
 
