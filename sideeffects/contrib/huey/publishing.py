@@ -34,7 +34,7 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
     @forgetting
     def enqueue(self: Any, task: Any) -> Any:
         api: Any = importlib.import_module("huey.api")
-        if isinstance(task, api.chord) and _is_held_back(task):
+        if isinstance(task, getattr(api, "chord", ())) and _is_held_back(task):  # Huey 2 has none
             return _go_through(self, task)
         if not isinstance(task, api.Task) or _publishing.get() is task:
             return original(self, task)
@@ -61,7 +61,7 @@ def _enqueue(publish: Callable[[Any], Any], huey: Any, task: Any) -> Any:
     if found is None or not (found.is_direct or fits(found.declared, found.instance, args, asked)):
         # No effect, or what stands between the task and the effect changes the arguments: decided where it runs.
         if is_held_back(huey._registry.task_to_string(type(task)), huey.name, task.id):  # noqa: SLF001 - no other door
-            return _grouped(huey, huey._pipeline_results(task))  # noqa: SLF001 - as `enqueue` gives them
+            return _grouped(huey, _results_of(huey, task))
         header = dict(given) if given is not None and given.get("test_run") else test_run_part()
         header.pop("call", None)
         with carrying(task, header):
@@ -86,7 +86,7 @@ def _enqueue(publish: Callable[[Any], Any], huey: Any, task: Any) -> Any:
             sent.append(publish(task))
 
     publication.at_commit(hand_over)
-    return sent[0] if sent else _grouped(huey, huey._pipeline_results(task))  # noqa: SLF001 - as `enqueue` gives them
+    return sent[0] if sent else _grouped(huey, _results_of(huey, task))
 
 
 _PACKAGES: Final = frozenset(("huey", "sideeffects"))
@@ -169,6 +169,16 @@ def _follow(huey: Any, task: Any, value: Any) -> Any:
     following.kwargs = dict(task.kwargs)
     following.extend_data(value)
     return huey.enqueue(following)
+
+
+def _results_of(huey: Any, task: Any) -> list[Any]:
+    """The results of a task and of what follows it, as `enqueue` gives them."""
+    api: Any = importlib.import_module("huey.api")
+    results = []
+    while task is not None:
+        results.append(api.Result(huey, task))
+        task = task.on_complete
+    return results
 
 
 def _grouped(huey: Any, results: list[Any]) -> Any:

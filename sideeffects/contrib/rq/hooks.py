@@ -37,8 +37,9 @@ def install() -> None:
             "run_sync": _obeying,
         },
     )
-    wrap_methods(importlib.import_module("rq.worker").BaseWorker, {"perform_job": _obeying})
     putting_back = publishing.putting_back
+    workers: dict[str, Callable[[Any], Any]] = {"perform_job": _obeying, "handle_job_retry": putting_back}  # of RQ 2
+    wrap_methods(importlib.import_module("rq.worker").BaseWorker, workers)
     job: Any = importlib.import_module("rq").job.Job
     wrap_methods(job, {"retry": putting_back, "_handle_retry_result": putting_back, "save": publishing.marking})
     for callback in _CALLBACKS:

@@ -46,9 +46,10 @@ def putting_back(original: Callable[..., Any]) -> Callable[..., Any]:
     """What hands a job to its queue again, to try or to repeat it, without deciding once more: it is no new call."""
 
     @functools.wraps(original)
-    def put_back(job: Any, *args: Any, **options: Any) -> Any:
+    def put_back(*args: Any, **options: Any) -> Any:
+        job = next(one for one in (*args, *options.values()) if hasattr(one, "retries_left"))
         with publishing(job.id):
-            return original(job, *args, **options)
+            return original(*args, **options)
 
     return put_back
 
