@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from sideeffects._core.verbs.explain import explain
 
 PER_CALL: Final = "per call"
 NOT_IMPORTED: Final = "not imported"
+#: What Python 3.14 shows of a name in an annotation that nothing defines yet; it adds whose it is, with an address.
+_DEFINED_LATER: Final = re.compile(r"ForwardRef\('([^']*)'[^()]*\)")
 WHY_NOT: Final = "only its source was read: no installed app imports its module, or it is a script"
 
 
@@ -70,16 +73,15 @@ class Row:
         signature = self.effect.signature
         if signature is None:
             return "(...)"
-        return str(
-            signature.replace(
-                parameters=[
-                    parameter
-                    if parameter.default is parameter.empty
-                    else parameter.replace(default=_Written(self._shown(parameter)))
-                    for parameter in signature.parameters.values()
-                ]
-            )
+        shown = signature.replace(
+            parameters=[
+                parameter
+                if parameter.default is parameter.empty
+                else parameter.replace(default=_Written(self._shown(parameter)))
+                for parameter in signature.parameters.values()
+            ]
         )
+        return _DEFINED_LATER.sub(r"\1", str(shown))
 
     def _shown(self, parameter: inspect.Parameter) -> str:
         name = parameter.name
