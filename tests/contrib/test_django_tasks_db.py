@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.django_tasks_project import WORKER, DjangoTasksProject
+from tests.support.django_tasks_project import TASKS, WORKER, DjangoTasksProject
 from tests.support.postgres_server import postgres_server
 
 pytestmark = pytest.mark.processes
@@ -86,6 +86,32 @@ with force_run("inner"):
     project.work()
     assert queued == Counter()
     assert project.executed == Counter(["plain unnamed", "below named", "later named", "plain named", "inner named"])
+
+
+SIGNALS = """
+
+    @side_effect(name="told")
+    def told(**about):
+        note("executed", "told")
+
+
+    signals = importlib.import_module(f"{task.__module__.removesuffix('.base')}.signals")
+    signals.task_started.connect(told, weak=False)
+    signals.task_finished.connect(told, weak=False)
+"""
+
+
+def test_handlers_of_a_workers_signals_obey_the_test_of_the_task(project: DjangoTasksProject) -> None:
+    """They are called before and after it runs, by a worker that is in no test run."""
+    project.write("shop_tasks.py", TASKS + SIGNALS)
+    project.in_test_run("""
+from sideeffects import force_run
+shop_tasks.plain.enqueue("unnamed")
+with force_run("told"):
+    shop_tasks.plain.enqueue("named")
+""")
+    project.work()
+    assert project.executed == Counter(["plain unnamed", "plain named", "told", "told"])
 
 
 def test_a_worker_obeys_its_own_stricter_settings(project: DjangoTasksProject) -> None:

@@ -28,6 +28,7 @@ def install() -> None:
         adapt(f"{package}.base.Task", declare_task)
         import_hooks.after_import(f"{package}.base", _hook_task)
         import_hooks.after_import(f"{package}.backends.base", _hook_backend)
+        import_hooks.after_import(f"{package}.signals", _hook_signals)
 
 
 def _hook_task(module: Any) -> None:
@@ -43,3 +44,10 @@ def _hook_backend(module: Any) -> None:
     from sideeffects.contrib.django_tasks import publishing
 
     wrap_methods(module.BaseTaskBackend, {"enqueue": publishing.deciding, "aenqueue": publishing.deciding_async})
+
+
+def _hook_signals(module: Any) -> None:
+    from sideeffects.contrib.django_tasks import messages
+
+    for signal in (module.task_started, module.task_finished):
+        signal.send = messages.obeying_besides(signal.send)

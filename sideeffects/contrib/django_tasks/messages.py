@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-from sideeffects.contrib.arriving import obeyed, running
+from sideeffects.contrib.arriving import obeyed, obeyed_besides, running
 from sideeffects.engines.django_tasks import TASK
 
 KEYWORD: Final = "__side_effects__"
@@ -44,6 +44,21 @@ def obeying_async(original: Callable[..., Any]) -> Callable[..., Any]:
             return await original(self, *args, **kwargs)
 
     return acall
+
+
+def obeying_besides(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`send` of a signal about a task, which workers send before and after they run it."""
+
+    @functools.wraps(original)
+    def send(*args: Any, **named: Any) -> Any:
+        __tracebackhide__ = True
+        kwargs = getattr(named.get("task_result"), "kwargs", None)
+        if not isinstance(kwargs, dict) or KEYWORD not in kwargs:
+            return original(*args, **named)
+        with obeyed_besides(kwargs[KEYWORD]):
+            return original(*args, **named)
+
+    return send
 
 
 def run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
