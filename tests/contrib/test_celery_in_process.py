@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 from django.test import override_settings
 
@@ -111,6 +111,41 @@ def test_a_task_is_the_origin_of_what_it_calls_and_has_its_publishers(side_effec
         ("in_process.declared", "GET /orders/ (shop.views.orders)"),
         ("in_process.send", "task in_process.declared"),
     ]
+
+
+def test_handlers_of_a_workers_signals_obey_the_test_of_the_task(
+    request: pytest.FixtureRequest, own_registry: None
+) -> None:
+    """Before it runs, after it, and when it is only received; connected before us or after us."""
+    own = Celery("own", broker="memory://", backend="cache+memory://", set_as_current=False)
+    own.conf.task_default_queue = "own"
+    listened = [signals.task_prerun, signals.task_postrun, signals.task_received]
+
+    @side_effect(name="in_process.told")
+    def told(name: str) -> None:
+        executed.append(name)
+
+    def handle(signal: Any, **_: Any) -> None:
+        told(signal.name)
+
+    @own.task(name="own.work")
+    def work() -> str:
+        return "done"
+
+    for signal in listened:
+        signal.connect(handle)
+    signals.task_prerun.receivers.insert(0, signals.task_prerun.receivers.pop())
+    try:
+        results = [work.delay()]
+        with force_run("in_process.told"):
+            results.append(work.delay())
+        request.getfixturevalue("production")  # from here on we are a worker outside of the test run
+        with start_worker(own, pool="solo", perform_ping_check=False, loglevel="CRITICAL", queues=["own"]):
+            assert [result.get(timeout=30) for result in results] == ["done", "done"]
+    finally:
+        for signal in listened:
+            signal.disconnect(handle)
+    assert sorted(executed) == ["task_postrun", "task_prerun", "task_received"]
 
 
 def test_a_redirect_changes_what_the_queue_gets(production: None, own_registry: None) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from sideeffects._core.state import import_hooks
 from sideeffects._core.verbs.decorator import adapt
 from sideeffects.contrib.celery.held_back import holding_back
-from sideeffects.contrib.celery.messages import arrive, depart
+from sideeffects.contrib.celery.messages import arrive, depart, obeying_besides
 from sideeffects.contrib.celery.publishing import deciding
 from sideeffects.contrib.celery.tasks import declare_task, effect_below, keep_around, stand_in
 from sideeffects.contrib.task_effects import EffectOfTask
@@ -65,6 +65,17 @@ def _hook_signals(module: Any) -> None:
     # Signals, since a worker may have taken hold of everything else before this package is imported.
     module.task_prerun.connect(arrive, weak=False, dispatch_uid="sideeffects")
     module.task_postrun.connect(depart, weak=False, dispatch_uid="sideeffects")
+    _place(module.task_prerun, arrive, is_last=False)
+    _place(module.task_postrun, depart, is_last=True)
+    module.task_received.send = obeying_besides(module.task_received.send)
+
+
+def _place(signal: Any, ours: Callable[..., Any], *, is_last: bool) -> None:
+    """Let our receiver come before or after all others, whenever these were connected."""
+    live_receivers = signal._live_receivers  # noqa: SLF001 - what sends it asks this
+    signal._live_receivers = lambda sender: sorted(  # noqa: SLF001 - as above
+        live_receivers(sender), key=lambda one: (one is ours) is is_last
+    )
 
 
 def _is_hooked(kind: Any) -> bool:

@@ -5,11 +5,12 @@ The header `side_effects` is that of `contrib/publishing.py`; its call names the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, Final
 
-from sideeffects.contrib.arriving import obeyed, running
+from sideeffects.contrib.arriving import obeyed, obeyed_besides, running
 from sideeffects.contrib.celery.tasks import effect_below
 from sideeffects.engines.celery import TASK
 
@@ -56,3 +57,17 @@ def depart(task: Any = None, **_: Any) -> None:
     block = vars(task.request).pop(_BLOCK, None)
     if block is not None:
         block.close()
+
+
+def obeying_besides(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`send` of the signal `task_received`: the process that hands tasks to others sends it, and runs none."""
+
+    @functools.wraps(original)
+    def send(*args: Any, **named: Any) -> Any:
+        header = header_in(getattr(named.get("request"), "request_dict", None))
+        if header is None:
+            return original(*args, **named)
+        with obeyed_besides(header):
+            return original(*args, **named)
+
+    return send
