@@ -455,6 +455,11 @@ def test_what_goes_past_the_queue_has_its_mark_and_who_hands_it_on_obeys(
             job.save()
             ids.append(job.id)
     request.getfixturevalue("production")  # from here on we are that process
+    own = rq.job.Job.create(plain, connection=waiting.connection)
+    held = own.meta
+    own.save()
+    assert own.meta is held
+    assert held == {}
     for name in ids:
         waiting.enqueue_job(rq.job.Job.fetch(name, connection=waiting.connection))
     assert waiting.job_ids == ids[1:]

@@ -111,8 +111,8 @@ def marking(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def save(self: Any, *args: Any, **options: Any) -> Any:
-        if KEY not in self.meta:
-            _mark(self, test_run_part())
+        if KEY not in self.meta and (header := test_run_part()):
+            _mark(self, header)
         return original(self, *args, **options)
 
     return save
