@@ -351,7 +351,7 @@ def test_what_follows_a_group_or_a_failure_is_decided(shop: Any) -> None:
 
 
 def test_middleware_obeys_the_test_of_a_message_that_was_delayed(shop: Any, request: pytest.FixtureRequest) -> None:
-    """A worker's own thread puts it back when its time has come, in a process that is in no test run."""
+    """A worker's own thread puts it back when its time has come, and acknowledges it, outside of the test run."""
 
     @side_effect(name="d.count")
     def count(queue: str) -> None:
@@ -360,6 +360,9 @@ def test_middleware_obeys_the_test_of_a_message_that_was_delayed(shop: Any, requ
     class Counting(dramatiq.Middleware):
         def after_enqueue(self, broker: Any, message: Any, delay: int | None) -> None:
             count(message.queue_name)
+
+        def before_ack(self, broker: Any, message: Any) -> None:
+            count("acknowledged")
 
     shop.above.broker.add_middleware(Counting())
     with capture() as calls:
@@ -370,7 +373,8 @@ def test_middleware_obeys_the_test_of_a_message_that_was_delayed(shop: Any, requ
     assert shop.executed == ["default.DQ"]
     request.getfixturevalue("production")  # from here on the worker is one outside of the test run
     shop.finish()
-    assert shop.executed == ["default.DQ", "default"]
+    assert set(shop.executed) == {"default.DQ", "default", "acknowledged"}
+    assert (shop.executed.count("default"), shop.executed.count("acknowledged")) == (1, 2)
 
 
 def test_who_hands_on_a_message_of_a_test_run_obeys_it(shop: Any, request: pytest.FixtureRequest) -> None:

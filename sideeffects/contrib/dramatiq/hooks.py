@@ -16,7 +16,7 @@ from typing import Any
 
 from sideeffects._core.state.state import state
 from sideeffects._core.verbs.decorator import adapt
-from sideeffects.contrib.arriving import obeyed, running
+from sideeffects.contrib.arriving import obeyed, obeyed_besides, running
 from sideeffects.contrib.class_hooks import wrap_methods
 from sideeffects.contrib.dramatiq import publishing
 from sideeffects.contrib.dramatiq.actors import declare_actor, effect_below, refuse_generic
@@ -31,7 +31,8 @@ def install() -> None:
     module: Any = importlib.import_module("dramatiq")
     worker: Any = importlib.import_module("dramatiq.worker")
     module.Actor.effect = EffectOfTask(effect_below)
-    wrap_methods(module.Broker, {"enqueue": publishing.deciding})
+    telling = {"emit_before": _obeying_besides, "emit_after": _obeying_besides}
+    wrap_methods(module.Broker, {"enqueue": publishing.deciding, **telling})
     wrap_methods(module.Message, {"get_result": publishing.answering})
     wrap_methods(worker._WorkerThread, {"process_message": _obeying})  # noqa: SLF001 - its name in older releases
     wrap_methods(module.Worker, {"start": _knowing_ours})
@@ -45,6 +46,20 @@ def _knowing_ours(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self)
 
     return start
+
+
+def _obeying_besides(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What middleware is told of a message: a worker's own threads put back what was delayed, and acknowledge."""
+
+    @functools.wraps(original)
+    def emit(self: Any, signal: str, *args: Any, **named: Any) -> Any:
+        options = getattr(args[0], "options", None) if args else None
+        if not isinstance(options, dict) or publishing.OPTION not in options:
+            return original(self, signal, *args, **named)
+        with obeyed_besides(options[publishing.OPTION]):
+            return original(self, signal, *args, **named)
+
+    return emit
 
 
 def _obeying(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,14 +10,14 @@ import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
 from sideeffects._core.runtime import enqueued
 from sideeffects._core.state.state import state
 from sideeffects._core.values.frames import forgetting
-from sideeffects.contrib.arriving import obeyed_besides, obeyed_from_elsewhere
+from sideeffects.contrib.arriving import obeyed_from_elsewhere
 from sideeffects.contrib.carried_test_run import carried_here, test_run_part
 from sideeffects.contrib.dramatiq.actors import effect_below
 from sideeffects.contrib.publishing import Publication, check_arguments, decide, fits, is_held_back
@@ -48,9 +48,7 @@ def deciding(original: Callable[..., Any]) -> Callable[..., Any]:
 def _published(original: Callable[..., Any], broker: Any, message: Any, options: dict[str, Any]) -> Any:
     token = _publishing.set(message.message_id)
     try:
-        # Middleware hears of it, also in a worker's thread that puts back messages which were delayed.
-        with obeyed_besides(message.options[OPTION]) if OPTION in message.options else nullcontext():
-            return original(broker, message, **options)
+        return original(broker, message, **options)
     finally:
         _publishing.reset(token)
 
