@@ -32,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, postgres: dict[str, Any]) -> P
 def test_no_row_stays(run: ProbeRun) -> None:
     """In neither database; and no connection is left open."""
     assert run.left == [0, 0]
-    assert run.sessions == 0
+    assert run.sessions == []
 
 
 def test_no_effect_executes(run: ProbeRun) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Which file a snippet belongs to, as the sentences before it say.
-_FILE = re.compile(r"(?:Save|Write)\s[^.]*?`([\w/]+\.py)`")
+_FILE = re.compile(r"(?:Save|Write|add)\s[^.]*?`([\w/]+\.py)`")
 _INSTEAD = re.compile(r"change `(.+?)` to `(.+?)` in the test")
 #: What differs from run to run, and from machine to machine.
 _VARIES = (
