@@ -14,6 +14,7 @@ from sideeffects._core.state import extension_points
 from sideeffects._core.state.children import JOURNAL_VARIABLE
 from sideeffects._core.state.latch import TEST_RUN_VARIABLE
 from sideeffects._core.state.state import state
+from sideeffects._core.values.points import Point
 from sideeffects.guard.children import VARIABLE as GUARD_VARIABLE
 from sideeffects.testing import guard, isolated_registry
 from tests.support.postgres_server import postgres_server
@@ -69,13 +70,15 @@ def postgres() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-def _pauses_of_one_test() -> Iterator[None]:
-    """A test that installs the outbox leaves nothing that asks for pauses in the tests after it."""
-    before = list(extension_points.pauses)
+def _outbox_of_one_test() -> Iterator[None]:
+    """A test that installs the outbox leaves nothing that holds calls, or asks for pauses, in the tests after it."""
+    points: tuple[Point[Any], ...] = (extension_points.pauses, extension_points.keeper, extension_points.released)
+    before = [tuple(point) for point in points]
     yield
-    for ask in list(extension_points.pauses):
-        if ask not in before:
-            extension_points.pauses.remove(ask)
+    for point, found in zip(points, before, strict=True):
+        for one in point:
+            if one not in found:
+                point.remove(one)
 
 
 @pytest.fixture
