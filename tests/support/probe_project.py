@@ -456,6 +456,13 @@ class ProbeRun:
     def __init__(self, project: ProbeProject, postgres: dict[str, Any], *arguments: str) -> None:
         import psycopg
 
+        self.report = project.probe(*arguments, code=1)
+        self.seconds = 0.0
+        self.probes: dict[str, Any] = self.report["by_name"]
+        self.attempted, self.executed = project.attempted, project.executed
+        with sqlite3.connect(project.root / "db.sqlite3") as connection:
+            self.left = [connection.execute("SELECT count(*) FROM shop_row").fetchone()[0]]
+        connection.close()
         with psycopg.connect(
             dbname=postgres["NAME"],
             user=postgres["USER"],
@@ -464,21 +471,9 @@ class ProbeRun:
             port=postgres["PORT"] or None,
             autocommit=True,  # what pg_stat_activity tells stays the same in a transaction
         ) as other:
-
-            def sessions() -> dict[int, str]:
-                asked = "SELECT pid, query FROM pg_stat_activity WHERE datname = current_database()"
-                return dict(other.execute(asked).fetchall())
-
-            before = sessions()
-            self.report = project.probe(*arguments, code=1)
-            rows = other.execute("SELECT count(*) FROM shop_row").fetchone() or ()
-            self.sessions = settled(lambda: [query for pid, query in sessions().items() if pid not in before], [])
-        self.seconds = 0.0
-        self.probes: dict[str, Any] = self.report["by_name"]
-        self.attempted, self.executed = project.attempted, project.executed
-        with sqlite3.connect(project.root / "db.sqlite3") as connection:
-            self.left = [connection.execute("SELECT count(*) FROM shop_row").fetchone()[0], *rows]
-        connection.close()
+            self.left += other.execute("SELECT count(*) FROM shop_row").fetchone() or ()
+            queries = "SELECT query FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+            self.sessions = settled(lambda: other.execute(queries, [postgres["NAME"]]).fetchall(), [])
 
     def outcome(self, name: str) -> str:
         return str(self.probes[name]["outcome"])

@@ -95,7 +95,7 @@ class QueueProject(Project):
                 raise AssertionError(log.read_text(encoding="utf-8"))
             yield log
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()  # it tells its children; Dramatiq's did not end when they were told as well
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -494,13 +494,14 @@ def _descriptors(pid: int | str = "self") -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def _sessions(account: Account, before: Iterable[int] = ()) -> dict[int, str]:
-    """The sessions of others by their process, with what each did last, without those from before."""
+def _sessions(account: Account) -> list[tuple[str]]:
+    """What the sessions of others did last."""
     with account.connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pid, query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        return {pid: query for pid, query in cursor.fetchall() if pid not in before}
+        found: list[tuple[str]] = cursor.fetchall()
+        return found
 
 
 def _settles(measure: Any, wanted: Any) -> Any:
@@ -520,21 +521,19 @@ def test_two_hundred_races_leave_nothing(on_postgres: Account) -> None:
     server = client._held.server
     assert server is not None
     gc.collect()
-    sessions = _sessions(on_postgres)
     before = _processes(), _descriptors(), _descriptors(server._process.pid)
     for _ in range(200):
         assert race.call_concurrently(2, race_project.balance) == [100, 100]
     gc.collect()
-    assert _settles(lambda: _sessions(on_postgres, sessions), {}) == {}
+    assert _settles(lambda: _sessions(on_postgres), []) == []
     assert (_processes(), _descriptors(), _descriptors(server._process.pid)) == before
 
 
 def test_a_killed_racer_leaves_no_lock_behind(on_postgres: Account) -> None:
     """PostgreSQL would not notice for a minute: the session is ended, so that the next test gets at the row."""
-    before = _sessions(on_postgres)
     result = Race(timeout=0.5, **ON_IT).call_concurrently(2, race_project.hold_the_row, seconds=60)
     assert len(result.errors) == 2
-    assert _settles(lambda: _sessions(on_postgres, before), {}) == {}
+    assert _settles(lambda: _sessions(on_postgres), []) == []
     on_postgres.execute("SET lock_timeout = '1s'")
     on_postgres.execute("UPDATE account SET balance = 5 WHERE id = 1")
     on_postgres.execute("SET lock_timeout = 0")
@@ -557,12 +556,12 @@ def _is_running(pid: int) -> bool:
 def test_ctrl_c_ends_the_race(on_postgres: Account) -> None:
     """No process and no session is left, and the next race works."""
     Race(**ON_IT).call_concurrently(1, race_project.simple)
-    before, sessions = _processes(), _sessions(on_postgres)
+    before = _processes()
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         Race(**ON_IT).call_concurrently(3, race_project.hold_the_row, seconds=60)
     assert _processes() < before
-    assert _settles(lambda: _sessions(on_postgres, sessions), {}) == {}
+    assert _settles(lambda: _sessions(on_postgres), []) == []
     assert Race(**ON_IT).call_concurrently(2, race_project.balance) == [100, 100]
 
 
