@@ -51,12 +51,19 @@ def run_tests_shown_in(document: Document, path: Path) -> None:
             lines += [""] * (snippet.line - len(lines)) + snippet.parsed.splitlines()
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
+    kinds = (
+        "pytest_asyncio.plugin",
+        "pytest_django.plugin",
+        "pytest_httpserver.pytest_plugin",
+        "sideeffects.pytest_plugin",
+    )
+    plugins = [f"-p{name}" for name in kinds]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", path],
+        [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", *plugins, "-c", ROOT / "pyproject.toml", path],
         capture_output=True,
         text=True,
         check=False,
         cwd=path.parent,
-        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # the others cost 2 s a page
     )
     assert run.returncode == 0, f"The tests shown in {document.path} fail:\n{run.stdout}{run.stderr}"
